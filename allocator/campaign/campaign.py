@@ -1,0 +1,76 @@
+"""A campaign in memory: its configuration and its tables, checked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.campaign.config import Config
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A checked campaign folder; made by `allocator.read_campaign`.
+
+    All frames have the columns of the campaign folder's contract under their canonical names and
+    types, optional columns that the file lacks included (filled with nulls), and keep further
+    columns of `users` as features.
+
+    Parameters
+    ----------
+    folder
+        Where it was read from.
+    config
+        ``campaign.toml``.
+    as_of
+        The day of the decision: events and history after it are not used.
+    users
+        One row a user: ``user_id`` (str), features (numeric, bool or str).
+    coupons
+        One row a coupon: ``coupon_id, kind, value, max_discount, currency, min_spend, starts_at,
+        ends_at, inventory, per_user_limit, channel, category, code, description, active``.
+        Rows with ``active`` false describe past coupons that history refers to.
+    history
+        Past sends: ``user_id, coupon_id, treated, sent_at, propensity, converted, redeemed,
+        revenue, discount``. Control rows have ``treated`` false; their ``coupon_id`` is null, or
+        names the coupon that was withheld (then their outcome is about that coupon's products).
+    events
+        Behaviour: ``user_id, at, kind, item, category, amount``.
+    scores
+        Ready predictions: ``user_id, coupon_id, value, cost`` and any other measure.
+    digests
+        SHA-256 of every input file, by name.
+    """
+
+    folder: Path
+    config: Config
+    as_of: dt.date
+    users: pl.DataFrame
+    coupons: pl.DataFrame
+    history: pl.DataFrame | None
+    events: pl.DataFrame | None
+    scores: pl.DataFrame | None
+    digests: dict[str, str]
+
+    @property
+    def active_coupons(self) -> pl.DataFrame:
+        """The coupons that this campaign can send, in file order."""
+        return self.coupons.filter(self.coupons["active"])
+
+    @property
+    def user_ids(self) -> NDArray[np.str_]:
+        """User labels in file order."""
+        return np.asarray(self.users["user_id"].to_list(), dtype=np.str_)
+
+    @property
+    def coupon_ids(self) -> NDArray[np.str_]:
+        """Labels of the active coupons in file order."""
+        return np.asarray(self.active_coupons["coupon_id"].to_list(), dtype=np.str_)

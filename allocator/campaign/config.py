@@ -1,0 +1,152 @@
+"""The keys of campaign.toml, checked all at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from allocator.errors import Finding, InputError
+
+CHANNELS = ("sms", "push", "email", "in_app")
+Channel = Literal["sms", "push", "email", "in_app"]
+Language = Literal["en", "zh"]
+
+
+class Table(BaseModel):
+    """A table of campaign.toml; a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Objective(Table):
+    """``[objective]``: what the plan earns."""
+
+    maximize: Literal[
+        "incremental_margin", "incremental_revenue", "incremental_conversions", "net_profit"
+    ] = "incremental_margin"
+    margin: float = Field(default=1.0, gt=0, le=1)
+
+
+class Predict(Table):
+    """``[predict]``: which predictor, and its options."""
+
+    predictor: str = "transformer"
+    device: str = "auto"
+    options: dict[str, Any] = {}
+
+
+class Solve(Table):
+    """``[solve]``: method and stopping targets."""
+
+    method: Literal["auto", "decomposition", "exact", "convex"] = "auto"
+    gap: float = Field(default=1e-6, ge=0)
+    time_limit: float = Field(default=60.0, gt=0)
+
+
+class Eligibility(Table):
+    """``[eligibility]``: who may be sent anything at all."""
+
+    max_messages_7d: int | None = Field(default=None, ge=0)
+
+
+class CopyTable(Table):
+    """``[copy]``: voice, channels and languages of the messages."""
+
+    brand: str = Field(default="", max_length=60)
+    tone: str = Field(default="warm", max_length=40)
+    channels: tuple[Channel, ...] = ("sms",)
+    languages: tuple[Language, ...] = ("en",)
+    segment_by: str | None = None
+    writer: str = "local"
+    options: dict[str, Any] = {}
+
+    # TOML arrays arrive as lists; the rest of the table stays strict.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Scenario(Table):
+    """``[[scenarios]]``: one what-if.
+
+    `set` maps ``<limit label>.<key>`` to a new value, `scale` maps a prediction
+    (``uplift``, ``conversion``, ``redemption``, ``revenue``) to a factor.
+    """
+
+    name: str = Field(min_length=1)
+    set: dict[str, float] = {}
+    drop_coupons: list[str] = []
+    scale: dict[Literal["uplift", "conversion", "redemption", "revenue"], float] = {}
+
+
+class Config(Table):
+    """The whole of campaign.toml."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: str = Field(min_length=1, max_length=120)
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    seed: int = Field(default=7, ge=0, lt=2**32)
+    as_of: dt.date | None = None
+    objective: Objective = Objective()
+    predict: Predict = Predict()
+    solve: Solve = Solve()
+    eligibility: Eligibility = Eligibility()
+    sending_cost: dict[Channel, float] = {}
+    limits: list[dict[str, Any]] = []
+    copy_: CopyTable = Field(default=CopyTable(), alias="copy")
+    scenarios: list[Scenario] = []
+
+
+def parse_config(text: str, file: str = "campaign.toml") -> Config:
+    """Parse campaign.toml.
+
+    Raises
+    ------
+    InputError
+        With every key that is unknown or has a wrong value.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(Finding(f"this is not valid TOML: {error}", file=file)) from error
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise InputError([toml_finding(detail, file) for detail in error.errors()]) from error
+    repeats = [s.name for i, s in enumerate(config.scenarios) if s.name in {t.name for t in config.scenarios[:i]}]
+    if repeats:
+        raise InputError(
+            [Finding("two scenarios have one name", file=file, column="scenarios", found=repr(r)) for r in repeats]
+        )
+    return config
+
+
+def toml_finding(detail: Any, file: str, prefix: str = "") -> Finding:
+    """Turn one pydantic error into a finding in the user's words."""
+    key = prefix
+    for part in detail["loc"]:
+        key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    kind, found = detail["type"], detail["input"]
+    if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
+        return Finding("unknown key; correct its spelling or remove it", file=file, column=key, found=_short(found))
+    if kind in ("missing", "missing_argument"):
+        return Finding("this key is required", file=file, column=key)
+    return Finding(detail["msg"][0].lower() + detail["msg"][1:], file=file, column=key, found=_short(found))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def read_config(folder: Path) -> Config:
+    """Read ``campaign.toml`` in `folder`."""
+    path = folder / "campaign.toml"
+    if not path.is_file():
+        raise InputError(Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path)))
+    try:
+        return parse_config(path.read_text(encoding="utf-8"), path.name)
+    except UnicodeDecodeError as error:
+        raise InputError(Finding("file is not UTF-8; save it as UTF-8", file=path.name)) from error

@@ -1,0 +1,127 @@
+"""The columns of each campaign file: name, type, bounds and aliases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Type = Literal["text", "number", "integer", "flag", "date", "time"]
+
+COUPON_KINDS = ("percent", "amount", "free_shipping")
+EVENT_KINDS = ("view", "search", "cart", "purchase")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a file.
+
+    Parameters
+    ----------
+    name, type
+        Canonical name and type. ``flag`` accepts 0/1, true/false, yes/no.
+    required
+        The column must be there and every row must have a value.
+    default
+        Value of an absent column or an empty cell.
+    at_least, at_most
+        Bounds of a number.
+    one_of
+        Allowed texts.
+    unique
+        No value may occur twice.
+    aliases
+        Other names that exports of common tools use.
+    """
+
+    name: str
+    type: Type = "text"
+    required: bool = False
+    default: float | str | bool | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    one_of: tuple[str, ...] = ()
+    unique: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """One file: its name without ending, its columns, and whether further columns are welcome."""
+
+    name: str
+    columns: tuple[Column, ...]
+    required: bool = False
+    extra: Literal["features", "measures", "error"] = "error"
+    key: tuple[str, ...] = field(default=())
+
+
+USER_ID = Column("user_id", required=True, aliases=("external_id", "customer_id", "household_id"))
+COUPON_ID = Column("coupon_id", required=True, aliases=("Coupon", "coupon"))
+
+USERS = TableSchema(
+    "users",
+    (
+        Column("user_id", required=True, unique=True, aliases=USER_ID.aliases),
+        Column("holdout", "flag", default=False),
+        Column("messages_7d", "integer", default=0, at_least=0),
+        Column("locale", default="en", aliases=("language",)),
+    ),
+    required=True,
+    extra="features",
+)
+
+COUPONS = TableSchema(
+    "coupons",
+    (
+        Column("coupon_id", required=True, unique=True, aliases=COUPON_ID.aliases),
+        Column("kind", required=True, one_of=COUPON_KINDS),
+        Column("value", "number", required=True, at_least=0),
+        Column("max_discount", "number", at_least=0),
+        Column("currency"),
+        Column("min_spend", "number", at_least=0, aliases=("minimumRequirement",)),
+        Column("starts_at", "date", aliases=("startdate",)),
+        Column("ends_at", "date", aliases=("expirydate",)),
+        Column("inventory", "integer", at_least=0, aliases=("limitval", "usageLimit")),
+        Column("per_user_limit", "integer", at_least=0),
+        Column("channel", one_of=("sms", "push", "email", "in_app")),
+        Column("category"),
+        Column("code", aliases=("Coupon Code",)),
+        Column("description"),
+        Column("active", "flag", default=True),
+    ),
+    required=True,
+)
+
+HISTORY = TableSchema(
+    "history",
+    (
+        USER_ID,
+        Column("coupon_id", aliases=COUPON_ID.aliases),
+        Column("treated", "flag"),
+        Column("sent_at", "time", required=True),
+        Column("propensity", "number", at_least=0, at_most=1),
+        Column("converted", "flag", required=True),
+        Column("redeemed", "flag", default=False),
+        Column("revenue", "number", default=0.0, at_least=0),
+        Column("discount", "number", default=0.0, at_least=0),
+    ),
+)
+
+EVENTS = TableSchema(
+    "events",
+    (
+        USER_ID,
+        Column("at", "time", required=True),
+        Column("kind", required=True, one_of=EVENT_KINDS),
+        Column("item"),
+        Column("category"),
+        Column("amount", "number"),
+    ),
+)
+
+SCORES = TableSchema(
+    "scores",
+    (USER_ID, COUPON_ID, Column("value", "number", required=True), Column("cost", "number", required=True, at_least=0)),
+    extra="measures",
+    key=("user_id", "coupon_id"),
+)

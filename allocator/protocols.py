@@ -1,0 +1,242 @@
+"""What a plugin must look like: predictors and copy writers, and what they give back.
+
+A plugin package names its class under an entry-point group (`allocate.predictors.v1`,
+`allocate.copywriters.v1`); `allocator` never imports one by module name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from allocator.campaign import Campaign
+
+Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`: called often; `total` is 0 while unknown. May raise to cancel."""
+
+
+def no_progress(step: str, done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What each coupon is expected to do to each user.
+
+    Rows follow `user_ids`, columns follow `coupon_ids`; every array is (n_users, n_coupons) float.
+
+    Parameters
+    ----------
+    user_ids, coupon_ids
+        The labels of rows and columns.
+    conversion
+        Probability of a conversion if nothing is sent.
+    uplift
+        Change of that probability if the coupon is sent.
+    redemption
+        Probability that the coupon is redeemed if it is sent.
+    revenue
+        Expected revenue of a conversion, in the campaign's currency.
+    expected_cost
+        Expected discount given away if the coupon is sent, in currency; without sending cost.
+    uplift_error
+        Standard error of `uplift`, where the predictor knows it.
+    """
+
+    user_ids: NDArray[np.str_]
+    coupon_ids: NDArray[np.str_]
+    conversion: NDArray[np.float64]
+    uplift: NDArray[np.float64]
+    redemption: NDArray[np.float64]
+    revenue: NDArray[np.float64]
+    expected_cost: NDArray[np.float64]
+    uplift_error: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class ArmEvaluation:
+    """How well one coupon's uplift is ranked and sized, on rows held out from training.
+
+    Parameters
+    ----------
+    coupon_id
+        The coupon ("all coupons" for the pooled row).
+    treated, control
+        Held-out rows with and without the coupon.
+    qini
+        Qini coefficient (area between the Qini curve and the random line over that of a perfect
+        ranking), 0 for a random ranking.
+    uplift_predicted, uplift_observed
+        Mean predicted uplift, and the observed difference treated less control.
+    """
+
+    coupon_id: str
+    treated: int
+    control: int
+    qini: float
+    uplift_predicted: float
+    uplift_observed: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A one-page report of a fitted predictor, computed on rows held out from training.
+
+    Parameters
+    ----------
+    predictor
+        Name of the plugin.
+    rows_train, rows_test
+        History rows used to train and held out.
+    arms
+        One entry a coupon, the pooled row first.
+    calibration
+        (predicted, observed, rows) of uplift by quantile of predicted uplift, lowest first.
+    metrics
+        Further figures by name, for example ``{"conversion_auc": 0.71}``.
+    notes
+        Sentences a planner should read before trusting the numbers.
+    """
+
+    predictor: str
+    rows_train: int
+    rows_test: int
+    arms: tuple[ArmEvaluation, ...]
+    calibration: tuple[tuple[float, float, int], ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Estimates the effect of each coupon on each user (group `allocate.predictors.v1`).
+
+    The class is called with the keys of the campaign's ``[predict.options]`` as keyword arguments.
+    """
+
+    def __init__(self, **options: Any) -> None: ...
+
+    def fit(
+        self, campaign: Campaign, *, seed: int, device: str = "auto", progress: Progress = no_progress
+    ) -> Evaluation:
+        """Train on ``campaign.history`` and report on held-out rows."""
+        ...
+
+    def predict(self, campaign: Campaign, *, progress: Progress = no_progress) -> Predictions:
+        """Score every user against every active coupon of the campaign."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs into a folder that exists and is empty."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto") -> Self:
+        """Read a predictor that `save` wrote."""
+        ...
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The facts of one coupon, typed: the only facts a message may state.
+
+    `kind` is ``percent`` (value 15 = 15 %), ``amount`` (in `currency`) or ``free_shipping``.
+    Empty optional fields are None. Dates are ISO ``YYYY-MM-DD``.
+    """
+
+    coupon_id: str
+    kind: str
+    value: float
+    currency: str
+    code: str | None = None
+    max_discount: float | None = None
+    min_spend: float | None = None
+    starts_at: str | None = None
+    ends_at: str | None = None
+    category: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class Brief:
+    """One message to write: an offer for an audience, on a channel, in a language.
+
+    Parameters
+    ----------
+    offer
+        The facts.
+    segment
+        Label of the audience segment ("everyone" where users are not segmented).
+    channel
+        ``sms``, ``push``, ``email`` or ``in_app``.
+    language
+        BCP-47 language, ``en`` or ``zh``.
+    brand, tone
+        From the campaign's ``[copy]`` table.
+    audience
+        How many users will get it.
+    """
+
+    offer: Offer
+    segment: str
+    channel: str
+    language: str
+    brand: str
+    tone: str
+    audience: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One finding of the guard: the rule that was broken, and what in the text broke it."""
+
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A finished message for one brief.
+
+    Parameters
+    ----------
+    brief
+        What was asked for.
+    parts
+        The text by part: ``body`` always; ``title`` for push and in-app; ``subject`` and
+        ``preheader`` for e-mail.
+    written_by
+        ``model``, ``model (rewritten)`` or ``template``.
+    attempts
+        How many texts were tried before this one, this one included.
+    rejected
+        Verdicts on the texts that were not used.
+    """
+
+    brief: Brief
+    parts: Mapping[str, str]
+    written_by: str
+    attempts: int = 1
+    rejected: tuple[Verdict, ...] = ()
+
+
+@runtime_checkable
+class CopyWriter(Protocol):
+    """Writes messages (group `allocate.copywriters.v1`).
+
+    The class is called with the keys of the campaign's ``[copy.options]`` as keyword arguments.
+    """
+
+    def __init__(self, **options: Any) -> None: ...
+
+    def write(
+        self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress
+    ) -> list[Copy]:
+        """Write one guarded message for each brief, in the order of the briefs."""
+        ...
