@@ -1,0 +1,24 @@
+"""Uplift predictors: what each coupon would do to each user.
+
+Importing this package loads neither torch nor scikit-learn; the names below do so when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from predictors.baseline import BaselinePredictor
+    from predictors.evaluation import evaluate
+    from predictors.transformer import TransformerPredictor
+
+__all__ = ["BaselinePredictor", "TransformerPredictor", "evaluate"]
+
+_HOME = {"TransformerPredictor": "transformer", "BaselinePredictor": "baseline", "evaluate": "evaluation"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'predictors' has no attribute {name!r}")
+    return getattr(import_module(f"predictors.{_HOME[name]}"), name)

@@ -1,0 +1,237 @@
+"""What the predictors share: from campaign to arrays, held-out evaluation, batches, storage."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from allocator.errors import PluginError
+from allocator.protocols import Evaluation, Predictions, Progress, no_progress
+from predictors.behaviour import Behaviour
+from predictors.evaluation import auc, evaluate
+from predictors.features import Contexts, Coupons, Encoder
+from predictors.history import History, decision_time, read_history, split_users
+from predictors.scoring import Scores
+
+if TYPE_CHECKING:
+    from allocator.campaign import Campaign
+
+FORMAT = 1
+USERS_AT_ONCE = 8192
+OVERLAP_LIMIT = 0.65
+"""Treated and control users differ visibly if a model tells them apart with this AUC."""
+
+
+class HistoryPredictor(ABC):
+    """A predictor that learns from ``history.csv``; a subclass brings the model.
+
+    Subclasses set `name`, `max_events` and `test_share` and implement the methods that are abstract.
+    """
+
+    name: ClassVar[str]
+    max_events: int
+    test_share: float
+
+    _encoder: Encoder | None = None
+    _own_control: dict[str, bool]
+
+    @abstractmethod
+    def _train(
+        self,
+        encoder: Encoder,
+        history: History,
+        contexts: Contexts,
+        coupons: Coupons,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        """Fit the model on training rows."""
+
+    @abstractmethod
+    def _score(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
+        """Score each context against each coupon."""
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None:
+        """Write the model."""
+
+    @abstractmethod
+    def _load(self, folder: Path) -> None:
+        """Read what `_save` wrote."""
+
+    @abstractmethod
+    def _use(self, device: str) -> None:
+        """Choose the device."""
+
+    def fit(
+        self, campaign: Campaign, *, seed: int, device: str = "auto", progress: Progress = no_progress
+    ) -> Evaluation:
+        """Train on ``campaign.history`` and report on held-out rows.
+
+        The history is split by user, stratified by arm: `test_share` of the users are held out for
+        the evaluation and stay out of training, so the report is about the very model that is kept.
+
+        Parameters
+        ----------
+        campaign
+            With a history that holds treated and control rows.
+        seed
+            Of the split, the initial weights and the order of training.
+        device
+            ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        progress
+            Called often.
+
+        Raises
+        ------
+        InputError
+            There is no history, or no control row, or no treated row.
+        """
+        self._use(device)
+        progress("prepare", 0, 3)
+        history = read_history(campaign)
+        behaviour = Behaviour(campaign.events, campaign.users["user_id"])
+        progress("prepare", 1, 3)
+        learn, test = split_users(history, self.test_share, np.random.default_rng(seed))
+        encoder = Encoder.fit(
+            campaign, behaviour, history.user[learn], history.time[learn], history.coupons, self.max_events
+        )
+        progress("prepare", 2, 3)
+        coupons = encoder.coupons(history.coupons)
+        train, held_out = (
+            encoder.contexts(campaign, behaviour, history.user[rows], history.time[rows], coupons)
+            for rows in (learn, test)
+        )
+        progress("prepare", 3, 3)
+        self._encoder = encoder
+        self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
+        self._train(encoder, history.take(learn), train, coupons, seed, progress)
+        progress("evaluate", 0, 1)
+        notes = _new_coupons(campaign, history)
+        if not history.randomised:
+            notes += _overlap(train, history.treated[learn], held_out, history.treated[test])
+        scores = self._score_in_parts(held_out, coupons, history.own_control)
+        report = evaluate(
+            history.take(test), scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
+        )
+        progress("evaluate", 1, 1)
+        return report
+
+    def predict(self, campaign: Campaign, *, progress: Progress = no_progress) -> Predictions:
+        """Score every user against every active coupon, as of the campaign's day.
+
+        A coupon that training did not see is scored from its attributes.
+
+        Raises
+        ------
+        PluginError
+            The predictor is neither fitted nor loaded.
+        InputError
+            A feature column that the predictor needs is missing or changed its type.
+        """
+        encoder = self._fitted()
+        behaviour = Behaviour(campaign.events, campaign.users["user_id"])
+        table = campaign.active_coupons
+        coupons = encoder.coupons(table)
+        usual = sum(self._own_control.values()) * 2 > len(self._own_control)
+        own_control = np.array(
+            [self._own_control.get(name, usual) for name in table["coupon_id"]], dtype=bool
+        )
+        total, now, parts = campaign.users.height, decision_time(campaign), []
+        progress("predict", 0, total)
+        for start in range(0, total, USERS_AT_ONCE):
+            user = np.arange(start, min(start + USERS_AT_ONCE, total))
+            contexts = encoder.contexts(campaign, behaviour, user, np.full(len(user), now), coupons)
+            parts.append(self._score(contexts, coupons, own_control))
+            progress("predict", int(user[-1]) + 1, total)
+        return Scores.stack(parts, len(table)).predictions(campaign)
+
+    def save(self, folder: Path) -> None:
+        """Write the model and ``encoder.json`` into a folder that exists and is empty."""
+        data = {
+            "format": FORMAT,
+            "predictor": self.name,
+            "encoder": self._fitted().to_json(),
+            "own_control": self._own_control,
+        }
+        self._save(folder)
+        (folder / "encoder.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto") -> Self:
+        """Read a predictor that `save` wrote; nothing is unpickled.
+
+        Raises
+        ------
+        PluginError
+            The folder holds no such predictor, or a newer format.
+        """
+        predictor = cls()
+        predictor._use(device)
+        try:
+            data = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+            if data["format"] != FORMAT or data["predictor"] != cls.name:
+                found = f"{data['predictor']}, format {data['format']}"
+                raise PluginError(
+                    f"{folder} holds a predictor of another kind ({found}; expected {cls.name}, format {FORMAT}); "
+                    "train again with `allocate train`"
+                )
+            predictor._encoder = Encoder.from_json(data["encoder"])
+            predictor._own_control = data["own_control"]
+            predictor._load(folder)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise PluginError(
+                f"{folder} holds no readable {cls.name} predictor ({error}); train again with `allocate train`"
+            ) from error
+        return predictor
+
+    def _fitted(self) -> Encoder:
+        if self._encoder is None:
+            raise PluginError(f"the {self.name} predictor has learnt nothing yet; call fit or load first")
+        return self._encoder
+
+    def _score_in_parts(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
+        parts = [
+            self._score(
+                contexts.take(np.arange(start, min(start + USERS_AT_ONCE, len(contexts)))),
+                coupons,
+                own_control,
+            )
+            for start in range(0, len(contexts), USERS_AT_ONCE)
+        ]
+        return Scores.stack(parts, len(coupons))
+
+
+def _new_coupons(campaign: Campaign, history: History) -> tuple[str, ...]:
+    """Name the active coupons that were never sent."""
+    tried = history.coupons["coupon_id"].gather(np.unique(history.coupon[history.treated]))
+    new = campaign.active_coupons.filter(~pl.col("coupon_id").is_in(tried.implode()))["coupon_id"].to_list()
+    if not new:
+        return ()
+    shown = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+    return (
+        f"Never sent before, so scored from attributes alone: {shown}. "
+        "Expect a fair ranking of users and an unreliable level of uplift.",
+    )
+
+
+def _overlap(
+    train: Contexts, treated: NDArray[Any], test: Contexts, test_treated: NDArray[Any]
+) -> tuple[str, ...]:
+    """Warn where features tell treated from control users (they do not in a randomised history)."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=0.1, max_iter=200).fit(train.design(), treated)
+    score = auc(test_treated, model.predict_proba(test.design())[:, 1])
+    if not score > OVERLAP_LIMIT:
+        return ()
+    return (
+        f"Treated and control users differ (features tell them apart with AUC {score:.2f}): "
+        "the uplift rests on the model's adjustment, not on an experiment.",
+    )

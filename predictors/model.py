@@ -1,0 +1,303 @@
+"""The uplift transformer: user tokens are the memory, each coupon is a query over them.
+
+Feature tokens follow FT-Transformer (Gorishniy et al., "Revisiting Deep Learning Models for Tabular
+Data", NeurIPS 2021) with piecewise-linear numeric tokens (Gorishniy et al., "On Embeddings for
+Numerical Features in Tabular Deep Learning", NeurIPS 2022); coupons attend to behaviour as in DIN
+(Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PretrainedConfig, PreTrainedModel
+
+from predictors.behaviour import AFFINITY
+from predictors.features import BINS
+
+CONVERSION, EFFECT, REDEMPTION, REVENUE = range(4)
+HEADS = 4
+EVENT_NUMBERS = 4
+
+
+class UpliftConfig(PretrainedConfig):  # type: ignore[misc]
+    """Shape of an `UpliftModel`.
+
+    Parameters
+    ----------
+    n_numeric, category_sizes
+        Numeric user features; number of indices of each categorical one.
+    coupon_numbers, coupon_sizes
+        Numeric coupon attributes; number of indices of kind, category, channel and coupon id.
+    n_event_kinds, max_events
+        Event kinds with padding; length of the event sequence, 0 for none.
+    width, depth, attention_heads, dropout
+        Size of the transformer. ``depth - 1`` blocks of self-attention over the user's tokens come
+        before the block in which user and coupons read them.
+    rank
+        Rank of the linear interactions between coupon and user features.
+    """
+
+    model_type = "allocate-uplift"
+
+    def __init__(
+        self,
+        n_numeric: int = 0,
+        category_sizes: tuple[int, ...] = (),
+        coupon_numbers: int = 5,
+        coupon_sizes: tuple[int, ...] = (2, 2, 2, 2),
+        n_event_kinds: int = 5,
+        max_events: int = 0,
+        width: int = 32,
+        depth: int = 1,
+        attention_heads: int = 4,
+        dropout: float = 0.1,
+        rank: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        self.n_numeric = n_numeric
+        self.category_sizes = list(category_sizes)
+        self.coupon_numbers = coupon_numbers
+        self.coupon_sizes = list(coupon_sizes)
+        self.n_event_kinds = n_event_kinds
+        self.max_events = max_events
+        self.width = width
+        self.depth = depth
+        self.attention_heads = attention_heads
+        self.dropout = dropout
+        self.rank = rank
+        super().__init__(**kwargs)
+
+
+@dataclass
+class UserBatch:
+    """Tensors of `predictors.features.Contexts`, for b users; `affinity` is (b, n_pairs, AFFINITY)."""
+
+    numeric: Tensor
+    categorical: Tensor
+    event_kind: Tensor
+    event_category: Tensor
+    event_numbers: Tensor
+    affinity: Tensor
+
+
+@dataclass
+class CouponBatch:
+    """Tensors of coupons: `numbers` (c, 5), `texts` (c, 4), `own_control` (c,), `known` (c,).
+
+    `own_control` is 1 where the conversion without coupon is about the coupon's products;
+    `known` indexes the offsets, 0 for a coupon that training did not see.
+    """
+
+    numbers: Tensor
+    texts: Tensor
+    own_control: Tensor
+    known: Tensor
+
+
+@dataclass
+class Outputs:
+    """Logits and log revenue, (b, n_pairs) each; `control` is that of a user with no coupon, (b,)."""
+
+    conversion: Tensor
+    effect: Tensor
+    redemption: Tensor
+    revenue: Tensor
+    control: Tensor
+    control_revenue: Tensor
+
+
+class Tokens(nn.Module):
+    """One token for each number and each category, (b, n_numbers + n_categories, width)."""
+
+    def __init__(self, n_numbers: int, sizes: list[int], width: int, bins: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_numbers, bins, width) / bins**0.5)
+        self.bias = nn.Parameter(torch.randn(n_numbers, width) * 0.3)
+        self.missing = nn.Parameter(torch.randn(n_numbers, width) * 0.3)
+        self.embedding = nn.Embedding(max(sum(sizes), 1), width)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        self.register_buffer(
+            "start", torch.tensor([sum(sizes[:i]) for i in range(len(sizes))], dtype=torch.long)
+        )
+
+    def forward(self, pieces: Tensor, missing: Tensor, index: Tensor) -> Tensor:
+        """Take piecewise values (b, n, bins), whether missing (b, n), and category indices (b, m)."""
+        numbers = torch.einsum("bfk,fkd->bfd", pieces, self.weight) + self.bias
+        numbers = torch.where(missing[..., None], self.missing.to(numbers.dtype), numbers)
+        return torch.cat([numbers, self.embedding(index + self.start).to(numbers.dtype)], dim=1)
+
+
+class Block(nn.Module):
+    """Pre-norm attention of queries over a context, then a feed-forward layer."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm_query, self.norm_context, self.norm_hidden = (nn.LayerNorm(width) for _ in range(3))
+        self.query, self.key, self.value, self.merge = (nn.Linear(width, width) for _ in range(4))
+        self.hidden = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of a context, once for any number of queries."""
+        context = self.norm_context(context)
+        return self._split(self.key(context)), self._split(self.value(context))
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Update queries (b, q, width) from keys and values; `mask` (b, tokens) marks real tokens."""
+        asked = self._split(self.query(self.norm_query(query)))
+        drop = self.dropout if self.training else 0.0
+        read = functional.scaled_dot_product_attention(
+            asked, keys, values, attn_mask=mask[:, None, None, :], dropout_p=drop
+        )
+        query = query + self.merge(read.transpose(1, 2).flatten(2))
+        updated: Tensor = query + self.hidden(self.norm_hidden(query))
+        return updated
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Self-attention."""
+        return self.attend(tokens, *self.keys_values(tokens), mask)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class UpliftModel(PreTrainedModel):  # type: ignore[misc]
+    """Estimates conversion without coupon, uplift, redemption and revenue for users and coupons.
+
+    Every output is the sum of attention and a linear path, and of a part that depends on the user
+    alone and one that depends on user and coupon. All heads start at zero, so training starts from
+    the averages in `bias`. The user is encoded once, however many coupons ask.
+    """
+
+    config_class = UpliftConfig
+    base_model_prefix = "uplift"
+
+    def __init__(self, config: UpliftConfig) -> None:
+        super().__init__(config)
+        width, outputs = config.width, HEADS * (1 + config.rank)
+        sizes = config.category_sizes
+        # Unused bins have an infinite width, and so a value of 0.
+        self.register_buffer("knots", torch.zeros(config.n_numeric, BINS))
+        self.register_buffer("bin_width", torch.full((config.n_numeric, BINS), torch.inf))
+        self.user_tokens = Tokens(config.n_numeric, sizes, width, BINS)
+        self.coupon_tokens = Tokens(config.coupon_numbers, config.coupon_sizes, width, 1)
+        self.event_kind = nn.Embedding(config.n_event_kinds, width)
+        self.event_numbers = nn.Linear(EVENT_NUMBERS, width)
+        self.user_query = nn.Parameter(torch.randn(1, 1, width) * 0.3)
+        self.blocks = nn.ModuleList(
+            Block(width, config.attention_heads, config.dropout) for _ in range(config.depth)
+        )
+        self.coupon_norm = nn.LayerNorm(width)
+        self.coupon_hidden = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        self.affinity_query = nn.Linear(AFFINITY, width, bias=False)
+        self.norm = nn.LayerNorm(width)
+        self.linear_numbers = _zero(nn.Linear(2 * config.n_numeric, outputs, bias=False))
+        self.linear_categories = nn.Embedding(max(sum(sizes), 1), outputs)
+        nn.init.zeros_(self.linear_categories.weight)
+        self.linear_coupon = nn.Linear(width, HEADS * config.rank)
+        self.linear_affinity = _zero(nn.Linear(AFFINITY, HEADS, bias=False))
+        self.coupon_head = _zero(nn.Linear(width, HEADS, bias=False))
+        self.user_head = _zero(nn.Linear(width, HEADS, bias=False))
+        self.pair_head = _zero(nn.Linear(width, HEADS, bias=False))
+        self.bias = nn.Parameter(torch.zeros(HEADS))
+        # Set after training so that mean predictions agree with what was observed.
+        self.register_buffer("baseline_offset", torch.zeros(1))
+        self.register_buffer("revenue_offset", torch.zeros(1))
+        self.register_buffer("effect_offset", torch.zeros(config.coupon_sizes[-1] - 1))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leave everything as the constructor set it."""
+
+    def forward(self, users: UserBatch, coupons: CouponBatch, pair: Tensor | None = None) -> Outputs:
+        """Score users against coupons.
+
+        Parameters
+        ----------
+        users, coupons
+            b users, c coupons.
+        pair
+            (b,) the one coupon to score for each user; all coupons if None.
+
+        Returns
+        -------
+        Outputs
+            (b, 1) or (b, c) each.
+        """
+        tokens, mask = self._user_tokens(users)
+        for block in self.blocks[:-1]:
+            tokens = block(tokens, mask)
+        readout = self.blocks[-1]
+        keys, values = readout.keys_values(tokens)
+        vectors = self._coupon_vectors(coupons)
+        factors = self.linear_coupon(vectors).unflatten(1, (HEADS, self.config.rank))
+        attributes, own, known = self.coupon_head(vectors), coupons.own_control, coupons.known
+        if pair is None:
+            vectors, attributes, own, known = (x[None] for x in (vectors, attributes, own, known))
+        else:
+            vectors, factors, attributes = (x[pair][:, None] for x in (vectors, factors, attributes))
+            own, known = own[pair][:, None], known[pair][:, None]
+        asked = vectors + self.affinity_query(users.affinity)
+        user_query = self.user_query.expand(len(users.numeric), -1, -1).to(asked.dtype)
+        states = self.norm(readout.attend(torch.cat([user_query, asked], dim=1), keys, values, mask))
+
+        linear = self._linear(users)
+        alone = (self.user_head(states[:, 0]) + linear[:, :HEADS] + self.bias).float()
+        factors = factors if pair is not None else factors[None]
+        # (b, heads, rank) x (1 or b, c, heads, rank) -> (b, c, heads)
+        mixed = linear[:, HEADS:].unflatten(1, (HEADS, self.config.rank))[:, None]
+        joint = (self.pair_head(states[:, 1:]) + self.linear_affinity(users.affinity) + attributes).float()
+        joint = joint + (mixed * factors).sum(dim=-1).float()
+        total = alone[:, None] + joint
+        baseline = alone[:, None, CONVERSION] + own * joint[..., CONVERSION] + self.baseline_offset
+        return Outputs(
+            conversion=baseline,
+            effect=total[..., EFFECT] + self.effect_offset[known],
+            redemption=total[..., REDEMPTION],
+            revenue=total[..., REVENUE] + self.revenue_offset,
+            control=alone[:, CONVERSION] + self.baseline_offset,
+            control_revenue=alone[:, REVENUE] + self.revenue_offset,
+        )
+
+    def _user_tokens(self, users: UserBatch) -> tuple[Tensor, Tensor]:
+        missing = users.numeric.isnan()
+        numbers = users.numeric.nan_to_num(0.0)
+        pieces = ((numbers[..., None] - self.knots) / self.bin_width).clamp(0.0, 1.0)
+        tokens = self.user_tokens(pieces, missing, users.categorical)
+        always = self.user_query.expand(len(tokens), -1, -1).to(tokens.dtype)
+        parts = [always, tokens]
+        mask = torch.ones(tokens.shape[0], tokens.shape[1] + 1, dtype=torch.bool, device=tokens.device)
+        if self.config.max_events:
+            age = torch.expm1(3 * users.event_numbers[..., 1:])
+            numbers = torch.cat([users.event_numbers, torch.exp(-age / 7), torch.exp(-age / 60)], dim=-1)
+            category = users.event_category + self.coupon_tokens.start[1]
+            events = self.event_kind(users.event_kind) + self.event_numbers(numbers)
+            parts.append((events + self.coupon_tokens.embedding(category)).to(tokens.dtype))
+            mask = torch.cat([mask, users.event_kind > 0], dim=1)
+        return torch.cat(parts, dim=1), mask
+
+    def _coupon_vectors(self, coupons: CouponBatch) -> Tensor:
+        missing = coupons.numbers.isnan()
+        tokens = self.coupon_tokens(coupons.numbers.nan_to_num(0.0)[..., None], missing, coupons.texts)
+        pooled = self.coupon_norm(tokens.sum(dim=1))
+        vectors: Tensor = pooled + self.coupon_hidden(pooled)
+        return vectors
+
+    def _linear(self, users: UserBatch) -> Tensor:
+        numbers = torch.cat([users.numeric.nan_to_num(0.0), users.numeric.isnan().float()], dim=1)
+        linear: Tensor = self.linear_numbers(numbers)
+        if self.config.category_sizes:
+            linear = linear + self.linear_categories(users.categorical + self.user_tokens.start).sum(dim=1)
+        return linear
+
+
+def _zero(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    return layer

@@ -1,0 +1,60 @@
+"""Scores of users against coupons, and the predictions a campaign needs from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.campaign.offers import expected_cost
+from allocator.protocols import Predictions
+from predictors.calibration import sigmoid
+
+if TYPE_CHECKING:
+    from allocator.campaign import Campaign
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Probabilities and revenue for n users and c coupons, (n, c) each."""
+
+    conversion: Floats
+    uplift: Floats
+    redemption: Floats
+    revenue: Floats
+
+    @classmethod
+    def from_logits(
+        cls, conversion: Floats, effect: Floats, redemption: Floats, log_revenue: Floats
+    ) -> Scores:
+        """Turn logits into probabilities; the uplift is what the coupon adds to the conversion."""
+        baseline = sigmoid(conversion)
+        return cls(
+            conversion=baseline,
+            uplift=sigmoid(conversion + effect) - baseline,
+            redemption=sigmoid(redemption),
+            revenue=np.exp(np.clip(log_revenue, -20.0, 20.0)),
+        )
+
+    @classmethod
+    def stack(cls, parts: list[Scores], coupons: int) -> Scores:
+        """Join the scores of consecutive users."""
+        names = ("conversion", "uplift", "redemption", "revenue")
+        empty = [np.zeros((0, coupons))]
+        return cls(*(np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names))
+
+    def predictions(self, campaign: Campaign) -> Predictions:
+        """Add labels and the expected cost."""
+        return Predictions(
+            user_ids=campaign.user_ids,
+            coupon_ids=campaign.coupon_ids,
+            conversion=self.conversion,
+            uplift=self.uplift,
+            redemption=self.redemption,
+            revenue=self.revenue,
+            expected_cost=expected_cost(campaign.active_coupons, self.redemption, self.revenue),
+        )

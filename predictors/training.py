@@ -1,0 +1,290 @@
+"""Train the uplift model on treated and control rows.
+
+The loss is factual: each row is judged by the outcome it had, under the treatment it got, with the
+treated and control sides balanced as in TARNet (Shalit, Johansson and Sontag, "Estimating Individual
+Treatment Effect", ICML 2017) and rows weighted by inverse propensity where it is recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from allocator.protocols import Progress
+from predictors.calibration import baseline_offset, effect_offsets
+from predictors.features import BINS, Contexts, Coupons, Encoder
+from predictors.history import History, split_users
+from predictors.model import CouponBatch, Outputs, UpliftConfig, UpliftModel, UserBatch
+
+REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
+BALANCE_LIMIT = 10.0
+SCORE_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; see `predictors.transformer.TransformerPredictor` for the meaning."""
+
+    width: int = 32
+    depth: int = 1
+    attention_heads: int = 4
+    dropout: float = 0.1
+    epochs: int = 8
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    coupon_dropout: float = 0.1
+    patience: int = 3
+
+
+def train(
+    encoder: Encoder,
+    history: History,
+    contexts: Contexts,
+    coupons: Coupons,
+    settings: Settings,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> UpliftModel:
+    """Fit a model on the rows of `history`; `contexts` has one entry a row, `coupons` one a coupon.
+
+    A tenth of the users is kept to stop early: the weights of the best epoch are the result.
+    The global random state is left as it was.
+    """
+    rng = np.random.default_rng(seed)
+    learn, check = split_users(history, 0.1, rng)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), one_thread(device):
+        torch.manual_seed(seed)
+        model = _build(encoder, history.take(learn), settings)
+        model.to(device)
+        data = Rows(history, contexts, coupons, device)
+        _optimise(model, data, learn, check, settings, rng, progress)
+        model.eval()
+        _recentre(model, data, history)
+    return model
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Sum in one order whatever the machine: on the CPU use one thread, then restore the number."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if device.type == "cpu":
+            torch.set_num_threads(threads)
+
+
+class Rows:
+    """History rows and their contexts as tensors on a device."""
+
+    def __init__(self, history: History, contexts: Contexts, coupons: Coupons, device: torch.device) -> None:
+        self.device = device
+        pair = np.maximum(history.coupon, 0)
+        affinity = contexts.affinity[np.arange(len(history)), coupons.slot[pair]][:, None]
+        self.users = user_batch(contexts, affinity, device)
+        self.coupons = coupon_batch(coupons, history.own_control, device)
+        self.pair = torch.as_tensor(pair, device=device)
+        self.named = torch.as_tensor(history.coupon >= 0, device=device)
+        self.treated = _float(history.treated, device)
+        self.converted = _float(history.converted, device)
+        self.redeemed = _float(history.redeemed, device)
+        self.revenue = _float(history.revenue, device)
+        self.weight = _float(_balance(history), device)
+
+    def batch(self, rows: Tensor) -> UserBatch:
+        """Return the user features of some rows."""
+        return UserBatch(**{field.name: getattr(self.users, field.name)[rows] for field in fields(UserBatch)})
+
+
+def user_batch(contexts: Contexts, affinity: NDArray[np.float32], device: torch.device) -> UserBatch:
+    """Put contexts on the device; `affinity` is (n, n_pairs, AFFINITY)."""
+    names = ("numeric", "categorical", "event_kind", "event_category", "event_numbers")
+    tensors = {name: torch.as_tensor(getattr(contexts, name), device=device) for name in names}
+    return UserBatch(**tensors, affinity=torch.as_tensor(affinity, device=device))
+
+
+def coupon_batch(coupons: Coupons, own_control: NDArray[np.bool_], device: torch.device) -> CouponBatch:
+    """Put coupons on the device."""
+    return CouponBatch(
+        torch.as_tensor(coupons.numbers, device=device),
+        torch.as_tensor(coupons.texts, device=device),
+        _float(own_control, device),
+        torch.as_tensor(coupons.known, device=device),
+    )
+
+
+def _float(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device)
+
+
+def _balance(history: History) -> NDArray[np.float64]:
+    """Return row weights of mean 1 in which treated and control rows weigh the same in total."""
+    weight = history.weight / history.weight.mean()
+    ratio = weight[~history.treated].sum() / weight[history.treated].sum()
+    weight = np.where(history.treated, weight * np.clip(ratio, 1 / BALANCE_LIMIT, BALANCE_LIMIT), weight)
+    return np.asarray(weight / weight.mean())
+
+
+def _build(encoder: Encoder, history: History, settings: Settings) -> UpliftModel:
+    """Return a model that predicts the averages of the training rows."""
+    config = UpliftConfig(
+        n_numeric=len(encoder.numeric),
+        category_sizes=tuple(feature.size for feature in encoder.categorical),
+        coupon_sizes=tuple(text.size for text in encoder.coupon_texts),
+        max_events=encoder.max_events,
+        width=settings.width,
+        depth=settings.depth,
+        attention_heads=settings.attention_heads,
+        dropout=settings.dropout,
+    )
+    model = UpliftModel(config)
+    for i, feature in enumerate(encoder.numeric):
+        knots = torch.tensor(feature.knots)
+        model.knots[i, : len(knots) - 1] = knots[:-1]
+        model.bin_width[i, : min(len(knots) - 1, BINS)] = knots.diff()
+    treated, w = history.treated, history.weight
+    control_logit = _logit(history.converted[~treated], w[~treated])
+    redeemed = _logit(history.redeemed[treated], w[treated])
+    effect = _logit(history.converted[treated], w[treated]) - control_logit
+    model.bias.data = torch.tensor([control_logit, effect, redeemed, 0.0], dtype=torch.float32)
+    bought = history.revenue[history.converted]
+    model.revenue_offset.fill_(float(np.log(max(bought.mean(), 1e-3))) if len(bought) else 0.0)
+    return model
+
+
+def _logit(outcome: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
+    """Return the log odds of a rate, with one half added to each side."""
+    weight = weight / weight.mean() if len(weight) else weight
+    yes = float(weight @ outcome) + 0.5
+    return float(np.log(yes / (len(outcome) + 1.0 - yes)))
+
+
+def _optimise(
+    model: UpliftModel,
+    data: Rows,
+    learn: NDArray[np.int64],
+    check: NDArray[np.int64],
+    settings: Settings,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> None:
+    size = max(min(settings.batch_size, len(learn) // 20), 16)
+    steps = -(-len(learn) // size)
+    total = steps * settings.epochs
+    decay = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=total, pct_start=0.2
+    )
+    best, best_loss, stale = copy.deepcopy(model.state_dict()), _check(model, data, check), 0
+    progress("train", 0, total)
+    for epoch in range(settings.epochs):
+        model.train()
+        order = rng.permutation(learn)
+        for step in range(steps):
+            rows = torch.as_tensor(order[step * size : (step + 1) * size], device=data.device)
+            optimiser.zero_grad(set_to_none=True)
+            _loss(model, data, rows, _hide(data.coupons, settings.coupon_dropout, rng)).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            if step % 10 == 9:
+                progress("train", epoch * steps + step + 1, total)
+        loss = _check(model, data, check)
+        stale = 0 if loss < best_loss else stale + 1
+        if stale == 0:
+            best, best_loss = copy.deepcopy(model.state_dict()), loss
+        if stale >= settings.patience:
+            break
+    progress("train", total, total)
+    model.load_state_dict(best)
+
+
+def _hide(coupons: CouponBatch, share: float, rng: np.random.Generator) -> CouponBatch:
+    """Hide the id of some coupons, so that the model also learns to score a coupon it has not seen."""
+    hidden = torch.as_tensor(rng.random(len(coupons.known)) < share, device=coupons.known.device)
+    texts = coupons.texts.clone()
+    texts[hidden, -1] = 1
+    return CouponBatch(coupons.numbers, texts, coupons.own_control, coupons.known)
+
+
+def _forward(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> Outputs:
+    cuda = data.device.type == "cuda"
+    with torch.autocast(data.device.type, dtype=torch.bfloat16, enabled=cuda):
+        output: Outputs = model(data.batch(rows), coupons, data.pair[rows])
+    return output
+
+
+def _factual(output: Outputs, data: Rows, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each row's baseline logit, effect and log revenue; no coupon named, no coupon's part."""
+    named = data.named[rows]
+    return (
+        torch.where(named, output.conversion[:, 0], output.control),
+        output.effect[:, 0],
+        torch.where(named, output.revenue[:, 0], output.control_revenue),
+    )
+
+
+def _loss(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> Tensor:
+    output = _forward(model, data, rows, coupons)
+    baseline, effect, log_revenue = _factual(output, data, rows)
+    treated, converted, weight = data.treated[rows], data.converted[rows], data.weight[rows]
+    logit = baseline + treated * effect
+    conversion = weight * functional.binary_cross_entropy_with_logits(logit, converted, reduction="none")
+    redemption = treated * functional.binary_cross_entropy_with_logits(
+        output.redemption[:, 0], data.redeemed[rows], reduction="none"
+    )
+    # Gamma deviance: the mean is right even where revenue is skewed.
+    ratio = data.revenue[rows] * torch.exp(-log_revenue.clamp(-20.0, 20.0))
+    revenue = converted * (ratio.clamp(max=50.0) + log_revenue)
+    return (conversion + REDEMPTION_WEIGHT * redemption + REVENUE_WEIGHT * revenue).mean()
+
+
+@torch.no_grad()
+def _check(model: UpliftModel, data: Rows, rows: NDArray[np.int64]) -> float:
+    """Return the loss on held-out rows."""
+    model.eval()
+    if not len(rows):
+        return 0.0
+    total = 0.0
+    for part in _chunks(rows, data.device):
+        total += float(_loss(model, data, part, data.coupons)) * len(part)
+    return total / len(rows)
+
+
+@torch.no_grad()
+def _recentre(model: UpliftModel, data: Rows, history: History) -> None:
+    """Set the offsets so that means agree with the rows of `history`."""
+    parts = []
+    for part in _chunks(np.arange(len(history)), data.device):
+        parts.append(torch.stack(_factual(_forward(model, data, part, data.coupons), data, part)))
+    conversion, effect, revenue = torch.cat(parts, dim=1).double().cpu().numpy()
+    shift = baseline_offset(history, conversion)
+    model.baseline_offset.fill_(shift)
+    offsets = effect_offsets(history, conversion + shift, effect)
+    model.effect_offset.copy_(torch.as_tensor(offsets))
+    bought = history.converted & (history.revenue > 0)
+    if bought.any():
+        mean = np.exp(revenue[history.converted]).mean()
+        model.revenue_offset += float(np.log(history.revenue[history.converted].mean() / mean))
+
+
+def _chunks(rows: NDArray[np.int64], device: torch.device) -> Iterator[Tensor]:
+    for start in range(0, len(rows), SCORE_BATCH):
+        yield torch.as_tensor(rows[start : start + SCORE_BATCH], device=device)

@@ -1,0 +1,149 @@
+"""The `transformer` predictor: one small network for every user and coupon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.utils import logging as transformers_logging
+
+from allocator.errors import InputError
+from allocator.protocols import Progress
+from predictors.base import HistoryPredictor
+from predictors.features import Contexts, Coupons, Encoder
+from predictors.history import History
+from predictors.model import UpliftModel
+from predictors.options import check_options
+from predictors.scoring import Scores
+from predictors.training import Settings, coupon_batch, one_thread, train, user_batch
+
+PAIRS_AT_ONCE = 40_000
+RANGES = {
+    "width": (8, 1024),
+    "depth": (1, 24),
+    "attention_heads": (1, 64),
+    "dropout": (0.0, 0.9),
+    "epochs": (1, 1000),
+    "batch_size": (16, 65_536),
+    "learning_rate": (1e-6, 1.0),
+    "weight_decay": (0.0, 10.0),
+    "coupon_dropout": (0.0, 1.0),
+    "patience": (1, 1000),
+    "max_events": (0, 1024),
+    "test_share": (0.05, 0.9),
+}
+
+
+class TransformerPredictor(HistoryPredictor):
+    """Estimates uplift with a feature-token transformer over features, events and coupons.
+
+    Parameters
+    ----------
+    width, depth, attention_heads, dropout
+        Size of the network; small by default, because a weak signal punishes size.
+    epochs, batch_size, learning_rate, weight_decay, patience
+        Training; it stops after `patience` epochs without progress on held-out rows.
+    coupon_dropout
+        Share of coupons whose id is hidden in a step, so that new coupons can be scored.
+    max_events
+        How many of a user's last events are read.
+    test_share
+        Share of the users held out for the evaluation.
+
+    Raises
+    ------
+    InputError
+        An option is unknown, or has a wrong type or value.
+    """
+
+    name = "transformer"
+
+    def __init__(self, **options: Any) -> None:
+        defaults = {**asdict(Settings()), "max_events": 16, "test_share": 0.25}
+        values = check_options(options, defaults, RANGES)
+        self._settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
+        if self._settings.width % self._settings.attention_heads:
+            raise InputError("predict.options: width must be a multiple of attention_heads")
+        self.max_events, self.test_share = values["max_events"], values["test_share"]
+        self._device = torch.device("cpu")
+        self._model: UpliftModel | None = None
+
+    def _use(self, device: str) -> None:
+        self._device = pick_device(device)
+        if self._model is not None:
+            self._model.to(self._device)
+
+    def _train(
+        self,
+        encoder: Encoder,
+        history: History,
+        contexts: Contexts,
+        coupons: Coupons,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self._model = train(
+            encoder,
+            history,
+            contexts,
+            coupons,
+            self._settings,
+            seed=seed,
+            device=self._device,
+            progress=progress,
+        )
+
+    @torch.no_grad()
+    def _score(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
+        assert self._model is not None
+        size = max(PAIRS_AT_ONCE // max(len(coupons), 1), 16)
+        targets, parts = coupon_batch(coupons, own_control, self._device), []
+        with one_thread(self._device):
+            for start in range(0, len(contexts), size):
+                part = contexts.take(np.arange(start, min(start + size, len(contexts))))
+                output = self._model(user_batch(part, part.affinity[:, coupons.slot], self._device), targets)
+                logits = (output.conversion, output.effect, output.redemption, output.revenue)
+                parts.append(Scores.from_logits(*(logit.double().cpu().numpy() for logit in logits)))
+        return Scores.stack(parts, len(coupons))
+
+    def _save(self, folder: Path) -> None:
+        assert self._model is not None
+        self._model.save_pretrained(folder)
+
+    def _load(self, folder: Path) -> None:
+        with _no_progress_bars():
+            model = UpliftModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        self._model = model.eval().to(self._device)
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the torch device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    InputError
+        Another name, or CUDA where there is none.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"unknown device {device!r}; use auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but torch finds no CUDA GPU here; use 'auto' or 'cpu'")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars of its own."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
