@@ -48,6 +48,8 @@ class Campaign:
         Ready predictions: ``user_id, coupon_id, value, cost`` and any other measure.
     digests
         SHA-256 of every input file, by name.
+    notes
+        What was left out while reading, as sentences.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Campaign:
     events: pl.DataFrame | None
     scores: pl.DataFrame | None
     digests: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def active_coupons(self) -> pl.DataFrame:

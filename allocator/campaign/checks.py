@@ -1,0 +1,96 @@
+"""Checks that need more than one column or file."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+
+from allocator.campaign.config import Config
+from allocator.campaign.tables import FIRST_ROW, SHOWN
+from allocator.errors import Finding
+
+Tables = dict[str, pl.DataFrame | None]
+
+
+def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list[Finding]:
+    """Return what is wrong with the coupons as offers."""
+    findings = []
+    if not coupons["active"].any():
+        findings.append(Finding("no coupon is active, so nothing can be sent", "coupons.csv", column="active"))
+    for i, row in enumerate(coupons.iter_rows(named=True), start=FIRST_ROW):
+        name = f"coupon '{row['coupon_id']}'"
+        if row["kind"] == "percent" and row["value"] is not None and row["value"] > 100:
+            findings.append(
+                Finding(f"{name} takes off more than 100 percent", "coupons.csv", i, "value", f"{row['value']:g}", "0 to 100")
+            )
+        if row["starts_at"] and row["ends_at"] and row["starts_at"] > row["ends_at"]:
+            findings.append(
+                Finding(f"{name} ends before it starts", "coupons.csv", i, "ends_at", str(row["ends_at"]), f"{row['starts_at']} or later")
+            )
+        elif row["active"] and row["ends_at"] and row["ends_at"] < as_of:
+            hint = f"{name} has expired; correct the date, or set active to 0 if only history refers to it"
+            findings.append(Finding(hint, "coupons.csv", i, "ends_at", str(row["ends_at"]), f"{as_of} or later"))
+        if row["currency"] and row["currency"] != config.currency:
+            findings.append(
+                Finding(f"{name} is in another currency than the campaign", "coupons.csv", i, "currency", row["currency"], config.currency)
+            )
+    return findings
+
+
+def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
+    """Check that ids in one file exist in the others.
+
+    An unknown coupon is an error anywhere; an unknown user is one in scores, while history and
+    events of users outside this campaign are left out with a note.
+
+    Returns
+    -------
+    tuple
+        Findings, notes, and the tables with the rows of unknown users taken out.
+    """
+    findings: list[Finding] = []
+    notes: list[str] = []
+    users, coupons = tables["users"], tables["coupons"]
+    assert users is not None
+    assert coupons is not None
+    tables = dict(tables)
+    for name in ("history", "scores"):
+        table = tables[name]
+        if table is not None:
+            known = table["coupon_id"].is_in(coupons["coupon_id"].implode()).fill_null(name == "history")
+            findings += _unknown(table["coupon_id"], known, f"{name}.csv", "coupon_id", "a coupon_id of coupons.csv")
+    for name in ("history", "events", "scores"):
+        table = tables[name]
+        if table is None:
+            continue
+        known = table["user_id"].is_in(users["user_id"].implode())
+        if name == "scores":
+            findings += _unknown(table["user_id"], known, "scores.csv", "user_id", "a user_id of users.csv")
+        elif not known.all():
+            notes.append(f"{name}.csv: {(~known).sum():,} rows of users that are not in users.csv are left out")
+            tables[name] = table.filter(known)
+    history = tables["history"]
+    if history is not None:
+        findings += _check_treated(history)
+        sent = history["coupon_id"].is_not_null()
+        tables["history"] = history.with_columns(treated=history["treated"].fill_null(sent))
+    return findings, notes, tables
+
+
+def _unknown(ids: pl.Series, known: pl.Series, file: str, column: str, expected: str) -> list[Finding]:
+    rows = (~known).arg_true()
+    findings = [
+        Finding(f"unknown {column}", file, i + FIRST_ROW, column, repr(ids[i]), expected) for i in rows[:SHOWN]
+    ]
+    if len(rows) > SHOWN:
+        findings.append(Finding(f"and {len(rows) - SHOWN:,} more rows like this", file, column=column))
+    return findings
+
+
+def _check_treated(history: pl.DataFrame) -> list[Finding]:
+    bad = (history["treated"].fill_null(False) & history["coupon_id"].is_null()).arg_true()
+    return [
+        Finding("the row is treated but names no coupon", "history.csv", i + FIRST_ROW, "coupon_id", "an empty cell", "a coupon_id")
+        for i in bad[:SHOWN]
+    ]

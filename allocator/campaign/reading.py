@@ -1,0 +1,100 @@
+"""Read a campaign folder; report everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from pathlib import Path
+
+import polars as pl
+
+from allocator.campaign.campaign import Campaign
+from allocator.campaign.checks import check_coupons, check_references
+from allocator.campaign.config import Config, read_config
+from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES, USERS, TableSchema
+from allocator.campaign.tables import parse_table
+from allocator.errors import Finding, InputError
+
+
+def read_campaign(folder: str | Path) -> Campaign:
+    """Read and check a campaign folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
+        ``events`` and ``scores``, each as CSV or Parquet.
+
+    Raises
+    ------
+    InputError
+        With every finding in every file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(Finding("there is no such folder", file=str(folder)))
+    findings: list[Finding] = []
+    config = _collect(findings, read_config, folder)
+    digests: dict[str, str] = {}
+    if (folder / "campaign.toml").is_file():
+        digests["campaign.toml"] = _digest(folder / "campaign.toml")
+    tables = {
+        schema.name: _collect(findings, _read_file, folder, schema, digests)
+        for schema in (USERS, COUPONS, HISTORY, EVENTS, SCORES)
+    }
+    users, coupons = tables["users"], tables["coupons"]
+    notes: list[str] = []
+    if config is not None and coupons is not None:
+        findings += check_coupons(coupons, config, _as_of(config))
+    if users is not None and coupons is not None:
+        found, notes, tables = check_references(tables)
+        findings += found
+    if config is not None and users is not None and coupons is not None:
+        _collect(findings, parse_limits, config.limits, users, coupons)
+    if findings or config is None or users is None or coupons is None:
+        raise InputError(findings)
+    return Campaign(
+        folder=folder,
+        config=config,
+        as_of=_as_of(config),
+        users=users,
+        coupons=coupons,
+        history=tables["history"],
+        events=tables["events"],
+        scores=tables["scores"],
+        digests=digests,
+        notes=tuple(notes),
+    )
+
+
+def _as_of(config: Config) -> dt.date:
+    return config.as_of or dt.date.today()
+
+
+def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyped-def]
+    """Call `function`; on InputError keep its findings and return None."""
+    try:
+        return function(*args)
+    except InputError as error:
+        findings.extend(error.findings)
+        return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl.DataFrame | None:
+    paths = [path for ending in ("csv", "parquet") if (path := folder / f"{schema.name}.{ending}").is_file()]
+    if len(paths) > 1:
+        raise InputError(Finding("both a CSV and a Parquet file are there; keep one", file=schema.name))
+    if not paths:
+        if schema.required:
+            raise InputError(
+                Finding("file is missing", file=f"{schema.name}.csv", expected=f"{schema.name}.csv or .parquet in {folder}")
+            )
+        return None
+    digests[paths[0].name] = _digest(paths[0])
+    return parse_table(paths[0], schema)

@@ -1,0 +1,229 @@
+"""One CSV or Parquet file -> a typed frame, or every finding in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import polars as pl
+
+from allocator.campaign.schema import Column, TableSchema
+from allocator.errors import Finding, InputError
+
+FIRST_ROW = 2  # the header is line 1
+SHOWN = 5  # findings of one kind in one column that are listed one by one
+MOSTLY = 0.95  # a feature with this share of numbers is a number column with stray text in it
+
+TRUE = ("1", "true", "yes", "y", "t")
+FALSE = ("0", "false", "no", "n", "f")
+MISSING = ("", "na", "n/a", "null", "none")
+
+
+def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
+    """Read `path` and return a frame with the schema's columns under canonical names and types.
+
+    Raises
+    ------
+    InputError
+        With every finding in the file.
+    """
+    raw = _read_text_frame(path)
+    findings: list[Finding] = []
+    raw = _rename_aliases(raw, schema, path.name, findings)
+    columns = [_parse_column(raw, column, path.name, findings) for column in schema.columns]
+    known = {column.name for column in schema.columns}
+    for name in raw.columns:
+        if name in known:
+            continue
+        if schema.extra == "error":
+            close = ", ".join(sorted(known))
+            findings.append(Finding("unknown column; rename or remove it", path.name, 1, name, expected=f"one of {close}"))
+        elif schema.extra == "measures":
+            columns.append(_parse_column(raw, Column(name, "number", required=True), path.name, findings))
+        else:
+            columns.append(_parse_feature(raw, name, path.name, findings))
+    present = [series for series in columns if series is not None]
+    if not findings and schema.key:
+        findings += _duplicates(pl.DataFrame(present), schema.key, path.name)
+    if findings:
+        raise InputError(findings)
+    return pl.DataFrame(present)
+
+
+def _read_text_frame(path: Path) -> pl.DataFrame:
+    """Return the file with every column as text; empty cells and NA are null."""
+    if path.suffix == ".parquet":
+        try:
+            frame = pl.read_parquet(path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise InputError(Finding(f"this is not a Parquet file: {error}", file=path.name)) from error
+        frame = frame.with_columns(pl.all().cast(pl.String, strict=False))
+    else:
+        frame = _read_csv(path)
+    if frame.height == 0:
+        raise InputError(Finding("the file has a header but no rows", file=path.name))
+    return frame.with_columns(
+        pl.when(pl.all().str.strip_chars().str.to_lowercase().is_in(MISSING)).then(None).otherwise(pl.all().str.strip_chars()).name.keep()
+    )
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            Finding("the file is not UTF-8; save it as 'CSV UTF-8'", path.name, row, found=f"byte {data[error.start]:#04x}")
+        ) from error
+    if not text.strip():
+        raise InputError(Finding("the file is empty", file=path.name))
+    header = next(csv.reader(io.StringIO(text)))
+    _check_header([name.strip() for name in header], path.name)
+    try:
+        frame = pl.read_csv(text.encode(), infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(_ragged_rows(text, len(header), path.name) or Finding(str(error), path.name)) from error
+    frame.columns = [name.strip() for name in header]
+    return frame
+
+
+def _check_header(names: list[str], file: str) -> None:
+    findings = [
+        Finding("two columns have this name; rename or remove one", file, 1, name)
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    if "" in names:
+        findings.append(Finding("a column has no name", file, 1, found=f"column {names.index('') + 1}"))
+    if findings:
+        raise InputError(findings)
+
+
+def _ragged_rows(text: str, width: int, file: str) -> list[Finding]:
+    rows = enumerate(csv.reader(io.StringIO(text)), start=1)
+    bad = [(i, len(row)) for i, row in rows if row and len(row) != width]
+    return [
+        Finding("the row has another number of cells than the header", file, i, found=str(n), expected=str(width))
+        for i, n in bad[:SHOWN]
+    ]
+
+
+def _rename_aliases(raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]) -> pl.DataFrame:
+    """Give aliased columns their canonical name; the canonical name wins where both are there."""
+    renames: dict[str, str] = {}
+    for column in schema.columns:
+        aliases = [alias for alias in column.aliases if alias in raw.columns]
+        if column.name in raw.columns or not aliases:
+            continue
+        if len(aliases) > 1:
+            message = f"more than one column could be '{column.name}'; rename one to '{column.name}'"
+            findings.append(Finding(message, file, 1, column.name, found=", ".join(aliases)))
+        renames[aliases[0]] = column.name
+    return raw.rename(renames)
+
+
+def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[Finding]) -> pl.Series | None:
+    if column.name not in raw.columns:
+        if column.required:
+            found = ", ".join(raw.columns)
+            message = "required column is missing"
+            findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
+            return None
+        text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
+    else:
+        text = raw[column.name]
+    value = _cast(text, column.type)
+    _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)
+    if column.required:
+        _report(text, text.is_null(), column, "a value in every row", file, findings)
+    if column.at_least is not None:
+        _report(text, (value < column.at_least).fill_null(False), column, f"at least {column.at_least:g}", file, findings)
+    if column.at_most is not None:
+        _report(text, (value > column.at_most).fill_null(False), column, f"at most {column.at_most:g}", file, findings)
+    if column.one_of:
+        allowed = value.is_in(column.one_of).fill_null(True)
+        _report(text, ~allowed, column, "one of " + ", ".join(column.one_of), file, findings)
+    if column.unique:
+        repeat = text.is_not_null() & ~text.is_first_distinct()
+        _report(text, repeat, column, "each value once", file, findings, "this value occurs twice")
+    return value if column.default is None else value.fill_null(column.default)
+
+
+_EXPECTED = {
+    "text": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "flag": "1 or 0 (true or false, yes or no)",
+    "date": "a date such as 2026-11-30",
+    "time": "a date or time such as 2026-11-30 or 2026-11-30T18:00:00",
+}
+
+
+def _cast(text: pl.Series, kind: str) -> pl.Series:
+    """Cast text to `kind`; what cannot be cast (NaN and infinity included) becomes null."""
+    if kind == "number":
+        number = text.cast(pl.Float64, strict=False)
+        return _where(number, number.is_finite())
+    if kind == "integer":
+        number = text.cast(pl.Float64, strict=False)
+        return _where(number, number.is_finite() & (number == number.round())).cast(pl.Int64)
+    if kind == "flag":
+        lower = text.str.to_lowercase()
+        return _where(lower.is_in(TRUE), lower.is_in(TRUE + FALSE)).alias(text.name)
+    if kind == "date":
+        return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    if kind == "time":
+        iso = text.str.replace(" ", "T", literal=True).str.strip_suffix("Z").str.slice(0, 19)
+        full = pl.select(pl.when(iso.str.len_chars() == 10).then(iso + "T00:00:00").otherwise(iso)).to_series()
+        return full.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False).alias(text.name)
+    return text
+
+
+def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
+    return pl.select(pl.when(keep).then(value)).to_series().alias(value.name)
+
+
+def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
+    """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
+    text = raw[name]
+    if name.startswith("consent_"):
+        return _parse_column(raw, Column(name, "flag", default=False), file, findings)
+    number = text.cast(pl.Float64, strict=False)
+    known = text.len() - text.null_count()
+    if known and number.null_count() == text.null_count():
+        _report(text, ~number.is_finite().fill_null(True), Column(name), "a finite number or an empty cell", file, findings)
+        return number
+    if known >= 20 and number.count() >= MOSTLY * known and number.n_unique() > 10:
+        stray = number.is_null() & text.is_not_null()
+        _report(text, stray, Column(name), "a number, as in the other rows", file, findings)
+        return None
+    return text
+
+
+def _report(
+    text: pl.Series,
+    bad: pl.Series,
+    column: Column,
+    expected: str,
+    file: str,
+    findings: list[Finding],
+    message: str = "this value cannot be used",
+) -> None:
+    """Add a finding for the first few bad rows, and one that counts the others."""
+    rows = bad.arg_true()
+    for i in rows[:SHOWN]:
+        cell = text[i]
+        found = "an empty cell" if cell is None else repr(cell if len(cell) <= 60 else cell[:57] + "...")
+        findings.append(Finding(message, file, i + FIRST_ROW, column.name, found, expected))
+    if len(rows) > SHOWN:
+        findings.append(Finding(f"and {len(rows) - SHOWN:,} more rows like this", file, column=column.name, expected=expected))
+
+
+def _duplicates(frame: pl.DataFrame, key: tuple[str, ...], file: str) -> list[Finding]:
+    repeat = ~frame.select(pl.struct(key).is_first_distinct()).to_series()
+    rows = repeat.arg_true()
+    return [
+        Finding("this pair occurs twice; keep one row", file, i + FIRST_ROW, " + ".join(key), ", ".join(frame[i, k] for k in key))
+        for i in rows[:SHOWN]
+    ]

@@ -1,0 +1,250 @@
+"""A problem: users x coupons with values, measures and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allocator.errors import Finding, InputError
+
+BUILT_IN_MEASURES = ("count", "value")
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One label for each user (or coupon), stored as codes into distinct labels.
+
+    Parameters
+    ----------
+    codes
+        (n,) int32 index into `labels`.
+    labels
+        The distinct labels, sorted.
+    """
+
+    codes: NDArray[np.int32]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def from_labels(cls, labels: ArrayLike) -> Self:
+        """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
+        array = np.asarray(labels)
+        if array.dtype.kind == "O":
+            array = np.array(["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_)
+        distinct, codes = np.unique(array.astype(np.str_), return_inverse=True)
+        return cls(codes.astype(np.int32), tuple(str(x) for x in distinct))
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Return how many users carry each label."""
+        return np.bincount(self.codes, minlength=len(self.labels))
+
+
+class Problem:
+    """Who could get what, what it is worth and what it uses up.
+
+    Parameters
+    ----------
+    value
+        (n_users, n_coupons) expected incremental value of giving a coupon to a user, in objective
+        units; NaN where the user is not eligible for the coupon. float32 or float64.
+    measures
+        What limits count, by name: each (n_users, n_coupons) or broadcastable to it. ``count`` and
+        ``value`` are built in; ``cost`` is the usual other one.
+    user_ids, coupon_ids
+        Labels; 0, 1, 2, ... unless given.
+    groups
+        Labels of users by column, for example ``{"region": labels}``, each (n_users,).
+    coupon_groups
+        Labels of coupons by column, for example ``{"channel": labels}``, each (n_coupons,).
+    per_user
+        Fewest and most coupons a user may get.
+
+    Raises
+    ------
+    InputError
+        With every finding: wrong shapes, infinite values, missing measures, repeated labels.
+    """
+
+    def __init__(
+        self,
+        value: ArrayLike,
+        measures: Mapping[str, ArrayLike] | None = None,
+        *,
+        user_ids: ArrayLike | None = None,
+        coupon_ids: ArrayLike | None = None,
+        groups: Mapping[str, ArrayLike] | None = None,
+        coupon_groups: Mapping[str, ArrayLike] | None = None,
+        per_user: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.value = _matrix(value)
+        n, m = self.value.shape
+        findings: list[Finding] = []
+        if np.isinf(self.value).any():
+            findings.append(_at("value has infinite entries; use NaN where a user is not eligible", "value", np.isinf(self.value)))
+        self.measures = {
+            name: checked
+            for name, array in (measures or {}).items()
+            if (checked := self._measure(name, array, findings)) is not None
+        }
+        self.user_ids = _labels(user_ids, n, "user_ids", findings)
+        self.coupon_ids = _labels(coupon_ids, m, "coupon_ids", findings)
+        self.groups = _groupings(groups, n, "groups", findings)
+        self.coupon_groups = _groupings(coupon_groups, m, "coupon_groups", findings)
+        self.per_user = (int(per_user[0]), int(per_user[1]))
+        findings += self._check_per_user()
+        if findings:
+            raise InputError(findings)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return int(self.value.shape[0])
+
+    @property
+    def n_coupons(self) -> int:
+        """Number of coupons."""
+        return int(self.value.shape[1])
+
+    @classmethod
+    def from_scores(
+        cls,
+        user_id: ArrayLike,
+        coupon_id: ArrayLike,
+        value: ArrayLike,
+        measures: Mapping[str, ArrayLike] | None = None,
+        *,
+        user_ids: ArrayLike | None = None,
+        coupon_ids: ArrayLike | None = None,
+        **options: Any,
+    ) -> Self:
+        """Build a problem from one row for each eligible user-coupon pair.
+
+        Parameters
+        ----------
+        user_id, coupon_id, value
+            The pairs and their values, each (n_pairs,).
+        measures
+            By name, each (n_pairs,).
+        user_ids, coupon_ids
+            Order of users and coupons, and those without a pair; order of appearance unless given.
+        options
+            Further parameters of `Problem`.
+        """
+        users, row = _index(np.asarray(user_id, dtype=np.str_), user_ids, "user_id")
+        coupons, column = _index(np.asarray(coupon_id, dtype=np.str_), coupon_ids, "coupon_id")
+        place = row * len(coupons) + column
+        if len(np.unique(place)) < len(place):
+            raise InputError("the scores name a user-coupon pair twice; keep one row for each pair")
+
+        def dense(pairs: ArrayLike, missing: float) -> NDArray[np.float64]:
+            full = np.full(len(users) * len(coupons), missing)
+            full[place] = np.asarray(pairs, dtype=np.float64)
+            return full.reshape(len(users), len(coupons))
+
+        tables = {name: dense(pairs, 0.0) for name, pairs in (measures or {}).items()}
+        return cls(dense(value, np.nan), tables, user_ids=users, coupon_ids=coupons, **options)
+
+    def measure(self, name: str) -> NDArray[np.floating]:
+        """Return a stored measure (not ``count``), (n_users, n_coupons)."""
+        return self.value if name == "value" else self.measures[name]
+
+    def eligible(self) -> NDArray[np.bool_]:
+        """Return where a coupon may be given, (n_users, n_coupons)."""
+        return ~np.isnan(self.value)
+
+    def _measure(self, name: str, array: ArrayLike, findings: list[Finding]) -> NDArray[np.floating] | None:
+        if name in BUILT_IN_MEASURES:
+            findings.append(Finding(f"'{name}' is built in; give the measure another name", column=name))
+            return None
+        try:
+            wide = np.broadcast_to(np.asarray(array, dtype=self.value.dtype), self.value.shape)
+        except ValueError:
+            found, expected = str(np.shape(array)), str(self.value.shape)
+            findings.append(Finding("the measure has another shape than value", column=name, found=found, expected=expected))
+            return None
+        bad = ~np.isfinite(wide) & self.eligible()
+        if bad.any():
+            findings.append(_at("the measure is missing or infinite where value is given", name, bad))
+        elif name == "cost" and (wide[self.eligible()] < 0).any():
+            findings.append(_at("cost is negative", name, (wide < 0) & self.eligible()))
+        return np.ascontiguousarray(wide)
+
+    def _check_per_user(self) -> list[Finding]:
+        fewest, most = self.per_user
+        if not 0 <= fewest <= most or most < 1:
+            return [Finding("must be (fewest, most) with 0 <= fewest <= most and most >= 1", column="per_user", found=str(self.per_user))]
+        if fewest > 0:
+            short = self.eligible().sum(axis=1) < fewest
+            if short.any():
+                name = self.user_ids[int(np.argmax(short))]
+                message = f"{int(short.sum()):,} users are eligible for fewer than {fewest} coupons, for example '{name}'"
+                return [Finding(message, column="per_user")]
+        return []
+
+
+def _matrix(value: ArrayLike) -> NDArray[np.floating]:
+    if hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    array = np.asarray(value)
+    if array.dtype != np.float32:
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(Finding("value must be numbers", column="value", found=str(array.dtype))) from error
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(Finding("value must be users x coupons", column="value", found=f"shape {array.shape}"))
+    return np.ascontiguousarray(array)
+
+
+def _at(message: str, column: str, bad: NDArray[np.bool_]) -> Finding:
+    i, j = np.argwhere(bad)[0]
+    return Finding(message, column=column, found=f"{int(bad.sum()):,} entries, first at user {i}, coupon {j}")
+
+
+def _labels(labels: ArrayLike | None, n: int, name: str, findings: list[Finding]) -> NDArray[np.str_]:
+    if labels is None:
+        return np.arange(n).astype(np.str_)
+    array = np.asarray(labels).astype(np.str_)
+    if array.shape != (n,):
+        findings.append(Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,))))
+    elif len(np.unique(array)) < n:
+        distinct, counts = np.unique(array, return_counts=True)
+        findings.append(Finding("a label occurs twice", column=name, found=repr(str(distinct[counts > 1][0]))))
+    return array
+
+
+def _groupings(
+    groups: Mapping[str, ArrayLike] | None, n: int, name: str, findings: list[Finding]
+) -> dict[str, Grouping]:
+    result = {}
+    for column, labels in (groups or {}).items():
+        grouping = Grouping.from_labels(labels)
+        if grouping.codes.shape != (n,):
+            found, expected = str(grouping.codes.shape), str((n,))
+            findings.append(Finding("wrong number of labels", column=f"{name}[{column}]", found=found, expected=expected))
+        result[column] = grouping
+    return result
+
+
+def _index(ids: NDArray[np.str_], order: ArrayLike | None, name: str) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Return the distinct labels in order, and each row's place among them."""
+    if order is None:
+        distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+        by_appearance = np.argsort(first)
+        rank = np.empty_like(by_appearance)
+        rank[by_appearance] = np.arange(len(distinct))
+        return distinct[by_appearance], rank[inverse]
+    labels = np.asarray(order).astype(np.str_)
+    sorter = np.argsort(labels)
+    place = sorter[np.minimum(np.searchsorted(labels, ids, sorter=sorter), len(labels) - 1)]
+    unknown = labels[place] != ids
+    if unknown.any():
+        raise InputError(Finding(f"unknown {name}", row=int(np.argmax(unknown)), column=name, found=repr(str(ids[unknown][0]))))
+    return labels, place
+
+
+Selector = Mapping[str, str | Sequence[str]]

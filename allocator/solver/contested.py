@@ -1,0 +1,189 @@
+"""Contested users as classes, and the program that decides them.
+
+Users whose choice no prices within a box can change are decided; the others are *contested*. Users
+with equal rows form one class with a multiplicity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from allocator.solver.highs import Answer, Program
+from allocator.solver.master import Box
+from allocator.solver.model import Model
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Contested:
+    """Contested users as classes, with the pairs that may be chosen within the price box.
+
+    Parameters
+    ----------
+    model
+        The model.
+    users, starts
+        Users sorted by class, and where each class starts, (n_users,) and (n_classes + 1,).
+    pair_class, pair_coupon
+        The pairs, sorted by class, (n_pairs,).
+    value
+        Value of each pair.
+    uses
+        (n_rows, n_pairs) what each pair uses of each row.
+    decided
+        (n_rows,) usage of all decided users.
+    """
+
+    model: Model
+    users: Index
+    starts: Index
+    pair_class: Index
+    pair_coupon: Index
+    value: Array
+    uses: sp.csc_array
+    decided: Array
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Number of users of each class."""
+        return np.diff(self.starts)
+
+
+def contest(model: Model, users: Index, decided: Array, prices: Array, width: Array) -> Contested:
+    """Group contested users into classes and keep the pairs that prices in the box may choose.
+
+    Parameters
+    ----------
+    users
+        Indices of contested users.
+    decided
+        (n_rows,) usage of all other users.
+    prices, width
+        Centre and half-width of the price box; infinite width keeps every eligible pair.
+    """
+    users, starts = _classes(model, users)
+    first = users[starts[:-1]]
+    value = np.asarray(model.problem.value[first], dtype=np.float64)
+    allowed = ~np.isnan(value) & ~model.forbidden[model.cell[first]]
+    row, coupon = np.nonzero(allowed)
+    uses = model.coefficients(first[row], coupon)
+    worth = value[row, coupon]
+    reduced = worth - np.asarray(uses.T @ prices)
+    finite = np.where(np.isfinite(width), width, 0.0)
+    spread = np.asarray(abs(uses).T @ finite)
+    spread[np.asarray(abs(uses).T @ (~np.isfinite(width)).astype(float)) > 0] = np.inf
+    keep = _can_be_chosen(reduced, spread, row, len(first), model.problem.per_user)
+    return Contested(
+        model, users, starts, row[keep], coupon[keep], worth[keep], sp.csc_array(uses[:, keep]), decided
+    )
+
+
+def _classes(model: Model, users: Index) -> tuple[Index, Index]:
+    """Sort users by class: equal cell, values and measures."""
+    columns = [model.problem.value[users], *(model.problem.measure(name)[users] for name in model.measures[2:])]
+    keys = np.ascontiguousarray(np.hstack([model.cell[users][:, None].astype(np.float64), *columns]))
+    keys[np.isnan(keys)] = np.inf
+    keys += 0.0  # -0.0 and 0.0 are one number
+    bytes_ = keys.view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).ravel()
+    _, first, inverse = np.unique(bytes_, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # classes in the order of their first user
+    order = np.argsort(rank[inverse], kind="stable")
+    sizes = np.bincount(rank[inverse], minlength=len(first))
+    return users[order], np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _can_be_chosen(
+    reduced: Array, spread: Array, row: Index, n_classes: int, per_user: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return the pairs that some prices in the box choose (safe: never drops one that could be)."""
+    fewest, most = per_user
+    upper = reduced + spread
+    # The most-th greatest lower bound of each class: what a pair must be able to beat.
+    lower = reduced - spread
+    order = np.lexsort((-lower, row))
+    place = np.arange(len(row)) - np.searchsorted(row[order], row[order], side="left")
+    threshold = np.full(n_classes, -np.inf)
+    at = order[place == most - 1]
+    threshold[row[at]] = lower[at]
+    keep = upper >= threshold[row]
+    if fewest == 0:
+        keep &= upper >= 0
+    return keep
+
+
+def assign(contested: Contested, columns: Array, choice: NDArray[np.int16]) -> None:
+    """Write whole numbers of each class's pairs as choices of its users.
+
+    Coupons are dealt out in turn, so that no user gets one twice and counts differ by at most one.
+    """
+    choice[contested.users] = -1
+    counts = np.round(columns).astype(np.int64)
+    for c in np.unique(contested.pair_class[counts > 0]):
+        of_class = slice(*np.searchsorted(contested.pair_class, [c, c + 1]))
+        users = contested.users[contested.starts[c] : contested.starts[c + 1]]
+        dealt = np.repeat(contested.pair_coupon[of_class], counts[of_class])
+        turn = np.arange(len(dealt))
+        choice[users[turn % len(users)], turn // len(users)] = dealt
+
+
+def state_program(
+    contested: Contested,
+    box: Box,
+    classes: NDArray[np.bool_] | None = None,
+    tighten: Array | None = None,
+) -> Program:
+    """State the program: pairs, then a violation column for each finite side of the box."""
+    model = contested.model
+    fewest, most = model.problem.per_user
+    size = contested.size.astype(np.float64)
+    n_pairs = len(contested.value)
+    active = np.ones(len(size), np.bool_) if classes is None else classes
+    number = np.cumsum(active) - 1
+    members = sp.csc_array(
+        (np.ones(n_pairs), (number[contested.pair_class], np.arange(n_pairs))), shape=(int(active.sum()), n_pairs)
+    )
+    over = np.flatnonzero(np.isfinite(box.highest) & np.isfinite(model.at_most))
+    under = np.flatnonzero(np.isfinite(box.lowest) & np.isfinite(model.at_least))
+    # A box side with the other sign is a revenue: usage short of the bound earns it.
+    over = np.union1d(over, np.flatnonzero(np.isfinite(box.highest) & (box.highest < 0)))
+    under = np.union1d(under, np.flatnonzero(np.isfinite(box.lowest) & (box.lowest > 0)))
+    scale = _row_scale(contested)
+    violations = sp.hstack([_picks(over, -1.0, model.n_rows), _picks(under, 1.0, model.n_rows)])
+    rows = sp.vstack([sp.hstack([contested.uses, violations]), sp.hstack([members, sp.csc_array((members.shape[0], violations.shape[1]))])])
+    row_scale = np.concatenate([scale, np.ones(members.shape[0])])
+    slack = np.zeros(model.n_rows) if tighten is None else tighten
+    lower = np.concatenate([(model.at_least - contested.decided + slack) * scale, fewest * size[active]])
+    upper = np.concatenate([(model.at_most - contested.decided - slack) * scale, most * size[active]])
+    n_violations = violations.shape[1]
+    return Program(
+        value=np.concatenate([contested.value, -box.highest[over], box.lowest[under]]),
+        rows=sp.csc_array(sp.diags_array(row_scale) @ rows),
+        row_lower=lower,
+        row_upper=upper,
+        column_lower=np.zeros(n_pairs + n_violations),
+        column_upper=np.concatenate([size[contested.pair_class], np.full(n_violations, np.inf)]),
+        integer=None if classes is None else np.arange(n_pairs + n_violations) < n_pairs,
+    )
+
+
+def row_prices(contested: Contested, answer: Answer) -> Array:
+    """Return the linear program's price of each row, in objective units per unit of the row."""
+    return answer.prices[: contested.model.n_rows] * _row_scale(contested)
+
+
+def _row_scale(contested: Contested) -> Array:
+    """Return factors that bring each row's greatest coefficient to 1."""
+    if contested.uses.nnz == 0:
+        return np.ones(contested.model.n_rows)
+    greatest = abs(contested.uses).max(axis=1).toarray().ravel()
+    return 1.0 / np.where(greatest > 0, greatest, 1.0)
+
+
+def _picks(rows: Index, sign: float, n_rows: int) -> sp.csc_array:
+    return sp.csc_array((np.full(len(rows), sign), (rows, np.arange(len(rows)))), shape=(n_rows, len(rows)))

@@ -1,0 +1,182 @@
+"""The decomposition method: prices by bundle, exact prices on contested users, an integer plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.solver.contested import Contested, contest, row_prices, state_program
+from allocator.solver.highs import Answer, solve_program
+from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
+from allocator.solver.model import Model
+from allocator.solver.pricing.engine import Engine
+from allocator.solver.recovery import Plan, recover
+
+Array = NDArray[np.float64]
+Report = Callable[[str, int, int], None]
+
+SAMPLES = (10_000, 100_000)  # users in the coarse stages
+PROGRAM_USERS = 3_000  # contested classes that one linear program takes
+SHRINK = 10  # each sharpening stage keeps one contested user in so many
+ROUNDS = 12  # recentrings of the price box
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method found: a plan, the rows' dual prices, and a proven bound."""
+
+    plan: Plan
+    prices: Array
+
+
+@dataclass
+class _Search:
+    """What stays the same during one solve."""
+
+    model: Model
+    engine: Engine
+    scale: Scale
+    gap: float
+    deadline: float
+    seed: int
+    report: Report
+
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+
+def decompose(
+    model: Model,
+    *,
+    gap: float,
+    deadline: float,
+    seed: int,
+    threads: int | None = None,
+    start: Array | None = None,
+    report: Report = lambda step, done, total: None,
+) -> Outcome:
+    """Solve by decomposition.
+
+    Parameters
+    ----------
+    model
+        The compiled model.
+    gap
+        Relative optimality gap to reach.
+    deadline
+        `time.monotonic()` at which to stop with the best plan.
+    seed
+        Of the samples.
+    threads
+        Worker threads; does not change the result.
+    start
+        (n_rows,) prices of an earlier solve to start from.
+    report
+        Progress.
+    """
+    engine = Engine(model, threads=threads)
+    search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report)
+    prices = _first_prices(search, start)
+    prices, contested, answer = _sharpen(search, prices)
+    if answer is None:
+        return Outcome(Plan(None), prices)
+    start = answer.columns[: len(contested.value)]
+    plan = recover(engine, prices, contested, start, gap=gap, deadline=deadline, seed=seed, report=report)
+    return Outcome(plan, prices)
+
+
+def _first_prices(search: _Search, start: Array | None) -> Prices:
+    """Minimise the dual on growing samples, then on all users."""
+    model, scale = search.model, search.scale
+    box = price_box(model, scale)
+    prices = np.zeros(model.n_rows) if start is None else start
+    step = 0.3 if start is None else 0.01
+    generator = np.random.default_rng(search.seed)
+    n = model.problem.n_users
+    if start is None:
+        for size in (s for s in SAMPLES if s * 3 < n):
+            users = np.sort(generator.choice(n, size, replace=False))
+            oracle = oracle_of(Engine(model, users, threads=search.engine.threads), n / size)
+            found = minimise_dual(
+                model, oracle, prices, box, scale, step=step, tolerance=1e-6, most_passes=100,
+                deadline=search.deadline, report=lambda k, _: search.report("prices on a sample", k, 0),
+            )  # fmt: skip
+            prices, step = found.prices, 0.05
+    return minimise_dual(
+        model, oracle_of(search.engine), prices, box, scale, step=step, tolerance=1e-6, most_passes=40,
+        deadline=search.deadline, report=lambda k, _: search.report("prices", k, 0),
+    )  # fmt: skip
+
+
+def _sharpen(search: _Search, found: Prices) -> tuple[Array, Contested, Answer | None]:
+    """Make the prices exact: shrink to contested users stage by stage, end in a linear program."""
+    model = search.model
+    far = price_box(model, search.scale)
+    centre = found.prices
+    width = np.maximum(found.moved, 0.02 * np.abs(centre)) + 1e-3 * search.scale.price
+    answer: Answer | None = None
+    for turn in range(ROUNDS):
+        search.report("exact prices", turn + 1, 0)
+        engine = search.engine
+        pressed = np.zeros(model.n_rows, np.bool_)
+        for size in _stages(engine.n_users):
+            radius, inside = _nearest(engine.radius(centre, width), size)
+            wide = _times(width, radius)
+            box = far.around(centre, wide)
+            engine = engine.restrict(inside, centre)
+            if size == PROGRAM_USERS or search.late():
+                break
+            centre = minimise_dual(
+                model, oracle_of(engine), centre, box, search.scale, step=0.01, tolerance=1e-9,
+                most_passes=60, deadline=search.deadline,
+            ).prices  # fmt: skip
+            pressed = far.touches(box, centre, wide)
+            if pressed.any():
+                break
+        if pressed.any() and turn < ROUNDS - 1 and not search.late():
+            width = np.where(pressed, 3.0 * width, width)
+            continue
+        assert engine.users is not None
+        assert engine.base is not None
+        contested = contest(model, engine.users, model.usage(engine.base), centre, wide)
+        answer = solve_program(state_program(contested, box), search.deadline)
+        if answer is None:
+            break
+        centre = box.clip(row_prices(contested, answer))
+        pressed = far.touches(box, centre, wide)
+        if not pressed.any() or search.late():
+            break
+        width = np.where(pressed, 3.0 * width, width)
+    return centre, contested, answer
+
+
+def _stages(n_users: int) -> Iterator[int]:
+    """Yield how many contested users each stage keeps, down to what one program takes."""
+    while n_users > SHRINK * PROGRAM_USERS:
+        n_users //= SHRINK
+        yield n_users
+    yield PROGRAM_USERS
+
+
+def _nearest(radius: Array, size: int) -> tuple[float, NDArray[np.bool_]]:
+    """Return the price-box radius that leaves `size` users contested, and who they are.
+
+    Equal users tie; they count once, as they will share one class.
+    """
+    if len(radius) <= size:
+        return np.inf, np.isfinite(radius)
+    limit = float(np.partition(radius, size - 1)[size - 1])
+    if np.count_nonzero(radius <= limit) > 2 * size:
+        distinct = np.unique(radius)
+        limit = float(distinct[min(size, len(distinct)) - 1])
+    return limit, (radius <= limit) & np.isfinite(radius)
+
+
+def _times(width: Array, radius: float) -> Array:
+    return np.full_like(width, np.inf) if np.isinf(radius) else width * radius
+
+

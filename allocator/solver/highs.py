@@ -1,0 +1,86 @@
+"""One call to HiGHS for the small linear and integer programs of the recovery."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Maximise value x subject to row and column bounds; `integer` marks integer columns."""
+
+    value: Array
+    rows: sp.csc_array
+    row_lower: Array
+    row_upper: Array
+    column_lower: Array
+    column_upper: Array
+    integer: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A solution: columns, row prices (linear programs), objective and proven bound."""
+
+    columns: Array
+    prices: Array
+    objective: float
+    bound: float
+    optimal: bool
+
+
+def solve_program(
+    program: Program, deadline: float = np.inf, absolute_gap: float = 0.0, seed: int = 0
+) -> Answer | None:
+    """Solve a program with HiGHS on one thread; None if it has no feasible solution in time."""
+    model = highspy.HighsLp()
+    n_rows, n_columns = program.rows.shape
+    model.num_col_, model.num_row_ = n_columns, n_rows
+    model.sense_ = highspy.ObjSense.kMaximize
+    model.col_cost_ = program.value
+    model.col_lower_, model.col_upper_ = program.column_lower, program.column_upper
+    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_ = program.rows.indptr
+    model.a_matrix_.index_ = program.rows.indices
+    model.a_matrix_.value_ = program.rows.data
+    if program.integer is not None:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[int(flag)] for flag in program.integer]
+    solver = highspy.Highs()
+    for option, setting in (
+        ("output_flag", False),
+        ("threads", 1),
+        ("random_seed", seed),
+        ("mip_rel_gap", 0.0),
+        ("mip_abs_gap", max(absolute_gap, 1e-12)),
+        ("mip_feasibility_tolerance", 1e-9),
+        ("primal_feasibility_tolerance", 1e-9),
+        ("dual_feasibility_tolerance", 1e-9),
+    ):
+        solver.setOptionValue(option, setting)
+    if np.isfinite(deadline):
+        solver.setOptionValue("time_limit", max(deadline - time.monotonic(), 0.01))
+    solver.passModel(model)
+    solver.run()
+    info, solution = solver.getInfo(), solver.getSolution()
+    if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible.value:
+        return None
+    optimal = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    if program.integer is None:
+        if not optimal:
+            return None
+        bound = info.objective_function_value
+    else:
+        bound = info.mip_dual_bound
+    return Answer(
+        np.array(solution.col_value), np.array(solution.row_dual), info.objective_function_value, bound, optimal
+    )

@@ -1,0 +1,253 @@
+"""The master problem: find the prices that minimise the dual function.
+
+A proximal bundle method (Kiwiel 1990, "Proximity control in bundle methods for convex
+nondifferentiable minimization"): each pass over the data gives one cut, the value of its choices
+less the price of what they use; a small quadratic program over the cuts proposes the next prices.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import clarabel
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from allocator.solver.model import VALUE, Model
+from allocator.solver.pricing.engine import Engine
+
+Array = NDArray[np.float64]
+MOST_CUTS = 120
+FAR = 1e4  # a bound this many steps away cannot matter
+SERIOUS = 0.1  # share of the predicted decrease that makes a step count
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Natural units: the value at stake, and the price at which a row would eat all of it."""
+
+    value: float
+    price: Array
+
+
+def natural_scale(engine: Engine) -> Scale:
+    """Measure the scale of a model from the sizes of all eligible pairs."""
+    sizes = engine.extent()
+    value = max(sizes.reduced, 1e-12)
+    used = np.asarray(abs(engine.model.weights) @ sizes.table.ravel()) / engine.model.problem.n_coupons
+    return Scale(value, value / np.maximum(used, 1e-12 * max(float(used.max(initial=0.0)), 1e-300)))
+
+
+@dataclass(frozen=True)
+class Box:
+    """Bounds of the prices, (n_rows,) each."""
+
+    lowest: Array
+    highest: Array
+
+    def clip(self, prices: Array) -> Array:
+        """Return the nearest prices in the box."""
+        return np.clip(prices, self.lowest, self.highest)
+
+    def around(self, centre: Array, width: Array) -> Box:
+        """Return the part of the box within `width` of `centre`."""
+        return Box(np.maximum(self.lowest, centre - width), np.minimum(self.highest, centre + width))
+
+    def touches(self, inner: Box, prices: Array, width: Array) -> NDArray[np.bool_]:
+        """Return the rows whose prices press against a side of `inner` that is not a side of this box."""
+        near = 1e-6 * width
+        low = (prices <= inner.lowest + near) & (inner.lowest > self.lowest)
+        high = (prices >= inner.highest - near) & (inner.highest < self.highest)
+        return low | high
+
+
+def price_box(model: Model, scale: Scale) -> Box:
+    """Return the box of all sensible prices: signs, penalties, and a far cap against running away."""
+    lowest, highest = model.price_range()
+    cap = 1e5 * scale.price
+    return Box(np.maximum(lowest, -cap), np.minimum(highest, cap))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One evaluation of the dual function: its value, and the value and usage of the choices."""
+
+    dual: float
+    value: float
+    usage: Array
+
+
+Oracle = Callable[[Array], Cut]
+"""Evaluates the dual function at given prices."""
+
+
+def oracle_of(engine: Engine, factor: float = 1.0, worth: float = 1.0) -> Oracle:
+    """Return the dual function of an engine's users.
+
+    Parameters
+    ----------
+    factor
+        How many users each priced user stands for.
+    worth
+        0 makes every value count nothing, which leaves the question whether the rows can hold.
+    """
+    model = engine.model
+
+    def evaluate(prices: Array) -> Cut:
+        done = engine.price(prices, worth=worth)
+        value = worth * factor * float(done.table[VALUE].sum())
+        return Cut(factor * done.reduced + model.bound_cost(prices), value, factor * model.usage(done.table))
+
+    return evaluate
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices with the dual value they reach.
+
+    `moved` is how far each price moved in the last steps; `usage` is each row's usage in the mixture
+    of choices that the last quadratic program settled on.
+    """
+
+    prices: Array
+    dual: float
+    moved: Array
+    usage: Array
+    converged: bool
+
+
+def minimise_dual(
+    model: Model,
+    oracle: Oracle,
+    start: Array,
+    box: Box,
+    scale: Scale,
+    *,
+    step: float,
+    tolerance: float,
+    most_passes: int,
+    deadline: float = np.inf,
+    report: Callable[[int, float], None] = lambda passes, dual: None,
+) -> Prices:
+    """Minimise the dual function over a box by a proximal bundle method.
+
+    Parameters
+    ----------
+    model, oracle
+        The rows, and the dual function.
+    start
+        (n_rows,) first prices.
+    box, scale
+        Bounds and natural units of the prices.
+    step
+        First proximal step, in natural units: small where `start` is good.
+    tolerance
+        Stop when the predicted decrease falls below this share of the value at stake.
+    most_passes, deadline
+        Stop after so many passes, or at this `time.monotonic()`.
+    report
+        Called after each pass with passes and dual value.
+    """
+    centre = box.clip(start)
+    cut = oracle(centre)
+    dual, usage = cut.dual, cut.usage
+    cuts = _Cuts(model, scale)
+    cuts.add(cut)
+    moved = np.zeros(model.n_rows)
+    converged = model.n_rows == 0
+    for passes in range(2, most_passes + 1):
+        report(passes - 1, dual)
+        if converged or time.monotonic() > deadline:
+            break
+        candidate, predicted, usage = cuts.propose(centre, box, step)
+        decrease = dual - predicted
+        if decrease <= tolerance * scale.value:
+            converged = True
+            break
+        cut = oracle(candidate)
+        cuts.add(cut)
+        actual = dual - cut.dual
+        moved = np.maximum(0.5 * moved, np.abs(candidate - centre))
+        if actual >= SERIOUS * decrease:
+            centre, dual = candidate, cut.dual
+            if actual >= 0.5 * decrease:
+                step *= 2.0
+        else:
+            # The model was too optimistic this far out; the more so, the shorter the next step.
+            step *= 0.7 if actual > -decrease else 0.35
+    return Prices(centre, dual, moved, usage, converged)
+
+
+class _Cuts:
+    """The bundle and its quadratic program, in natural units."""
+
+    def __init__(self, model: Model, scale: Scale) -> None:
+        self.model = model
+        self.scale = scale
+        self.value: list[float] = []
+        self.usage: list[Array] = []
+        # One non-negative price for each finite side of a row; a row's price is upper less lower.
+        upper = np.flatnonzero(np.isfinite(model.at_most))
+        lower = np.flatnonzero(np.isfinite(model.at_least))
+        self.row = np.concatenate([upper, lower])
+        self.sign = np.concatenate([np.ones(len(upper)), -np.ones(len(lower))])
+        bound = np.concatenate([model.at_most[upper], model.at_least[lower]])
+        self.cost = self.sign * bound * scale.price[self.row] / scale.value
+
+    def add(self, cut: Cut) -> None:
+        """Keep a cut; the oldest goes when there are too many."""
+        self.value.append(cut.value / self.scale.value)
+        self.usage.append(cut.usage * self.scale.price / self.scale.value)
+        if len(self.value) > MOST_CUTS:
+            del self.value[0], self.usage[0]
+
+    def propose(self, centre: Array, box: Box, step: float) -> tuple[Array, float, Array]:
+        """Return the proximal point's prices, the dual value the cuts predict there, and the usage
+        of the mixture of cuts that supports it.
+        """
+        unit = self.scale.price[self.row]
+        low, high = self._side_bounds(box)
+        now = np.clip(self.sign * centre[self.row] / unit, low, high)
+        n, k = len(self.row), len(self.value)
+        usage = np.array(self.usage)[:, self.row] * self.sign
+        at_centre = np.array(self.value) - usage @ now
+        # In steps from the centre, and with the step as unit, the program stays well scaled.
+        quadratic = sp.diags_array(np.concatenate([np.ones(n), [0.0]]), format="csc")
+        linear = np.concatenate([self.cost, [1.0]])
+        eye = sp.eye_array(n, n + 1, format="csr")
+        below, above = low > now - FAR * step, high < now + FAR * step
+        rows = sp.vstack([np.hstack([-usage, -np.ones((k, 1))]), -eye[below], eye[above]], format="csc")
+        errors = (at_centre.max() - at_centre) / step
+        right = np.concatenate([errors, (now - low)[below] / step, (high - now)[above] / step])
+        solution, multipliers = _solve_quadratic(quadratic, linear, rows, right)
+        sides = np.clip(now + step * solution[:n], low, high)
+        predicted = float(self.cost @ sides + np.max(np.array(self.value) - usage @ sides))
+        prices = np.zeros(self.model.n_rows)
+        np.add.at(prices, self.row, self.sign * sides * unit)
+        mixture = np.array(self.usage).T @ multipliers[:k] * self.scale.value / self.scale.price
+        return box.clip(prices), predicted * self.scale.value, mixture
+
+    def _side_bounds(self, box: Box) -> tuple[Array, Array]:
+        unit = self.scale.price[self.row]
+        lowest, highest = box.lowest[self.row] / unit, box.highest[self.row] / unit
+        up = self.sign > 0
+        low = np.where(up, np.maximum(lowest, 0.0), np.maximum(-highest, 0.0))
+        high = np.where(up, np.maximum(highest, 0.0), np.maximum(-lowest, 0.0))
+        return low, np.maximum(high, low)
+
+
+def _solve_quadratic(quadratic: sp.csc_array, linear: Array, rows: sp.csc_array, right: Array) -> tuple[Array, Array]:
+    """Minimise x'Qx/2 + linear'x subject to rows x <= right; return x and the multipliers."""
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+    cone = [clarabel.NonnegativeConeT(len(right))]
+    solver = clarabel.DefaultSolver(
+        sp.csc_matrix(quadratic), linear, sp.csc_matrix(rows), right, cone, settings
+    )
+    solution = solver.solve()
+    return np.array(solution.x), np.array(solution.z)

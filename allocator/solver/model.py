@@ -1,0 +1,211 @@
+"""The rows of all limits, compiled to tables over (measure, cell, coupon).
+
+A *cell* is a combination of the group columns that some limit uses. Every limit's usage is then a
+dot product with one small table, and prices of all limits collapse into one such table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from allocator.limits import LimitLike, Row, Term
+from allocator.problem import Problem
+
+Array = NDArray[np.float64]
+COUNT, VALUE = 0, 1  # the built-in measures come first in every table
+
+
+@dataclass(frozen=True)
+class Model:
+    """A problem with its rows in table form.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    labels
+        (n_rows,) labels of the priced rows.
+    weights
+        (n_rows, n_measures * n_cells * n_coupons) sparse weights.
+    at_least, at_most, penalty
+        (n_rows,) bounds and penalties of violation (infinite: hard).
+    measures
+        Names in table order: ``count``, ``value``, then those that some row uses.
+    cell
+        (n_users,) int32 cell of each user.
+    n_cells
+        Number of cells.
+    forbidden
+        (n_cells, n_coupons) where an exclusion rules out an assignment.
+    """
+
+    problem: Problem
+    labels: tuple[str, ...]
+    weights: sp.csr_array
+    at_least: Array
+    at_most: Array
+    penalty: Array
+    measures: tuple[str, ...]
+    cell: NDArray[np.int32]
+    n_cells: int
+    forbidden: NDArray[np.bool_]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of priced rows."""
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of a table: (n_measures, n_cells, n_coupons)."""
+        return len(self.measures), self.n_cells, self.problem.n_coupons
+
+    def usage(self, table: Array) -> Array:
+        """Return each row's usage from an aggregate table."""
+        return np.asarray(self.weights @ table.ravel())
+
+    def price_table(self, prices: Array) -> Array:
+        """Collapse one price a row into a table; excluded assignments cost infinity."""
+        table = np.asarray(self.weights.T @ prices).reshape(self.shape)
+        table[COUNT][self.forbidden] = np.inf
+        return table
+
+    def bound_cost(self, prices: Array) -> float:
+        """Return the part of the dual value that the bounds contribute: sum of price x bound."""
+        upper = np.where(prices > 0, prices * np.where(np.isfinite(self.at_most), self.at_most, 0.0), 0.0)
+        lower = np.where(prices < 0, prices * np.where(np.isfinite(self.at_least), self.at_least, 0.0), 0.0)
+        return float(np.sum(upper + lower))
+
+    def price_range(self) -> tuple[Array, Array]:
+        """Return the least and greatest price each row can have: its sign, and a soft row's penalty."""
+        lowest = np.where(np.isfinite(self.at_least), -self.penalty, 0.0)
+        highest = np.where(np.isfinite(self.at_most), self.penalty, 0.0)
+        return lowest, highest
+
+    def violation(self, usage: Array) -> Array:
+        """Return by how much each row is violated, in its own unit."""
+        return np.maximum(np.maximum(self.at_least - usage, usage - self.at_most), 0.0)
+
+    def tolerance(self) -> Array:
+        """Return the rounding error that a row's usage may carry, in its own unit."""
+        bounds = np.maximum(np.abs(_finite(self.at_least)), np.abs(_finite(self.at_most)))
+        return 1e-9 * np.maximum(bounds, 1.0)
+
+    def coefficients(self, users: NDArray[np.int64], coupons: NDArray[np.int64]) -> sp.csc_array:
+        """Return (n_rows, n_pairs): how much each pair uses of each row."""
+        _, n_cells, n_coupons = self.shape
+        place = self.cell[users].astype(np.int64) * n_coupons + coupons
+        columns = self.weights.tocsc()
+        total = columns[:, COUNT * n_cells * n_coupons + place]
+        for k, name in enumerate(self.measures[1:], start=1):
+            amount = np.asarray(self.problem.measure(name)[users, coupons], dtype=np.float64)
+            total = total + columns[:, k * n_cells * n_coupons + place] @ sp.diags_array(amount)
+        return sp.csc_array(total)
+
+
+def _finite(bound: Array) -> Array:
+    return np.where(np.isfinite(bound), bound, 0.0)
+
+
+def compile_model(problem: Problem, limits: Sequence[LimitLike]) -> Model:
+    """Compile limits for a problem.
+
+    Raises
+    ------
+    InputError
+        If a limit names something that the problem does not have, or two rows share a label.
+    """
+    rows = state_rows(problem, limits)
+    cell, combinations, columns = _cells(problem, rows)
+    n_cells = len(combinations)
+    forbidden = np.zeros((n_cells, problem.n_coupons), dtype=np.bool_)
+    priced = []
+    for row in rows:
+        if is_exclusion(row):
+            for term in row.terms:
+                forbidden |= _cells_of(term, combinations, columns)[:, None] & term.coupons
+        else:
+            priced.append(row)
+    used = {term.measure for row in priced for term in row.terms}
+    measures = ("count", "value", *(name for name in problem.measures if name in used))
+    return Model(
+        problem=problem,
+        labels=tuple(row.label for row in priced),
+        weights=_weights(priced, measures, combinations, columns, problem.n_coupons),
+        at_least=np.array([row.at_least for row in priced], dtype=np.float64),
+        at_most=np.array([row.at_most for row in priced], dtype=np.float64),
+        penalty=np.array([row.penalty for row in priced], dtype=np.float64),
+        measures=measures,
+        cell=cell,
+        n_cells=n_cells,
+        forbidden=forbidden,
+    )
+
+
+def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
+    """Return the rows of all limits; labels must differ."""
+    from allocator.errors import Finding, InputError
+
+    rows = [row for limit in limits for row in limit.rows(problem)]
+    labels = [row.label for row in rows]
+    repeated = sorted({label for label in labels if labels.count(label) > 1}) if len(set(labels)) < len(labels) else []
+    if repeated:
+        raise InputError([Finding("two limits have this label; rename one", column="label", found=repr(r)) for r in repeated])
+    return rows
+
+
+def is_exclusion(row: Row) -> bool:
+    """Return whether a row says that some assignments never happen (count at most 0)."""
+    simple = all(term.measure == "count" and term.weight > 0 for term in row.terms)
+    return simple and row.at_most == 0 and row.at_least <= 0 and np.isinf(row.penalty)
+
+
+def _cells(problem: Problem, rows: Sequence[Row]) -> tuple[NDArray[np.int32], NDArray[np.int64], list[str]]:
+    """Return each user's cell, the label codes of each cell (n_cells, n_columns), and the columns."""
+    columns = sorted({column for row in rows for term in row.terms for column in term.users})
+    combined = np.zeros(problem.n_users, dtype=np.int64)
+    for column in columns:
+        grouping = problem.groups[column]
+        # Renumbering after each column keeps the codes small whatever the number of columns.
+        combined = combined * len(grouping.labels) + grouping.codes
+        _, combined = np.unique(combined, return_inverse=True)
+    n_cells = int(combined.max()) + 1
+    first = np.zeros(n_cells, dtype=np.int64)
+    first[combined[::-1]] = np.arange(problem.n_users - 1, -1, -1)
+    codes = [problem.groups[column].codes[first].astype(np.int64) for column in columns]
+    combinations = np.stack(codes, axis=1) if codes else np.zeros((n_cells, 0), dtype=np.int64)
+    return combined.astype(np.int32), combinations, columns
+
+
+def _cells_of(term: Term, combinations: NDArray[np.int64], columns: list[str]) -> NDArray[np.bool_]:
+    inside = np.ones(len(combinations), dtype=np.bool_)
+    for column, codes in term.users.items():
+        inside &= np.isin(combinations[:, columns.index(column)], list(codes))
+    return inside
+
+
+def _weights(
+    rows: Sequence[Row],
+    measures: tuple[str, ...],
+    combinations: NDArray[np.int64],
+    columns: list[str],
+    n_coupons: int,
+) -> sp.csr_array:
+    size = len(combinations) * n_coupons
+    index, pointer, data = [np.zeros(0, np.int64)], [0], [np.zeros(0)]
+    for row in rows:
+        dense = np.zeros((len(measures), size))
+        for term in row.terms:
+            inside = (_cells_of(term, combinations, columns)[:, None] & term.coupons).ravel()
+            dense[measures.index(term.measure), inside] += term.weight
+        place = np.flatnonzero(dense)
+        index.append(place)
+        data.append(dense.ravel()[place])
+        pointer.append(pointer[-1] + len(place))
+    shape = (len(rows), len(measures) * size)
+    return sp.csr_array((np.concatenate(data), np.concatenate(index), np.array(pointer)), shape=shape)

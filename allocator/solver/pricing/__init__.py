@@ -1,0 +1,1 @@
+"""Pricing engines: one pass over the data for a given table of prices."""

@@ -1,0 +1,178 @@
+"""Compiled loops over users: one pass reads each value and measure once.
+
+All sums are float64, without fast-math: gaps below 1e-7 do not survive less. The kernels release
+the GIL, so that a thread pool runs them on blocks of users.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _reduced(value, measures, price, i, s, j):  # type: ignore[no-untyped-def]
+    """Return the reduced value of user i and coupon j: value less prices paid; -inf if ineligible."""
+    v = float(value[i, j])
+    if v != v:
+        return -np.inf
+    r = v - v * price[1, s, j] - price[0, s, j]
+    for k in range(len(measures)):
+        r -= price[k + 2, s, j] * float(measures[k][i, j])
+    return r
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _add(value, measures, table, i, s, j):  # type: ignore[no-untyped-def]
+    """Add one assignment to the aggregate table."""
+    table[0, s, j] += 1.0
+    table[1, s, j] += float(value[i, j])
+    for k in range(table.shape[0] - 2):
+        table[k + 2, s, j] += float(measures[k][i, j])
+
+
+@njit(nogil=True, cache=True)
+def choose_one(value, measures, cell, price, start, stop, table, choice):  # type: ignore[no-untyped-def]
+    """Give each user in [start, stop) the coupon of greatest positive reduced value.
+
+    Adds the assignments to `table`, writes them to `choice` unless it is empty, and returns the sum
+    of reduced values.
+    """
+    n_coupons = value.shape[1]
+    keep = choice.shape[0] > 0
+    total = 0.0
+    for i in range(start, stop):
+        s = cell[i]
+        best = 0.0
+        pick = -1
+        for j in range(n_coupons):
+            r = _reduced(value, measures, price, i, s, j)
+            if r > best:
+                best = r
+                pick = j
+        if pick >= 0:
+            total += best
+            _add(value, measures, table, i, s, pick)
+        if keep:
+            choice[i, 0] = pick
+    return total
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _rank(value, measures, price, i, s, reduced, order):  # type: ignore[no-untyped-def]
+    """Fill `reduced`, and `order` with coupons by falling reduced value (ties: lower index first)."""
+    n_coupons = value.shape[1]
+    for j in range(n_coupons):
+        r = _reduced(value, measures, price, i, s, j)
+        reduced[j] = r
+        k = j
+        while k > 0 and reduced[order[k - 1]] < r:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = j
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _taken(reduced, order, fewest, most):  # type: ignore[no-untyped-def]
+    """Return how many of the ranked coupons the user takes."""
+    taken = 0
+    while taken < most and taken < len(order):
+        r = reduced[order[taken]]
+        if r == -np.inf or (r <= 0.0 and taken >= fewest):
+            break
+        taken += 1
+    return taken
+
+
+@njit(nogil=True, cache=True)
+def choose_some(value, measures, cell, price, start, stop, table, choice, fewest, most):  # type: ignore[no-untyped-def]
+    """As `choose_one`, with at least `fewest` and at most `most` coupons a user."""
+    n_coupons = value.shape[1]
+    reduced = np.empty(n_coupons)
+    order = np.empty(n_coupons, np.int64)
+    keep = choice.shape[0] > 0
+    total = 0.0
+    for i in range(start, stop):
+        s = cell[i]
+        _rank(value, measures, price, i, s, reduced, order)
+        taken = _taken(reduced, order, fewest, most)
+        for k in range(taken):
+            total += reduced[order[k]]
+            _add(value, measures, table, i, s, order[k])
+        if keep:
+            for k in range(most):
+                choice[i, k] = order[k] if k < taken else -1
+    return total
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _spread(value, measures, box, i, s, j):  # type: ignore[no-untyped-def]
+    """Return by how much the reduced value can move for each unit of the price box's radius."""
+    q = box[0, s, j] + box[1, s, j] * abs(float(value[i, j]))
+    for k in range(len(measures)):
+        q += box[k + 2, s, j] * abs(float(measures[k][i, j]))
+    return q
+
+
+@njit(nogil=True, cache=True)
+def radius(value, measures, cell, price, box, start, stop, fewest, most, out):  # type: ignore[no-untyped-def]
+    """Write for each user the radius of the price box within which the choice cannot change.
+
+    The box is price +- radius x `box`; a swap, an added or a dropped coupon is a change.
+    """
+    n_coupons = value.shape[1]
+    reduced = np.empty(n_coupons)
+    spread = np.empty(n_coupons)
+    order = np.empty(n_coupons, np.int64)
+    for i in range(start, stop):
+        s = cell[i]
+        _rank(value, measures, price, i, s, reduced, order)
+        taken = _taken(reduced, order, fewest, most)
+        for k in range(n_coupons):
+            j = order[k]
+            spread[j] = _spread(value, measures, box, i, s, j) if reduced[j] > -np.inf else 0.0
+        least = np.inf
+        for a in range(taken):
+            ja = order[a]
+            if taken > fewest:
+                least = min(least, _ratio(reduced[ja], spread[ja]))
+            for b in range(taken, n_coupons):
+                jb = order[b]
+                if reduced[jb] == -np.inf:
+                    break
+                least = min(least, _ratio(reduced[ja] - reduced[jb], spread[ja] + spread[jb]))
+        if taken < most:
+            for b in range(taken, n_coupons):
+                jb = order[b]
+                if reduced[jb] == -np.inf:
+                    break
+                least = min(least, _ratio(-reduced[jb], spread[jb]))
+        out[i] = least
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _ratio(margin, spread):  # type: ignore[no-untyped-def]
+    if spread <= 0.0:
+        return np.inf
+    return margin / spread
+
+
+@njit(nogil=True, cache=True)
+def extent(value, measures, cell, start, stop, table):  # type: ignore[no-untyped-def]
+    """Add the size of every eligible pair to `table`; return the sum of the best |value| of each user."""
+    n_coupons = value.shape[1]
+    total = 0.0
+    for i in range(start, stop):
+        s = cell[i]
+        best = 0.0
+        for j in range(n_coupons):
+            v = float(value[i, j])
+            if v != v:
+                continue
+            best = max(best, abs(v))
+            table[0, s, j] += 1.0
+            table[1, s, j] += abs(v)
+            for k in range(table.shape[0] - 2):
+                table[k + 2, s, j] += abs(float(measures[k][i, j]))
+        total += best
+    return total
