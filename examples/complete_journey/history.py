@@ -25,7 +25,7 @@ def read_history(
     for campaign_id in campaign_ids:
         parts.append(campaign_history(source, campaign_id, face))
         progress(f"  campaign {campaign_id}: {len(parts[-1]):,} rows")
-    return pl.concat(parts).sort("sent_at", "coupon_id", "household_id")
+    return pl.concat(parts).sort("sent_at", "coupon_id", "household_id", maintain_order=True)
 
 
 def campaign_history(source: Source, campaign_id: int, face: dict[str, float]) -> pl.DataFrame:
@@ -48,6 +48,7 @@ def campaign_history(source: Source, campaign_id: int, face: dict[str, float]) -
     groups = coupons.select("group").unique().sort("group")
     return (
         targeting.join(groups, how="cross")
+        .join(reached_otherwise(source, campaign_id, start, end), on=["household_id", "group"], how="anti")
         .join(bought, on=["household_id", "group"], how="left", maintain_order="left")
         .join(before, on=["household_id", "group"], how="left", maintain_order="left")
         .join(redeemed, on=["household_id", "group"], how="left", maintain_order="left")
@@ -64,6 +65,22 @@ def campaign_history(source: Source, campaign_id: int, face: dict[str, float]) -
             discount=pl.when("redeemed").then("discount").otherwise(0.0).round(2),
             bought_before=pl.col("spent_before").is_not_null(),
         )
+    )
+
+
+def reached_otherwise(source: Source, campaign_id: int, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """Return the households and groups that another campaign reached in the window.
+
+    Neither arm keeps them: they would be controls that had the coupon, or treated twice.
+    """
+    others = source.campaigns.filter(
+        pl.col("campaign_id") != campaign_id, pl.col("starts") <= end, pl.col("ends") >= start
+    )
+    return (
+        source.targeted.join(others, on="campaign_id", how="semi")
+        .join(source.coupons.select("campaign_id", "group").unique(), on="campaign_id")
+        .select("household_id", "group")
+        .unique()
     )
 
 

@@ -56,7 +56,7 @@ def behaviour(source: Source, until: dt.date) -> pl.DataFrame:
         categories=pl.col("product_category").n_unique(),
         weekend_share=(pl.col("day").dt.weekday() >= 6).mean().round(3),
         discount_share=(pl.col("retail_disc").sum() / gross).round(3),
-        private_label_share=(pl.col("brand") == "Private").mean().round(3),
+        private_label_share=pl.col("brand").eq_missing(pl.lit("Private")).mean().round(3),
         coupon_share=(pl.col("coupon_disc") > 0).mean().round(4),
         # Weekly spend of the last eight weeks, over that of the weeks before them.
         spend_trend=((recent / 8 + 1) / ((spend - recent) / weeks_before + 1)).log().round(3),
@@ -92,7 +92,7 @@ def purchases(source: Source, until: dt.date) -> pl.DataFrame:
     return (
         source.transactions.filter(pl.col("day") < until)
         .group_by("household_id", "basket_id", "aisle")
-        .agg(pl.col("at").min(), pl.col("sales_value").sum())
+        .agg(pl.col("at").min(), pl.col("sales_value").sum().round(2))
         .sort("household_id", "basket_id", "sales_value", "aisle", descending=[False, False, True, False])
         .group_by("household_id", "basket_id", maintain_order=True)
         .agg(
