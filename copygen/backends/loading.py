@@ -1,0 +1,41 @@
+"""Which backend the options ask for."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from allocator.errors import PluginError
+from allocator.protocols import Progress
+from copygen.backends import embedded
+from copygen.options import LocalOptions
+
+if TYPE_CHECKING:
+    from copygen.backends.local import LocalModel
+
+NEEDED = ("torch", "transformers", "accelerate", "llguidance", "safetensors", "platformdirs", "gguf")
+
+
+def languages_of(options: LocalOptions) -> frozenset[str]:
+    """Return the languages that the model is let write: the embedded one is unusable in Chinese."""
+    return frozenset({"en"}) if options.model is None else frozenset({"en", "zh"})
+
+
+def open_backend(options: LocalOptions, progress: Progress) -> LocalModel:
+    """Load the model.
+
+    Raises
+    ------
+    PluginError
+        If a library or the embedded model is missing, or a file cannot be used; says what to install.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise PluginError(
+            f"The local copy writer needs {', '.join(missing)}, not installed; run: pip install 'allocate[copy]'"
+            ' (or set writer = "template" under [copy] in campaign.toml).'
+        )
+    from copygen.backends.local import LocalModel
+
+    folder = embedded.prepare(progress) if options.model is None else options.model
+    return LocalModel.load(folder, options.device, guided=options.model is None, progress=progress)

@@ -1,0 +1,131 @@
+"""A causal language model in a local folder, run through transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import llguidance.hf
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList
+
+from allocator.errors import PluginError
+from allocator.protocols import Progress, no_progress
+from copygen import prompts
+from copygen.backends import Hook
+from copygen.backends.grammar import GrammarSampler
+from copygen.backends.quiet import quiet_transformers
+from copygen.cells import Cell
+
+ROWS = 64
+TEMPERATURE = 0.8
+MOST_TOKENS = 32
+
+
+class LocalModel:
+    """Proposes hooks with a local model; reads nothing but its folder.
+
+    Parameters
+    ----------
+    model, tokenizer
+        From transformers.
+    guided
+        Answer in phrases of ours (a small model) or in free words (a larger one).
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, guided: bool) -> None:
+        self._model, self._tokenizer, self._guided = model, tokenizer, guided
+        self._grammar_tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)
+
+    @classmethod
+    def load(cls, folder: Path, device: str, *, guided: bool, progress: Progress = no_progress) -> Self:
+        """Load a folder as bf16 on `device` (``auto``, ``cpu`` or ``cuda``).
+
+        Raises
+        ------
+        PluginError
+            If the folder holds no usable causal language model with a fast tokenizer.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cuda" and not torch.cuda.is_available():
+            raise PluginError('device = "cuda" under [copy.options], but torch sees no CUDA device here.')
+        progress("load language model", 0, 1)
+        try:
+            with quiet_transformers():
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                model = AutoModelForCausalLM.from_pretrained(
+                    folder, local_files_only=True, dtype=torch.bfloat16
+                )
+            if tokenizer.eos_token_id is None:
+                raise ValueError("its tokenizer names no end-of-text token")
+            writer = cls(model.to(device).eval(), tokenizer, guided=guided)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise PluginError(f"The language model in {folder} cannot be loaded: {error}") from error
+        progress("load language model", 1, 1)
+        return writer
+
+    def propose(
+        self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int], progress: Progress
+    ) -> list[list[Hook]]:
+        """Return `candidates` hooks for each cell, written in batches."""
+        rows = [
+            (cell, grammar, cell.seed("hook", *seed, i))
+            for cell in cells
+            for i, grammar in enumerate(prompts.grammars(cell, candidates, seed, guided=self._guided))
+        ]
+        hooks: list[Hook] = []
+        progress("write copy", 0, len(rows))
+        for start in range(0, len(rows), ROWS):
+            hooks += self._batch(rows[start : start + ROWS])
+            progress("write copy", len(hooks), len(rows))
+        return [hooks[i : i + candidates] for i in range(0, len(hooks), candidates)]
+
+    @torch.inference_mode()
+    def _batch(self, rows: Sequence[tuple[Cell, str, int]]) -> list[Hook]:
+        ids, mask, shared = self._encode([cell for cell, _, _ in rows])
+        length = ids.shape[1]
+        sampler = GrammarSampler(
+            self._grammar_tokenizer, [row[1] for row in rows], [row[2] for row in rows], length, TEMPERATURE
+        )
+        with quiet_transformers():
+            # The examples are read once and shared by all rows.
+            cache = self._model(ids[:1, :shared], use_cache=True).past_key_values
+            cache.batch_repeat_interleave(len(rows))
+            out = self._model.generate(
+                ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                logits_processor=LogitsProcessorList([sampler]),
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=MOST_TOKENS,
+                eos_token_id=self._tokenizer.eos_token_id,
+                pad_token_id=self._tokenizer.eos_token_id,
+            )
+        texts = self._tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)
+        return [Hook(text.strip(), score) for text, score in zip(texts, sampler.scores, strict=True)]
+
+    def _encode(self, cells: Sequence[Cell]) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Return ids and mask (rows, tokens), padded between the shared examples and the question."""
+        sequences = [self._tokens(cell) for cell in cells]
+        shortest = min(map(len, sequences))
+        shared = next(
+            (i for i in range(shortest) if len({tuple(s[: i + 1]) for s in sequences}) > 1), shortest
+        )
+        shared = min(shared, shortest - 1)
+        width = max(map(len, sequences))
+        pad = self._tokenizer.eos_token_id
+        ids = [s[:shared] + [pad] * (width - len(s)) + s[shared:] for s in sequences]
+        mask = [[1] * shared + [0] * (width - len(s)) + [1] * (len(s) - shared) for s in sequences]
+        device = self._model.device
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device), shared
+
+    def _tokens(self, cell: Cell) -> list[int]:
+        chat = prompts.messages(cell)
+        if getattr(self._tokenizer, "chat_template", None):
+            text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        else:
+            text = prompts.plain_prompt(chat)
+        return list(self._tokenizer(text, add_special_tokens=False).input_ids)

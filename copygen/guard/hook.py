@@ -1,0 +1,71 @@
+"""A hook before it is used: no fact of any kind, and short, plain and sensible enough to send."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from allocator.protocols import Verdict
+from copygen.guard.facts import NUMERAL_WITH_UNIT
+from copygen.guard.text import check_characters, check_repetition, check_script
+from copygen.guard.words import listed_words
+
+LONGEST_HOOK = {"sms": 50, "push": 42, "email": 48, "in_app": 42}
+SIZE = {"en": (2, 9), "zh": (4, 20)}
+PLAIN = {"en": re.compile(r"[A-Za-zÀ-ÿ'’ ,:?-]+"), "zh": re.compile(r"[\u4e00-\u9fff,、:?]+")}
+SMALL_WORDS = frozenset(
+    ["a", "an", "the", "and", "or", "but", "for", "of", "to", "in", "on", "at", "with", "from", "by", "your", "you", "it", "is", "are", "be", "that", "this", "my", "our", "who"]
+)
+
+
+def check_hook(hook: str, channel: str, language: str) -> tuple[Verdict, ...]:
+    """Return why `hook` cannot stand in front of an offer; empty if it can."""
+    return tuple(_findings(hook, channel, language))
+
+
+def _findings(hook: str, channel: str, language: str) -> Iterator[Verdict]:
+    if any(unicodedata.category(c)[0] == "N" for c in hook):
+        yield Verdict("hook_fact", "a hook states no number")
+    if any(unicodedata.category(c) == "Sc" or c in "%‰" for c in hook):
+        yield Verdict("hook_fact", "a hook states no amount")
+    numeral = NUMERAL_WITH_UNIT.search(hook)
+    if numeral:
+        yield Verdict("hook_fact", f"'{numeral[0]}' states a number")
+    if not PLAIN[language].fullmatch(hook):
+        yield Verdict("hook_characters", "a hook is plain words")
+    yield from check_characters(hook, "hook")
+    yield from check_script(hook, "hook", language)
+    yield from check_repetition(hook, "hook", language)
+    yield from listed_words(hook, "hook")
+    yield from listed_words(hook, "claims")
+    words = hook.split() if language == "en" else list(re.sub(r"\W", "", hook))
+    least, most = SIZE[language]
+    if not least <= len(words) <= most:
+        yield Verdict("length", f"a hook of {len(words)} words or characters, {least} to {most} are allowed")
+    if len(hook) > LONGEST_HOOK[channel]:
+        yield Verdict(
+            "length", f"a hook of {len(hook)} characters, at most {LONGEST_HOOK[channel]} for {channel}"
+        )
+    if language == "en":
+        yield from _english(hook)
+
+
+def _english(hook: str) -> Iterator[Verdict]:
+    words = re.findall(r"[a-z'’-]+", hook.casefold())
+    content = [word for word in words if word not in SMALL_WORDS]
+    repeated = sorted(
+        {stem for word in content if (stem := _stem(word)) and [_stem(w) for w in content].count(stem) > 1}
+    )
+    if repeated:
+        yield Verdict("repetition", f"'{repeated[0]}' twice")
+    if words and words[-1] in SMALL_WORDS - {"you", "it"}:
+        yield Verdict("sense", f"ends with '{words[-1]}'")
+    if any(len(word) > 14 for word in words):
+        yield Verdict("sense", "a word of more than 14 letters")
+    if not hook[:1].isupper():
+        yield Verdict("sense", "does not start with a capital letter")
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word

@@ -1,0 +1,86 @@
+"""Hooks for all cells of a run: written by the model in rounds, filtered by the guard, ranked."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from allocator.protocols import Progress, Verdict
+from copygen.backends import Backend, Hook
+from copygen.cells import Cell
+from copygen.drafts import Draft
+from copygen.guard import check_hook
+from copygen.options import LocalOptions
+
+STEP = "write copy"
+
+
+@dataclass
+class CellHooks:
+    """The hooks of one cell: those that passed, best first, and why others did not."""
+
+    ranked: list[str] = field(default_factory=list)
+    written_by: str = "model"
+    failures: int = 0
+    rejected: list[Verdict] = field(default_factory=list)
+
+
+def write_hooks(
+    drafts: Sequence[Draft], options: LocalOptions, seed: int, progress: Progress
+) -> dict[Cell, CellHooks]:
+    """Return the hooks of every cell whose language the model can write."""
+    from copygen.backends.loading import languages_of, open_backend
+
+    languages = languages_of(options)
+    cells = sorted({draft.cell for draft in drafts if draft.cell.language in languages})
+    if not cells:
+        progress(STEP, 1, 1)
+        return {}
+    backend = open_backend(options, progress)
+    return hooks_of(backend, cells, options, seed, progress)
+
+
+def hooks_of(
+    backend: Backend, cells: Sequence[Cell], options: LocalOptions, seed: int, progress: Progress
+) -> dict[Cell, CellHooks]:
+    """Return the hooks that `backend` writes for `cells`, those that fail rewritten up to the limit."""
+    results = {cell: CellHooks() for cell in cells}
+    used: Counter[str] = Counter()
+    open_cells = list(cells)
+    for attempt in range(options.max_attempts):
+        found = backend.propose(open_cells, options.candidates, (seed, attempt), progress)
+        for cell, hooks in zip(open_cells, found, strict=True):
+            _sift(results[cell], cell, hooks, used, rewritten=attempt > 0)
+        open_cells = [cell for cell in open_cells if not results[cell].ranked]
+        if not open_cells:
+            break
+    return results
+
+
+def _sift(result: CellHooks, cell: Cell, hooks: Iterable[Hook], used: Counter[str], rewritten: bool) -> None:
+    passed: dict[str, float] = {}
+    for hook in hooks:
+        verdicts = check_hook(hook.text, cell.channel, cell.language)
+        if verdicts:
+            result.failures += 1
+            result.rejected += verdicts
+        else:
+            passed[hook.text] = hook.score
+    # Likely words read best; a word that other hooks of the run hold already counts against one.
+    result.ranked = sorted(passed, key=lambda text: (_staleness(text, used) - passed[text], text))
+    result.written_by = "model (rewritten)" if rewritten else "model"
+    if result.ranked:
+        used.update(_words(result.ranked[0]))
+
+
+def _staleness(text: str, used: Counter[str]) -> float:
+    words = _words(text)
+    return sum(min(used[word], 8) for word in words) * 0.15 / max(len(words), 1) + (used[text] and 4.0)
+
+
+def _words(text: str) -> list[str]:
+    """Return the longer words, the opening and the whole of a hook: what makes two hooks alike."""
+    words = [word for word in re.findall(r"[^\W\d_]+", text.casefold()) if len(word) > 3]
+    return [*words, " ".join(text.split()[:2]), text]

@@ -1,0 +1,80 @@
+"""What the model is asked, and the grammar of what it may answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from copygen.cells import Cell
+from copygen.themes import load
+
+Message = dict[str, str]
+
+# Words of 2 to 12 letters keep a small model from running away inside one word.
+OPEN_GRAMMAR = {
+    "en": r"[A-Z][a-z]{1,11}(,? [a-z]{1,12}){2,7}",
+    "zh": r"[\u4e00-\u9fff]{3,9}(,[\u4e00-\u9fff]{3,9})?",
+}
+
+
+def messages(cell: Cell) -> list[Message]:
+    """Return the chat that asks for a hook: examples first, equal for all cells of a language."""
+    table = load("prompts")[cell.language]
+    chat = [{"role": "system", "content": table["system"]}]
+    for category, audience, tone, hook in table["examples"]:
+        asked = _ask(table["ask"], category, audience, tone)
+        chat += [{"role": "user", "content": asked}, {"role": "assistant", "content": hook}]
+    prompts = load("prompts")
+    audience = prompts["personas"][cell.persona][cell.language]
+    tone = cell.tone if cell.language == "en" else prompts["tones"][cell.tone]["zh"]
+    return [*chat, {"role": "user", "content": _ask(table["ask"], cell.category, audience, tone)}]
+
+
+def plain_prompt(chat: Sequence[Message]) -> str:
+    """Return a chat as text, for a model without a chat template."""
+    return "\n".join(message["content"] for message in chat) + "\n"
+
+
+def grammars(cell: Cell, candidates: int, seed: tuple[int, int], *, guided: bool) -> list[str]:
+    """Return the regular expression that each candidate's answer must match.
+
+    Free grammars bound words and length. A guided one is a phrase of ours whose words the model
+    chooses among those that suit the category: a model of 135 M parameters, left to itself, writes
+    sense about one time in five.
+    """
+    if not guided:
+        return [OPEN_GRAMMAR[cell.language]] * candidates
+    theme = load("themes")[cell.theme]
+    phrases = [
+        phrase
+        for phrase in load("prompts")["tones"][cell.tone]["phrases"]
+        if not any(phrase.startswith(start) for start in theme.get("skip", ()))
+    ]
+    turn = cell.seed("phrase", *seed)
+    return [_guided(phrases[(turn + i) % len(phrases)], cell) for i in range(candidates)]
+
+
+def _guided(phrase: str, cell: Cell) -> str:
+    theme, persona = load("themes")[cell.theme], load("prompts")["personas"][cell.persona]
+    moments = [*theme["moment"], *persona["moment"]]
+    slots = {
+        "ADJ": theme["adj"],
+        "NOUN": theme["noun"],
+        "MOMENT": moments,
+        "WHOM": [*moments, *theme.get("whom", ())],
+    }
+
+    def choice(match: re.Match[str]) -> str:
+        words = slots[match[0]]
+        return (
+            "("
+            + "|".join(word[:1].upper() + word[1:] if match.start() == 0 else word for word in words)
+            + ")"
+        )
+
+    return re.sub("ADJ|NOUN|MOMENT|WHOM", choice, phrase.replace("?", r"\?"))
+
+
+def _ask(pattern: str, category: str, audience: str, tone: str) -> str:
+    slots = {"category": category, "audience": audience, "tone": tone}
+    return re.sub(r"\{(\w+)\}", lambda match: slots[match[1]], pattern)
