@@ -30,11 +30,13 @@ CAMPAIGN = 18
 FIRST_DAY = dt.date(2017, 5, 8)
 """The history starts here. Behaviour features end the day before, so none holds an outcome."""
 HOLDOUT = 0.1
-STOCK_AT_LEAST = 25
+STOCK_PER_HOUSEHOLD = 2
+"""Coupons in stock for each household that the real campaign reached."""
+STOCK_AT_LEAST = 50
 BY_SMS = ("ANYPRODUCE", "ANYMEAT", "COUNTER", "BACON")
 """Fresh goods sell within days, so these go by text message; all else by e-mail."""
 SENDING_COST = {"sms": 0.03, "email": 0.005}
-SMS_CAPACITY = 250
+SMS_CAPACITY = 200
 BUDGET_SHARE = 0.4
 MARGIN = 0.30
 
@@ -73,8 +75,8 @@ at_most = {sms_capacity}
 kind = "floor"
 label = "every income band"
 by = "income_band"
-at_least = 0.05
-per_head = true             # at least 5% of the households of each band
+at_least = 0.2
+per_head = true             # at least a fifth of the households of each band
 
 [[limits]]
 kind = "parity"
@@ -138,7 +140,8 @@ def make_coupons(source: Source, face: dict[str, float]) -> pl.DataFrame:
     rows = []
     for name, (category, description) in GROUPS.items():
         active = name in current
-        stock = max(round(reach * demand.get(name, 0) / sum(demand.values())), STOCK_AT_LEAST)
+        share = demand.get(name, 0) / sum(demand.values())
+        stock = max(round(STOCK_PER_HOUSEHOLD * reach * share), STOCK_AT_LEAST)
         rows.append(
             {
                 "coupon_id": name,
