@@ -73,9 +73,8 @@ def _draft(brief: Brief) -> Draft:
             return Draft(brief, facts, theme, cell_of(brief, theme), parts)
     # The verdicts on the last, most general naming are about the offer or the sender.
     where = f"coupon '{brief.offer.coupon_id[:60]}', {brief.channel} in '{brief.language}'"
-    raise InputError([
-        Finding(f"{where}: not even the template may be sent; {v.rule}: {v.detail}", "coupons") for v in verdicts
-    ])  # fmt: skip
+    problem = f"{where}: not even the template may be sent"
+    raise InputError(Finding(f"{problem}; {v.rule}: {v.detail}", "coupons") for v in verdicts)
 
 
 def _namings(theme: Theme) -> list[Theme]:

@@ -42,7 +42,7 @@ def percent_off(value: Decimal, language: str) -> str:
 
 
 def date(day: dt.date, currency: str, language: str) -> str:
-    """Return a date with its year: ``Dec 31, 2026`` with dollars, else ``31 Dec 2026``; ``2026年12月31日``."""
+    """Return ``Dec 31, 2026`` with dollars, else ``31 Dec 2026``; in Chinese ``2026年12月31日``."""
     if language == "zh":
         return f"{day.year}年{day.month}月{day.day}日"
     month = MONTHS[day.month - 1]

@@ -31,7 +31,7 @@ class LocalOptions:
 
     model: Path | None = None
     device: str = "auto"
-    candidates: int = 4
+    candidates: int = 8
     max_attempts: int = 2
 
 

@@ -20,37 +20,28 @@ OFFER = {
     "zh": {"percent": "[of][off]", "amount": "[of]立减[off]", "free_shipping": "[of]免运费"},
 }
 
+# What follows the offer in one line: minimum, cap and code.
+TERMS = {
+    "en": "[offer]< on orders of [minimum] or more><, up to [cap] off>.< Code: [code].>",
+    "zh": "[offer]<,满[minimum]可用><,最高减[cap]><,优惠码:[code]>",
+}
 PARTS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("sms", "en"): {
-        "body": "[brand]: <[hook]. >[offer]< on orders of [minimum] or more><, up to [cap] off>.< Code: [code].>"
-        "< Valid [period].> Reply STOP to opt out"
+        "body": "[brand]: <[hook]. >" + TERMS["en"] + "< Valid [period].> Reply STOP to opt out",
     },
     ("sms", "zh"): {
-        "body": "【[brand]】<[hook]。>[offer]<,满[minimum]可用><,最高减[cap]><,优惠码:[code]>"
-        "<,[period]>。拒收请回复R"
+        "body": "【[brand]】<[hook]。>" + TERMS["zh"] + "<,[period]>。拒收请回复R",
     },
-    ("push", "en"): {
-        "title": "[headline]",
-        "body": "[offer]< on orders of [minimum] or more><, up to [cap] off>.< Code: [code].>< Valid [deadline].>",
-    },
-    ("push", "zh"): {
-        "title": "[headline]",
-        "body": "[offer]<,满[minimum]可用><,最高减[cap]><,优惠码:[code]><,[deadline]>。",
-    },
-    ("in_app", "en"): {
-        "title": "[headline]",
-        "body": "[offer]< on orders of [minimum] or more><, up to [cap] off>.< Code: [code].>< Valid [period].>",
-    },
-    ("in_app", "zh"): {
-        "title": "[headline]",
-        "body": "[offer]<,满[minimum]可用><,最高减[cap]><,优惠码:[code]><,[period]>。",
-    },
+    ("push", "en"): {"title": "[headline]", "body": TERMS["en"] + "< Valid [deadline].>"},
+    ("push", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<,[deadline]>。"},
+    ("in_app", "en"): {"title": "[headline]", "body": TERMS["en"] + "< Valid [period].>"},
+    ("in_app", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<,[period]>。"},
     ("email", "en"): {
         "subject": "[headline]",
         "preheader": "[offer]< on orders of [minimum] or more><, valid [deadline]>.",
         "body": "Hello,\n\n<[hook].\n\n>Here is your offer from [brand]:\n\n"
-        "Offer: [offer]<\nMinimum spend: [minimum]><\nMaximum discount: [cap]><\nCode: [code]><\nValid: [period]>\n\n"
-        "[brand]\nYou can unsubscribe from these e-mails at any time.",
+        "Offer: [offer]<\nMinimum spend: [minimum]><\nMaximum discount: [cap]><\nCode: [code]>"
+        "<\nValid: [period]>\n\n[brand]\nYou can unsubscribe from these e-mails at any time.",
     },
     ("email", "zh"): {
         "subject": "广告 | [headline]",

@@ -31,8 +31,6 @@ class GrammarSampler(LogitsProcessor):  # type: ignore[misc]
         A regular expression for each row.
     seeds
         A seed for each row.
-    prompt_length
-        Tokens before the answer.
     temperature
         Below 1 sharpens the distribution.
     """
@@ -42,12 +40,11 @@ class GrammarSampler(LogitsProcessor):  # type: ignore[misc]
         tokenizer: LLTokenizer,
         grammars: Sequence[str],
         seeds: Sequence[int],
-        prompt_length: int,
         temperature: float,
     ) -> None:
         self._matchers = [LLMatcher(tokenizer, LLMatcher.grammar_from_regex(grammar)) for grammar in grammars]
         self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._eos, self._start, self._temperature = tokenizer.eos_token, prompt_length, temperature
+        self._eos, self._temperature = tokenizer.eos_token, temperature
         self._bits = masks.allocate_token_bitmask(1, tokenizer.vocab_size)
         self._done = [False] * len(grammars)
         self._log_probability = [0.0] * len(grammars)

@@ -32,7 +32,8 @@ def open_backend(options: LocalOptions, progress: Progress) -> LocalModel:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise PluginError(
-            f"The local copy writer needs {', '.join(missing)}, not installed; run: pip install 'allocate[copy]'"
+            f"The local copy writer needs {', '.join(missing)}, not installed;"
+            " run: pip install 'allocate[copy]'"
             ' (or set writer = "template" under [copy] in campaign.toml).'
         )
     from copygen.backends.local import LocalModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from copygen.cells import Cell
 ROWS = 64
 TEMPERATURE = 0.8
 MOST_TOKENS = 32
+STEP = "write copy"
 
 
 class LocalModel:
@@ -70,51 +72,64 @@ class LocalModel:
         self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int], progress: Progress
     ) -> list[list[Hook]]:
         """Return `candidates` hooks for each cell, written in batches."""
-        rows = [
-            (cell, grammar, cell.seed("hook", *seed, i))
-            for cell in cells
-            for i, grammar in enumerate(prompts.grammars(cell, candidates, seed, guided=self._guided))
-        ]
-        hooks: list[Hook] = []
-        progress("write copy", 0, len(rows))
-        for start in range(0, len(rows), ROWS):
-            hooks += self._batch(rows[start : start + ROWS])
-            progress("write copy", len(hooks), len(rows))
-        return [hooks[i : i + candidates] for i in range(0, len(hooks), candidates)]
+        step = max(1, ROWS // candidates)
+        hooks: list[list[Hook]] = []
+        progress(STEP, 0, len(cells))
+        for start in range(0, len(cells), step):
+            hooks += self._batch(cells[start : start + step], candidates, seed)
+            progress(STEP, len(hooks), len(cells))
+        return hooks
 
     @torch.inference_mode()
-    def _batch(self, rows: Sequence[tuple[Cell, str, int]]) -> list[Hook]:
-        ids, mask, shared = self._encode([cell for cell, _, _ in rows])
-        length = ids.shape[1]
-        sampler = GrammarSampler(
-            self._grammar_tokenizer, [row[1] for row in rows], [row[2] for row in rows], length, TEMPERATURE
-        )
+    def _batch(self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int]) -> list[list[Hook]]:
+        ids, mask, shared = self._encode(cells)
+        length, eos = ids.shape[1], self._tokenizer.eos_token_id
         with quiet_transformers():
-            # The examples are read once and shared by all rows.
-            cache = self._model(ids[:1, :shared], use_cache=True).past_key_values
-            cache.batch_repeat_interleave(len(rows))
+            cache = self._read(ids, mask, shared)
+            cache.batch_repeat_interleave(candidates)
+            sampler = GrammarSampler(
+                self._grammar_tokenizer,
+                [g for c in cells for g in prompts.grammars(c, candidates, seed, guided=self._guided)],
+                [cell.seed("hook", *seed, i) for cell in cells for i in range(candidates)],
+                TEMPERATURE,
+            )
             out = self._model.generate(
-                ids,
-                attention_mask=mask,
+                ids.repeat_interleave(candidates, 0),
+                attention_mask=mask.repeat_interleave(candidates, 0),
                 past_key_values=cache,
                 logits_processor=LogitsProcessorList([sampler]),
                 do_sample=False,
                 num_beams=1,
                 max_new_tokens=MOST_TOKENS,
-                eos_token_id=self._tokenizer.eos_token_id,
-                pad_token_id=self._tokenizer.eos_token_id,
+                eos_token_id=eos,
+                pad_token_id=eos,
             )
         texts = self._tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)
-        return [Hook(text.strip(), score) for text, score in zip(texts, sampler.scores, strict=True)]
+        hooks = [Hook(text.strip(), score) for text, score in zip(texts, sampler.scores, strict=True)]
+        return [hooks[i : i + candidates] for i in range(0, len(hooks), candidates)]
+
+    def _read(self, ids: torch.Tensor, mask: torch.Tensor, shared: int) -> Any:
+        """Return the cache of all tokens but the last: the examples read once, each question once."""
+        cache = self._model(ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
+        cache.batch_repeat_interleave(len(ids))
+        if ids.shape[1] - 1 > shared:
+            positions = (mask.cumsum(1) - 1).clamp(min=0)
+            self._model(
+                ids[:, shared:-1],
+                attention_mask=mask[:, :-1],
+                position_ids=positions[:, shared:-1],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return cache
 
     def _encode(self, cells: Sequence[Cell]) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """Return ids and mask (rows, tokens), padded between the shared examples and the question."""
+        """Return ids and mask (cells, tokens), padded between the shared examples and the question."""
         sequences = [self._tokens(cell) for cell in cells]
-        shortest = min(map(len, sequences))
-        shared = next(
-            (i for i in range(shortest) if len({tuple(s[: i + 1]) for s in sequences}) > 1), shortest
-        )
-        shared = min(shared, shortest - 1)
+        columns = zip(*sequences, strict=False)
+        shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+        shared = min(shared, min(map(len, sequences)) - 1)
         width = max(map(len, sequences))
         pad = self._tokenizer.eos_token_id
         ids = [s[:shared] + [pad] * (width - len(s)) + s[shared:] for s in sequences]

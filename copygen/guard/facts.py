@@ -15,7 +15,10 @@ from fractions import Fraction
 from allocator.protocols import Offer, Verdict
 
 NUMBER = r"(?<!\d)(?<!\d[.,])\d(?:[\d.,]*\d)?"
-MONTHS = {name: i for i, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
+MONTHS = {
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
+    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
+}  # fmt: skip
 MONTH = "(?:" + "|".join(MONTHS) + ")"
 SIGNS = {"$": {"USD"}, "€": {"EUR"}, "£": {"GBP"}, "¥": {"CNY", "JPY"}, "₹": {"INR"}, "₩": {"KRW"}}
 UNITS = {
@@ -62,6 +65,7 @@ class Statement:
     rest: str = ""
 
     def add(self, role: str, fact: object) -> None:
+        """Note a fact that the text states."""
         self.facts.setdefault(role, []).append(fact)
 
 

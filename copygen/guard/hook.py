@@ -14,9 +14,11 @@ from copygen.guard.words import listed_words
 LONGEST_HOOK = {"sms": 50, "push": 42, "email": 48, "in_app": 42}
 SIZE = {"en": (2, 9), "zh": (4, 20)}
 PLAIN = {"en": re.compile(r"[A-Za-zÀ-ÿ'’ ,:?-]+"), "zh": re.compile(r"[\u4e00-\u9fff,、:?]+")}
+# Words that carry no sense of their own, and those of them that leave a phrase hanging at its end.
 SMALL_WORDS = frozenset(
-    ["a", "an", "the", "and", "or", "but", "for", "of", "to", "in", "on", "at", "with", "from", "by", "your", "you", "it", "is", "are", "be", "that", "this", "my", "our", "who"]
+    "a an the and or but for of to in on at with from by your you it is are be that this my our who".split()  # noqa: SIM905
 )
+DANGLING = frozenset("a an the and or but for of with from by your that this my our who".split())  # noqa: SIM905
 
 
 def check_hook(hook: str, channel: str, language: str) -> tuple[Verdict, ...]:
@@ -59,7 +61,7 @@ def _english(hook: str) -> Iterator[Verdict]:
     )
     if repeated:
         yield Verdict("repetition", f"'{repeated[0]}' twice")
-    if words and words[-1] in SMALL_WORDS - {"you", "it"}:
+    if words and words[-1] in DANGLING:
         yield Verdict("sense", f"ends with '{words[-1]}'")
     if any(len(word) > 14 for word in words):
         yield Verdict("sense", "a word of more than 14 letters")

@@ -1,4 +1,4 @@
-"""What no message may contain whatever its offer: mark-up, links, control characters, loops, foreign script."""
+"""What no message may contain: mark-up, links, control characters, loops, foreign script."""
 
 from __future__ import annotations
 
