@@ -92,5 +92,9 @@ class InfeasibleError(AllocateError):
         super().__init__(text)
 
 
+class NoPlanError(AllocateError):
+    """Time ran out before any plan was found, and no proof that none exists."""
+
+
 class PluginError(AllocateError):
     """A plugin is missing, broken, or returned something that breaks its contract."""

@@ -33,7 +33,7 @@ class Contested:
     pair_class, pair_coupon
         The pairs, sorted by class, (n_pairs,).
     value
-        Value of each pair.
+        What each pair earns of the objective.
     uses
         (n_rows, n_pairs) what each pair uses of each row.
     decided
@@ -69,7 +69,7 @@ def contest(model: Model, users: Index, decided: Array, prices: Array, width: Ar
     """
     users, starts = _classes(model, users)
     first = users[starts[:-1]]
-    value = np.asarray(model.problem.value[first], dtype=np.float64)
+    value = np.asarray(model.problem.value[first] * model.worth[model.cell[first]], dtype=np.float64)
     allowed = ~np.isnan(value) & ~model.forbidden[model.cell[first]]
     row, coupon = np.nonzero(allowed)
     uses = model.coefficients(first[row], coupon)

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.solver.model import VALUE, Model
+from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
 
 Array = NDArray[np.float64]
@@ -84,22 +84,14 @@ Oracle = Callable[[Array], Cut]
 """Evaluates the dual function at given prices."""
 
 
-def oracle_of(engine: Engine, factor: float = 1.0, worth: float = 1.0) -> Oracle:
-    """Return the dual function of an engine's users.
-
-    Parameters
-    ----------
-    factor
-        How many users each priced user stands for.
-    worth
-        0 makes every value count nothing, which leaves the question whether the rows can hold.
-    """
+def oracle_of(engine: Engine, factor: float = 1.0) -> Oracle:
+    """Return the dual function of an engine's users, each of whom stands for `factor` users."""
     model = engine.model
 
     def evaluate(prices: Array) -> Cut:
-        done = engine.price(prices, worth=worth)
-        value = worth * factor * float(done.table[VALUE].sum())
-        return Cut(factor * done.reduced + model.bound_cost(prices), value, factor * model.usage(done.table))
+        done = engine.price(prices)
+        dual = factor * done.reduced + model.bound_cost(prices)
+        return Cut(dual, factor * model.earned(done.table), factor * model.usage(done.table))
 
     return evaluate
 

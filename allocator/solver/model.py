@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from allocator.errors import Finding, InputError
 from allocator.limits import LimitLike, Row, Term
 from allocator.problem import Problem
 
@@ -42,6 +43,9 @@ class Model:
         Number of cells.
     forbidden
         (n_cells, n_coupons) where an exclusion rules out an assignment.
+    worth
+        (n_cells, n_coupons) what a unit of value counts in the objective: 1 unless a concave
+        objective weighs groups, or 0 to ask only whether the rows can hold.
     """
 
     problem: Problem
@@ -54,6 +58,7 @@ class Model:
     cell: NDArray[np.int32]
     n_cells: int
     forbidden: NDArray[np.bool_]
+    worth: Array
 
     @property
     def n_rows(self) -> int:
@@ -69,9 +74,17 @@ class Model:
         """Return each row's usage from an aggregate table."""
         return np.asarray(self.weights @ table.ravel())
 
+    def earned(self, table: Array) -> float:
+        """Return the objective of an aggregate table, before penalties."""
+        return float(np.sum(self.worth * table[VALUE]))
+
     def price_table(self, prices: Array) -> Array:
-        """Collapse one price a row into a table; excluded assignments cost infinity."""
+        """Collapse one price a row into a table; excluded assignments cost infinity.
+
+        The price of ``value`` also takes away what a unit of value is not worth.
+        """
         table = np.asarray(self.weights.T @ prices).reshape(self.shape)
+        table[VALUE] += 1.0 - self.worth
         table[COUNT][self.forbidden] = np.inf
         return table
 
@@ -144,13 +157,12 @@ def compile_model(problem: Problem, limits: Sequence[LimitLike]) -> Model:
         cell=cell,
         n_cells=n_cells,
         forbidden=forbidden,
+        worth=np.ones((n_cells, problem.n_coupons)),
     )
 
 
 def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
     """Return the rows of all limits; labels must differ."""
-    from allocator.errors import Finding, InputError
-
     rows = [row for limit in limits for row in limit.rows(problem)]
     labels = [row.label for row in rows]
     repeated = sorted({label for label in labels if labels.count(label) > 1}) if len(set(labels)) < len(labels) else []

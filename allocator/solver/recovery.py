@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from allocator.solver.contested import Contested, assign, state_program
 from allocator.solver.highs import Answer, solve_program
 from allocator.solver.master import Box
-from allocator.solver.model import VALUE, Model
 from allocator.solver.pricing.engine import Engine
 
 Array = NDArray[np.float64]
@@ -77,7 +76,7 @@ def recover(
     allowed = gap * abs(dual)
     usage, value = _chosen_totals(contested, choice)
     contested = replace(contested, decided=model.usage(done.table) - usage)
-    decided_value = float(done.table[VALUE].sum()) - value
+    decided_value = model.earned(done.table) - value
     everyone = len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
     best, plan, bound = -np.inf, None, np.inf
     for free in _free_sets(contested, start, prices):
@@ -96,13 +95,14 @@ def recover(
 
 
 def _chosen_totals(contested: Contested, choice: NDArray[np.int16]) -> tuple[Array, float]:
-    """Return usage and value of the contested users' present choices."""
+    """Return usage and earnings of the contested users' present choices."""
     model = contested.model
     chosen = choice[contested.users]
     row, _ = np.nonzero(chosen >= 0)
     users, coupons = contested.users[row], chosen[chosen >= 0].astype(np.int64)
     usage = np.asarray(model.coefficients(users, coupons).sum(axis=1)).ravel()
-    return usage, float(model.problem.value[users, coupons].sum(dtype=np.float64))
+    earned = model.worth[model.cell[users], coupons] * model.problem.value[users, coupons]
+    return usage, float(earned.sum())
 
 
 def _objective(contested: Contested, columns: Array) -> float:

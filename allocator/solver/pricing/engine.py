@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.solver.model import VALUE, Model
+from allocator.solver.model import Model
 from allocator.solver.pricing import kernels
 
 Array = NDArray[np.float64]
@@ -67,9 +67,7 @@ class Engine:
         """Number of users priced."""
         return int(self.value.shape[0])
 
-    def price(
-        self, prices: Array, choice: NDArray[np.int16] | None = None, worth: float = 1.0
-    ) -> Pass:
+    def price(self, prices: Array, choice: NDArray[np.int16] | None = None) -> Pass:
         """Let every user choose at the given prices.
 
         Parameters
@@ -78,13 +76,10 @@ class Engine:
             (n_rows,) one price for each row.
         choice
             (n_users, most) int16, filled with coupon indices (-1: none) if given.
-        worth
-            Factor on every value before prices.
         """
         self.passes += 1
         fewest, most = self.model.problem.per_user
         table = self._padded(self.model.price_table(prices))
-        table[VALUE] += 1.0 - worth
         kept = np.zeros((0, most), np.int16) if choice is None else choice
 
         def block(start: int, stop: int, out: Array) -> float:

@@ -1,0 +1,169 @@
+"""``[[limits]]`` tables -> limits, with every mistake in them named."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import TypeAdapter, ValidationError
+
+from allocator import plugins
+from allocator.campaign.config import toml_finding
+from allocator.errors import Finding, InputError, PluginError
+from allocator.limits import Inventory, LimitLike
+from allocator.problem import Problem
+
+FILE = "campaign.toml"
+MOST_GROUPS = 500
+
+
+def parse_limits(
+    tables: Sequence[Mapping[str, Any]], users: pl.DataFrame, coupons: pl.DataFrame, measures: Iterable[str] = ("cost",)
+) -> list[LimitLike]:
+    """Make limits of the tables, and one of the coupons' inventory column if no table does.
+
+    Raises
+    ------
+    InputError
+        With every unknown kind, key, column, group or coupon, and every label used twice.
+    """
+    findings: list[Finding] = []
+    limits: list[tuple[str, LimitLike]] = []
+    for i, table in enumerate(tables, start=1):
+        limit = _parse_limit(f"limits[{i}]", dict(table), coupons, findings)
+        if limit is not None:
+            limits.append((f"limits[{i}]", limit))
+    stock = _stock(coupons)
+    if stock and not any(isinstance(limit, Inventory) for _, limit in limits) and not _names_inventory(tables):
+        limits.append(("the inventory column of coupons.csv", Inventory(stock)))
+    findings += _repeated_labels(limits)
+    if not findings:
+        findings += _check_against_data(limits, users, coupons, measures)
+    if findings:
+        raise InputError(findings)
+    return [limit for _, limit in limits]
+
+
+def group_columns(limits: Iterable[LimitLike]) -> list[str]:
+    """Return the user columns that limits group by.
+
+    A plugin's limit names them in `by`, in the keys of `users`, or in `group_columns`.
+    """
+    columns: set[str] = set()
+    for limit in limits:
+        by = getattr(limit, "by", None)
+        columns |= {by} if isinstance(by, str) else set()
+        columns |= set(getattr(limit, "users", None) or {})
+        columns |= set(getattr(limit, "group_columns", ()))
+    return sorted(columns)
+
+
+def labels_of(column: pl.Series) -> list[str | None]:
+    """Return a user column as group labels; whole numbers lose their decimal point."""
+    if column.dtype == pl.Float64 and (column.drop_nulls() % 1 == 0).all():
+        column = column.cast(pl.Int64)
+    return column.cast(pl.String).to_list()
+
+
+def _parse_limit(place: str, table: dict[str, Any], coupons: pl.DataFrame, findings: list[Finding]) -> LimitLike | None:
+    kind = table.pop("kind", None)
+    known = plugins.names(plugins.LIMITS)
+    if kind not in known:
+        message = "a limit needs a kind" if kind is None else "unknown kind of limit"
+        found = None if kind is None else repr(kind)
+        findings.append(Finding(message, FILE, column=f"{place}.kind", found=found, expected="one of " + ", ".join(known)))
+        return None
+    try:
+        cls = plugins.load(plugins.LIMITS, kind)
+    except PluginError as error:
+        findings.append(Finding(str(error), FILE, column=f"{place}.kind"))
+        return None
+    if cls is Inventory and "at_most" not in table:
+        table["at_most"] = _stock(coupons)
+    accepted = list(inspect.signature(cls).parameters)
+    unknown = sorted(set(table) - set(accepted))
+    for key in unknown:
+        expected = "one of " + ", ".join(accepted)
+        findings.append(Finding("unknown key; correct its spelling or remove it", FILE, column=f"{place}.{key}", expected=expected))
+    if unknown:
+        return None
+    try:
+        if dataclasses.is_dataclass(cls):
+            return TypeAdapter(cls).validate_python(table)  # type: ignore[no-any-return]
+        return cls(**table)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        findings += [toml_finding(detail, FILE, place) for detail in error.errors()]
+    except InputError as error:
+        findings += [_at(finding, place) for finding in error.findings]
+    except (TypeError, ValueError) as error:
+        findings.append(Finding(str(error), FILE, column=place))
+    return None
+
+
+def _stock(coupons: pl.DataFrame) -> dict[str, float]:
+    """Return the inventory of each active coupon that states one."""
+    stocked = coupons.filter(pl.col("active") & pl.col("inventory").is_not_null())
+    return {str(c): float(s) for c, s in stocked.select("coupon_id", "inventory").iter_rows()}
+
+
+def _names_inventory(tables: Sequence[Mapping[str, Any]]) -> bool:
+    return any(table.get("kind") == "inventory" for table in tables)
+
+
+def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:
+    first: dict[str, str] = {}
+    findings = []
+    for place, limit in limits:
+        if limit.label in first:
+            message = f"this label is already used by {first[limit.label]}; give each limit its own label"
+            findings.append(Finding(message, FILE, column=f"{place}.label", found=repr(limit.label)))
+        first.setdefault(limit.label, place)
+    return findings
+
+
+def _check_against_data(
+    limits: Sequence[tuple[str, LimitLike]], users: pl.DataFrame, coupons: pl.DataFrame, measures: Iterable[str]
+) -> list[Finding]:
+    """Ask every limit to state itself for the campaign's users and coupons."""
+    findings: list[Finding] = []
+    usable = []
+    for place, limit in limits:
+        wrong = [_column_finding(place, column, users) for column in group_columns([limit])]
+        findings += [finding for finding in wrong if finding is not None]
+        if not any(wrong):
+            usable.append((place, limit))
+    active = coupons.filter(coupons["active"])
+    blank = np.zeros((users.height, max(active.height, 1)), np.float32)
+    problem = Problem(
+        blank,
+        dict.fromkeys(measures, blank),
+        coupon_ids=active["coupon_id"].to_list() or None,
+        groups={column: labels_of(users[column]) for column in group_columns(limit for _, limit in usable)},
+        coupon_groups={"channel": active["channel"].to_list(), "category": active["category"].to_list()} if active.height else {},
+    )
+    for place, limit in usable:
+        try:
+            limit.rows(problem)
+        except InputError as error:
+            findings += [_at(finding, place) for finding in error.findings]
+    return findings
+
+
+def _column_finding(place: str, column: str, users: pl.DataFrame) -> Finding | None:
+    if column not in users.columns or column == "user_id":
+        known = ", ".join(name for name in users.columns if name != "user_id")
+        return Finding("users have no such column to group by", FILE, column=place, found=repr(column), expected=f"one of {known}")
+    distinct = users[column].n_unique()
+    if distinct > MOST_GROUPS:
+        message = f"'{column}' has {distinct:,} different values, too many to group by; add a column with bands"
+        return Finding(message, FILE, column=place, found=repr(column))
+    return None
+
+
+def _at(finding: Finding, place: str) -> Finding:
+    column = f"{place}.{finding.column}" if finding.column else place
+    return dataclasses.replace(finding, file=FILE, column=column)

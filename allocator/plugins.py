@@ -1,0 +1,105 @@
+"""Find plugins by entry point; a broken one is reported by name and stops nobody else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from allocator.errors import PluginError
+
+PREDICTORS = "allocate.predictors.v1"
+COPYWRITERS = "allocate.copywriters.v1"
+LIMITS = "allocate.limits.v1"
+GROUPS = (PREDICTORS, COPYWRITERS, LIMITS)
+
+_KIND = {PREDICTORS: "predictor", COPYWRITERS: "copy writer", LIMITS: "limit kind"}
+_EXTRA = {PREDICTORS: "predict", COPYWRITERS: "copy"}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plugin: where it comes from, and why it cannot be used if it cannot."""
+
+    group: str
+    name: str
+    package: str
+    version: str
+    target: str
+    error: str | None = None
+
+
+def names(group: str) -> list[str]:
+    """Return the names of the installed plugins of a group."""
+    return sorted({entry.name for entry in entry_points(group=group)})
+
+
+def load(group: str, name: str) -> type[Any]:
+    """Import the class that a plugin names.
+
+    Raises
+    ------
+    PluginError
+        If there is no such plugin, two packages offer it, or its import fails.
+    """
+    found = list(entry_points(group=group, name=name))
+    if not found:
+        known = ", ".join(names(group)) or "none"
+        raise PluginError(f"There is no {_KIND[group]} called '{name}'. Installed: {known}.")
+    if len({entry.value for entry in found}) > 1:
+        packages = " and ".join(sorted(_package(entry)[0] for entry in found))
+        raise PluginError(f"Two packages offer the {_KIND[group]} '{name}': {packages}. Remove one of them.")
+    try:
+        loaded = found[0].load()
+    except ImportError as error:
+        raise PluginError(_import_message(group, found[0], error)) from error
+    except Exception as error:
+        raise PluginError(f"The {_KIND[group]} '{name}' of {_package(found[0])[0]} fails on import: {error!r}.") from error
+    if not inspect.isclass(loaded):
+        raise PluginError(f"The {_KIND[group]} '{name}' of {_package(found[0])[0]} is not a class.")
+    return loaded
+
+
+def create(group: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Make an instance of a plugin with the options of its table in campaign.toml.
+
+    Raises
+    ------
+    PluginError
+        If the plugin cannot be loaded or does not know an option.
+    """
+    cls = load(group, name)
+    try:
+        inspect.signature(cls).bind(**options)
+    except TypeError as error:
+        raise PluginError(f"The {_KIND[group]} '{name}' does not take these options: {error}.") from error
+    return cls(**options)
+
+
+def installed() -> list[Plugin]:
+    """Return every installed plugin, each tried, the broken ones with their error."""
+    result = []
+    for group in GROUPS:
+        for entry in sorted(entry_points(group=group), key=lambda e: e.name):
+            package, version = _package(entry)
+            try:
+                load(group, entry.name)
+                error = None
+            except PluginError as problem:
+                error = str(problem)
+            result.append(Plugin(group, entry.name, package, version, entry.value, error))
+    return result
+
+
+def _package(entry: EntryPoint) -> tuple[str, str]:
+    return (entry.dist.name, entry.dist.version) if entry.dist else ("an unknown package", "")
+
+
+def _import_message(group: str, entry: EntryPoint, error: ImportError) -> str:
+    package, _ = _package(entry)
+    message = f"The {_KIND[group]} '{entry.name}' of {package} cannot be imported: {error}."
+    if package == "allocate" and group in _EXTRA:
+        message += f" Install what it needs with: pip install 'allocate[{_EXTRA[group]}]'."
+    return message

@@ -1,0 +1,96 @@
+"""The exact method: the whole integer program through OR-Tools MathOpt.
+
+GLOP solves the linear relaxation for the dual prices, SCIP the integer program. Meant for small
+problems and as a check on the decomposition.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+import numpy as np
+import scipy.sparse as sp
+from ortools.math_opt import model_pb2
+from ortools.math_opt.python import mathopt
+
+from allocator.solver.contested import assign, contest, row_prices, state_program
+from allocator.solver.decomposition import Outcome
+from allocator.solver.highs import Answer, Program
+from allocator.solver.master import Box
+from allocator.solver.model import Model
+from allocator.solver.recovery import Plan
+
+
+def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Outcome:
+    """Solve the integer program over all users.
+
+    Users with equal rows are one class with a multiplicity, as in the decomposition's programs.
+    """
+    users = np.arange(model.problem.n_users)
+    nothing = np.zeros(model.n_rows)
+    everything = contest(model, users, nothing, nothing, np.full(model.n_rows, np.inf))
+    lowest, highest = model.price_range()
+    classes = np.ones(len(everything.size), np.bool_)
+    program = state_program(everything, Box(lowest, highest), classes)
+    relaxed = _run(program, mathopt.SolverType.GLOP, gap, deadline, seed, integer=False)
+    prices = nothing if relaxed is None else np.clip(row_prices(everything, relaxed), lowest, highest)
+    answer = _run(program, mathopt.SolverType.GSCIP, 0.1 * gap, deadline, seed, integer=True)
+    if answer is None:
+        return Outcome(Plan(None), prices)
+    choice = np.full((model.problem.n_users, model.problem.per_user[1]), -1, np.int16)
+    assign(everything, answer.columns[: len(everything.value)], choice)
+    return Outcome(Plan(choice, answer.bound), prices)
+
+
+def _run(
+    program: Program, solver: mathopt.SolverType, gap: float, deadline: float, seed: int, *, integer: bool
+) -> Answer | None:
+    parameters = mathopt.SolveParameters(
+        time_limit=dt.timedelta(seconds=max(deadline - time.monotonic(), 0.1)) if np.isfinite(deadline) else None,
+        relative_gap_tolerance=gap if integer else None,
+        absolute_gap_tolerance=0.0 if integer else None,
+        threads=1,
+        random_seed=seed % 2**31,
+    )
+    result = mathopt.solve(_state(program, integer), solver, params=parameters)
+    if not result.has_primal_feasible_solution():
+        return None
+    values = result.variable_values()
+    columns = np.array([values[variable] for variable in sorted(values, key=lambda v: v.id)])
+    prices = np.zeros(0)
+    if not integer:
+        if not result.has_dual_feasible_solution():
+            return None
+        duals = result.dual_values()
+        prices = np.array([duals[row] for row in sorted(duals, key=lambda r: r.id)])
+    bounds = result.termination.objective_bounds
+    optimal = result.termination.reason == mathopt.TerminationReason.OPTIMAL
+    return Answer(columns, prices, bounds.primal_bound, bounds.dual_bound, optimal)
+
+
+def _state(program: Program, integer: bool) -> mathopt.Model:
+    """Hand the program over as one message; building it variable by variable would take minutes."""
+    n_rows, n_columns = program.rows.shape
+    whole = program.integer if integer and program.integer is not None else np.zeros(n_columns, np.bool_)
+    model = model_pb2.ModelProto()
+    variables = model.variables
+    variables.ids.extend(range(n_columns))
+    variables.lower_bounds.extend(program.column_lower.tolist())
+    variables.upper_bounds.extend(program.column_upper.tolist())
+    variables.integers.extend(whole.tolist())
+    model.objective.maximize = True
+    worth = np.flatnonzero(program.value)
+    model.objective.linear_coefficients.ids.extend(worth.tolist())
+    model.objective.linear_coefficients.values.extend(program.value[worth].tolist())
+    rows = model.linear_constraints
+    rows.ids.extend(range(n_rows))
+    rows.lower_bounds.extend(program.row_lower.tolist())
+    rows.upper_bounds.extend(program.row_upper.tolist())
+    entries = sp.csr_array(program.rows)
+    entries.sum_duplicates()
+    matrix = model.linear_constraint_matrix
+    matrix.row_ids.extend(np.repeat(np.arange(n_rows), np.diff(entries.indptr)).tolist())
+    matrix.column_ids.extend(entries.indices.tolist())
+    matrix.coefficients.extend(entries.data.tolist())
+    return mathopt.Model.from_model_proto(model)
