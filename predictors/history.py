@@ -22,6 +22,9 @@ Bools = NDArray[np.bool_]
 WEIGHT_LIMIT = 20.0
 """Largest inverse-propensity weight; larger ones trade a little bias for much variance."""
 
+BALANCE_LIMIT = 10.0
+"""Largest factor by which one side is weighted up to balance the other."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -64,6 +67,13 @@ class History:
         """Return some of the rows."""
         names = ("user", "time", "coupon", "treated", "converted", "redeemed", "revenue", "weight")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def balanced(self) -> Floats:
+        """Return row weights of mean 1 with which treated and control rows weigh the same in total."""
+        weight = self.weight / self.weight.mean()
+        ratio = weight[~self.treated].sum() / weight[self.treated].sum()
+        weight = np.where(self.treated, weight * np.clip(ratio, 1 / BALANCE_LIMIT, BALANCE_LIMIT), weight)
+        return np.asarray(weight / weight.mean())
 
     def control_of(self, coupon: int) -> Bools:
         """Return which rows are control rows of a coupon, (n_rows,)."""

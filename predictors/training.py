@@ -25,7 +25,6 @@ from predictors.history import History, split_users
 from predictors.model import CouponBatch, Outputs, UpliftConfig, UpliftModel, UserBatch
 
 REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
-BALANCE_LIMIT = 10.0
 SCORE_BATCH = 2048
 
 
@@ -103,7 +102,7 @@ class Rows:
         self.converted = _float(history.converted, device)
         self.redeemed = _float(history.redeemed, device)
         self.revenue = _float(history.revenue, device)
-        self.weight = _float(_balance(history), device)
+        self.weight = _float(history.balanced(), device)
 
     def batch(self, rows: Tensor) -> UserBatch:
         """Return the user features of some rows."""
@@ -129,14 +128,6 @@ def coupon_batch(coupons: Coupons, own_control: NDArray[np.bool_], device: torch
 
 def _float(values: NDArray[np.generic], device: torch.device) -> Tensor:
     return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device)
-
-
-def _balance(history: History) -> NDArray[np.float64]:
-    """Return row weights of mean 1 in which treated and control rows weigh the same in total."""
-    weight = history.weight / history.weight.mean()
-    ratio = weight[~history.treated].sum() / weight[history.treated].sum()
-    weight = np.where(history.treated, weight * np.clip(ratio, 1 / BALANCE_LIMIT, BALANCE_LIMIT), weight)
-    return np.asarray(weight / weight.mean())
 
 
 def _build(encoder: Encoder, history: History, settings: Settings) -> UpliftModel:
@@ -182,7 +173,7 @@ def _optimise(
     rng: np.random.Generator,
     progress: Progress,
 ) -> None:
-    size = max(min(settings.batch_size, len(learn) // 20), 16)
+    size = max(min(settings.batch_size, len(learn) // 40), 16)
     steps = -(-len(learn) // size)
     total = steps * settings.epochs
     decay = [p for p in model.parameters() if p.ndim > 1]

@@ -1,0 +1,143 @@
+"""Qini, calibration and notes on hand-made examples."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from predictors.calibration import effect_offsets, sigmoid
+from predictors.evaluation import evaluate, qini
+from predictors.history import History
+from predictors.scoring import Scores
+
+
+def make_history(n=8000, seed=0, own_control=(False,)):
+    """Return randomised rows of one coupon, and the true uplift, 0 or 0.4 for half of the users each."""
+    rng = np.random.default_rng(seed)
+    truth = np.where(rng.random(n) < 0.5, 0.4, 0.0)
+    treated = rng.random(n) < 0.5
+    converted = rng.random(n) < 0.2 + np.where(treated, truth, 0.0)
+    history = History(
+        user=np.arange(n),
+        time=np.zeros(n, np.int64),
+        coupon=np.where(treated, 0, -1),
+        treated=treated,
+        converted=converted,
+        redeemed=converted & treated,
+        revenue=converted * 10.0,
+        weight=np.ones(n),
+        coupons=pl.DataFrame({"coupon_id": ["C"]}),
+        own_control=np.array(own_control),
+        randomised=True,
+    )
+    return history, truth
+
+
+def scores_of(uplift):
+    column = uplift[:, None]
+    return Scores(np.full(column.shape, 0.2), column, np.full(column.shape, 0.3), np.full(column.shape, 10.0))
+
+
+def test_qini_of_a_small_example_by_hand():
+    # Curve of the ranking: (0,0) (1,1) (2,1) (3,1) (4,1): area 3.5; random line to (4,1): 2.
+    # Perfect ranking: the converted treated row first, then the rest: the same curve, so Qini is 1.
+    outcome = np.array([1.0, 0.0, 0.0, 0.0])
+    treated = np.array([True, False, True, False])
+    assert qini(outcome, treated, np.array([4.0, 3.0, 2.0, 1.0])) == pytest.approx(1.0)
+
+
+def test_qini_orders_perfect_random_and_reversed():
+    history, truth = make_history()
+    y, t = history.converted.astype(float), history.treated
+    perfect = qini(y, t, np.where(t, y, -y))
+    good, noise, bad = (qini(y, t, u) for u in (truth, np.random.default_rng(1).random(len(y)), -truth))
+    assert perfect == pytest.approx(1.0)
+    assert perfect > good > 0.1
+    assert noise == pytest.approx(0.0, abs=0.03)
+    assert bad < -0.1
+    assert qini(y, t, np.zeros(len(y))) == 0.0
+
+
+def test_qini_does_not_depend_on_the_order_of_rows():
+    history, truth = make_history(1000)
+    y, t = history.converted.astype(float), history.treated
+    order = np.random.default_rng(2).permutation(len(y))
+    assert qini(y, t, truth) == pytest.approx(qini(y[order], t[order], truth[order]), abs=1e-12)
+
+
+def test_a_row_of_weight_two_counts_as_two_rows():
+    history, truth = make_history(1000)
+    y, t = history.converted.astype(float), history.treated
+    weight = np.random.default_rng(3).integers(1, 3, len(y))
+    rows = np.repeat(np.arange(len(y)), weight)
+    assert qini(y, t, truth, weight.astype(float)) == pytest.approx(qini(y[rows], t[rows], truth[rows]))
+
+
+def test_calibration_bins_hold_predicted_and_observed_uplift():
+    history, truth = make_history(40_000)
+    jitter = np.random.default_rng(4).normal(0, 1e-6, len(truth))
+    report = evaluate(history, scores_of(truth + jitter), predictor="test", rows_train=1)
+    assert len(report.calibration) == 10
+    assert sum(rows for _, _, rows in report.calibration) == len(truth)
+    for predicted, observed, _ in report.calibration:
+        assert observed == pytest.approx(predicted, abs=0.09)
+    assert report.calibration[0][0] < report.calibration[-1][0]
+    assert report.metrics["uplift_calibration_error"] < 0.03
+    assert report.arms[0].coupon_id == "all coupons"
+    assert report.arms[1].uplift_observed == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_wrong_level_shows_as_calibration_error():
+    history, truth = make_history(40_000)
+    report = evaluate(history, scores_of(truth + 0.2), predictor="test", rows_train=1)
+    assert report.metrics["uplift_calibration_error"] == pytest.approx(0.2, abs=0.02)
+
+
+def test_noise_is_called_noise():
+    history, truth = make_history(1000)
+    uplift = np.random.default_rng(5).random(len(truth)) * 0.1
+    report = evaluate(history, scores_of(uplift), predictor="test", rows_train=1)
+    assert any("noise of a random ranking" in note for note in report.notes)
+    sure = evaluate(make_history()[0], scores_of(make_history()[1]), predictor="test", rows_train=1)
+    assert not any("noise" in note for note in sure.notes)
+
+
+def test_a_small_arm_is_pointed_out():
+    history, truth = make_history(150)
+    report = evaluate(history, scores_of(truth), predictor="test", rows_train=1)
+    assert any("C: fewer than 100" in note for note in report.notes)
+
+
+def test_recentring_meets_the_observed_effect():
+    history, _ = make_history()
+    baseline = np.full(len(history), np.log(0.2 / 0.8))
+    offsets = effect_offsets(history, baseline, np.zeros(len(history)))
+    t = history.treated
+    observed = history.converted[t].mean() - history.converted[~t].mean()
+    predicted = sigmoid(baseline + offsets[1])[0] - 0.2
+    assert predicted == pytest.approx(observed, abs=0.005)
+
+
+def test_recentring_keeps_a_small_arm_near_the_others():
+    rng = np.random.default_rng(6)
+    n, small = 20_000, 20
+    arm = rng.integers(-1, 3, n)
+    arm[:small] = 3
+    chance = np.where(arm >= 0, 0.3, 0.2)
+    converted = rng.random(n) < chance
+    converted[:small] = True
+    history = History(
+        user=np.arange(n),
+        time=np.zeros(n, np.int64),
+        coupon=arm,
+        treated=arm >= 0,
+        converted=converted,
+        redeemed=converted,
+        revenue=np.zeros(n),
+        weight=np.ones(n),
+        coupons=pl.DataFrame({"coupon_id": list("ABCD")}),
+        own_control=np.zeros(4, bool),
+    )
+    baseline = np.full(n, np.log(0.2 / 0.8))
+    uplift = sigmoid(baseline[0] + effect_offsets(history, baseline, np.zeros(n))) - 0.2
+    np.testing.assert_allclose(uplift[1:4], 0.1, atol=0.03)
+    assert uplift[4] < 0.75
