@@ -212,7 +212,8 @@ class Copy:
         The text by part: ``body`` always; ``title`` for push and in-app; ``subject`` and
         ``preheader`` for e-mail.
     written_by
-        ``model``, ``model (rewritten)`` or ``template``.
+        ``model``, ``model (rewritten)``, ``approved hook`` (a line of the bank around the facts) or
+        ``template``.
     attempts
         How many texts were tried before this one, this one included.
     rejected

@@ -10,11 +10,8 @@ from dataclasses import dataclass, field
 from allocator.protocols import Progress, Verdict
 from copygen.backends import Backend, Hook
 from copygen.cells import Cell
-from copygen.drafts import Draft
 from copygen.guard import check_hook
 from copygen.options import LocalOptions
-
-STEP = "write copy"
 
 
 @dataclass
@@ -28,21 +25,6 @@ class CellHooks:
 
 
 def write_hooks(
-    drafts: Sequence[Draft], options: LocalOptions, seed: int, progress: Progress
-) -> dict[Cell, CellHooks]:
-    """Return the hooks of every cell whose language the model can write."""
-    from copygen.backends.loading import languages_of, open_backend
-
-    languages = languages_of(options)
-    cells = sorted({draft.cell for draft in drafts if draft.cell.language in languages})
-    if not cells:
-        progress(STEP, 1, 1)
-        return {}
-    backend = open_backend(options, progress)
-    return hooks_of(backend, cells, options, seed, progress)
-
-
-def hooks_of(
     backend: Backend, cells: Sequence[Cell], options: LocalOptions, seed: int, progress: Progress
 ) -> dict[Cell, CellHooks]:
     """Return the hooks that `backend` writes for `cells`, those that fail rewritten up to the limit."""
@@ -52,17 +34,22 @@ def hooks_of(
     for attempt in range(options.max_attempts):
         found = backend.propose(open_cells, options.candidates, (seed, attempt), progress)
         for cell, hooks in zip(open_cells, found, strict=True):
-            _sift(results[cell], cell, hooks, used, rewritten=attempt > 0)
+            _sift(results[cell], cell, hooks, backend.least_score, used)
+            results[cell].written_by = "model (rewritten)" if attempt else "model"
         open_cells = [cell for cell in open_cells if not results[cell].ranked]
         if not open_cells:
             break
     return results
 
 
-def _sift(result: CellHooks, cell: Cell, hooks: Iterable[Hook], used: Counter[str], rewritten: bool) -> None:
+def _sift(
+    result: CellHooks, cell: Cell, hooks: Iterable[Hook], least_score: float, used: Counter[str]
+) -> None:
     passed: dict[str, float] = {}
     for hook in hooks:
         verdicts = check_hook(hook.text, cell.channel, cell.language)
+        if hook.score < least_score:
+            verdicts += (Verdict("sense", f"the model itself finds '{hook.text[:60]}' unlikely"),)
         if verdicts:
             result.failures += 1
             result.rejected += verdicts
@@ -70,7 +57,6 @@ def _sift(result: CellHooks, cell: Cell, hooks: Iterable[Hook], used: Counter[st
             passed[hook.text] = hook.score
     # Likely words read best; a word that other hooks of the run hold already counts against one.
     result.ranked = sorted(passed, key=lambda text: (_staleness(text, used) - passed[text], text))
-    result.written_by = "model (rewritten)" if rewritten else "model"
     if result.ranked:
         used.update(_words(result.ranked[0]))
 

@@ -23,19 +23,19 @@ OFFER = {
 # What follows the offer in one line: minimum, cap and code.
 TERMS = {
     "en": "[offer]< on orders of [minimum] or more><, up to [cap] off>.< Code: [code].>",
-    "zh": "[offer]<,满[minimum]可用><,最高减[cap]><,优惠码:[code]>",
+    "zh": "[offer]<，满[minimum]可用><，最高减[cap]><，优惠码：[code]>",
 }
 PARTS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("sms", "en"): {
         "body": "[brand]: <[hook]. >" + TERMS["en"] + "< Valid [period].> Reply STOP to opt out",
     },
     ("sms", "zh"): {
-        "body": "【[brand]】<[hook]。>" + TERMS["zh"] + "<,[period]>。拒收请回复R",
+        "body": "【[brand]】<[hook]。>" + TERMS["zh"] + "<，[period]>。拒收请回复R",
     },
     ("push", "en"): {"title": "[headline]", "body": TERMS["en"] + "< Valid [deadline].>"},
-    ("push", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<,[deadline]>。"},
+    ("push", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<，[deadline]>。"},
     ("in_app", "en"): {"title": "[headline]", "body": TERMS["en"] + "< Valid [period].>"},
-    ("in_app", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<,[period]>。"},
+    ("in_app", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<，[period]>。"},
     ("email", "en"): {
         "subject": "[headline]",
         "preheader": "[offer]< on orders of [minimum] or more><, valid [deadline]>.",
@@ -45,10 +45,10 @@ PARTS: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
     ("email", "zh"): {
         "subject": "广告 | [headline]",
-        "preheader": "[offer]<,满[minimum]可用><,[deadline]>。",
-        "body": "您好:\n\n<[hook]。\n\n>[brand]为您准备了以下优惠:\n\n"
-        "优惠:[offer]<\n使用门槛:满[minimum]><\n优惠上限:[cap]><\n优惠码:[code]><\n[period]>\n\n"
-        "[brand]\n如不想再收到此类邮件,可随时退订。",
+        "preheader": "[offer]<，满[minimum]可用><，[deadline]>。",
+        "body": "您好：\n\n<[hook]。\n\n>[brand]为您准备了以下优惠：\n\n"
+        "优惠：[offer]<\n使用门槛：满[minimum]><\n优惠上限：[cap]><\n优惠码：[code]><\n[period]>\n\n"
+        "[brand]\n如不想再收到此类邮件，可随时退订。",
     },
 }
 

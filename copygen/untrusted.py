@@ -7,7 +7,7 @@ import unicodedata
 
 LONGEST_LABEL = 30
 CHAT_TOKEN = re.compile(r"<\|.*?\|>|</?s>|\[/?INST\]|<</?SYS>>", re.DOTALL)
-PLAIN = re.compile(r"[^\W\d_]+(?:(?: | & |-|'|')[^\W\d_]+){0,3}")
+PLAIN = re.compile(r"[^\W\d_]+(?:(?: | & |-|'|\u2019)[^\W\d_]+){0,3}")
 # Words that address a model rather than a shopper: a label that holds one is left out.
 ADDRESSES_A_MODEL = re.compile(
     r"\b(?:ignore|disregard|forget|override|instructions?|previous|above|prompts?|system|assistant|user|jailbreak"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from allocator.errors import InputError
 from allocator.protocols import Brief, Copy, Progress, Verdict, no_progress
+from copygen.backends import Backend
+from copygen.backends.loading import open_backend, writable_cells
 from copygen.bank import approved_hooks
+from copygen.cells import Cell
 from copygen.drafts import Draft, draft_all
 from copygen.guard import check
+from copygen.hooks import CellHooks, write_hooks
 from copygen.options import local_options, unknown_options
-
-if TYPE_CHECKING:
-    from copygen.hooks import CellHooks
 
 
 class TemplateWriter:
@@ -51,6 +52,7 @@ class LocalWriter:
 
     def __init__(self, **options: Any) -> None:
         self.options = local_options(options)
+        self._backend: Backend | None = None
 
     def write(self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress) -> list[Copy]:
         """Return one guarded message for each brief, in the order of the briefs.
@@ -65,9 +67,11 @@ class LocalWriter:
         drafts = draft_all(briefs)
         if not drafts:
             return []
-        from copygen.hooks import write_hooks
-
-        hooks = write_hooks(drafts, self.options, seed, progress)
+        cells = writable_cells(drafts, self.options)
+        hooks: dict[Cell, CellHooks] = {}
+        if cells:
+            self._backend = self._backend or open_backend(self.options, progress)
+            hooks = write_hooks(self._backend, cells, self.options, seed, progress)
         return [_finish(draft, hooks.get(draft.cell), seed) for draft in drafts]
 
 

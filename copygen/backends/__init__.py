@@ -19,7 +19,15 @@ class Hook:
 
 
 class Backend(Protocol):
-    """Proposes hooks; whatever it answers is read by the guard."""
+    """Proposes hooks; whatever it answers is read by the guard.
+
+    Attributes
+    ----------
+    least_score
+        A hook that its own writer finds less likely than this is noise.
+    """
+
+    least_score: float
 
     def propose(
         self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int], progress: Progress

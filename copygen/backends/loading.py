@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from allocator.errors import PluginError
 from allocator.protocols import Progress
 from copygen.backends import embedded
+from copygen.cells import Cell
+from copygen.drafts import Draft
 from copygen.options import LocalOptions
 
 if TYPE_CHECKING:
@@ -16,9 +19,10 @@ if TYPE_CHECKING:
 NEEDED = ("torch", "transformers", "accelerate", "llguidance", "safetensors", "platformdirs", "gguf")
 
 
-def languages_of(options: LocalOptions) -> frozenset[str]:
-    """Return the languages that the model is let write: the embedded one is unusable in Chinese."""
-    return frozenset({"en"}) if options.model is None else frozenset({"en", "zh"})
+def writable_cells(drafts: Sequence[Draft], options: LocalOptions) -> list[Cell]:
+    """Return the cells that the model is let write, each once; the embedded one is unusable in Chinese."""
+    languages = {"en"} if options.model is None else {"en", "zh"}
+    return sorted({draft.cell for draft in drafts if draft.cell.language in languages})
 
 
 def open_backend(options: LocalOptions, progress: Progress) -> LocalModel:

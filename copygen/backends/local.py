@@ -21,6 +21,7 @@ from copygen.cells import Cell
 
 ROWS = 64
 TEMPERATURE = 0.8
+LEAST_SCORE = -4.5  # mean log-probability of a token; text that reads well lies above -3
 MOST_TOKENS = 32
 STEP = "write copy"
 
@@ -38,6 +39,8 @@ class LocalModel:
 
     def __init__(self, model: Any, tokenizer: Any, *, guided: bool) -> None:
         self._model, self._tokenizer, self._guided = model, tokenizer, guided
+        # The words of a guided phrase were approved beforehand, however rare the model finds them.
+        self.least_score = float("-inf") if guided else LEAST_SCORE
         self._grammar_tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)
 
     @classmethod
@@ -73,12 +76,15 @@ class LocalModel:
     ) -> list[list[Hook]]:
         """Return `candidates` hooks for each cell, written in batches."""
         step = max(1, ROWS // candidates)
-        hooks: list[list[Hook]] = []
+        hooks: dict[Cell, list[Hook]] = {}
         progress(STEP, 0, len(cells))
-        for start in range(0, len(cells), step):
-            hooks += self._batch(cells[start : start + step], candidates, seed)
-            progress(STEP, len(hooks), len(cells))
-        return hooks
+        for language in sorted({cell.language for cell in cells}):  # one language shares its examples
+            group = [cell for cell in cells if cell.language == language]
+            for start in range(0, len(group), step):
+                batch = group[start : start + step]
+                hooks.update(zip(batch, self._batch(batch, candidates, seed), strict=True))
+                progress(STEP, len(hooks), len(cells))
+        return [hooks[cell] for cell in cells]
 
     @torch.inference_mode()
     def _batch(self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int]) -> list[list[Hook]]:
@@ -110,18 +116,20 @@ class LocalModel:
 
     def _read(self, ids: torch.Tensor, mask: torch.Tensor, shared: int) -> Any:
         """Return the cache of all tokens but the last: the examples read once, each question once."""
-        cache = self._model(ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
-        cache.batch_repeat_interleave(len(ids))
+        cache = None
+        if shared:
+            cache = self._model(ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
+            cache.batch_repeat_interleave(len(ids))
         if ids.shape[1] - 1 > shared:
             positions = (mask.cumsum(1) - 1).clamp(min=0)
-            self._model(
+            cache = self._model(
                 ids[:, shared:-1],
                 attention_mask=mask[:, :-1],
                 position_ids=positions[:, shared:-1],
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
-            )
+            ).past_key_values
         return cache
 
     def _encode(self, cells: Sequence[Cell]) -> tuple[torch.Tensor, torch.Tensor, int]:

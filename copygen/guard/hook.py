@@ -13,7 +13,11 @@ from copygen.guard.words import listed_words
 
 LONGEST_HOOK = {"sms": 50, "push": 42, "email": 48, "in_app": 42}
 SIZE = {"en": (2, 9), "zh": (4, 20)}
-PLAIN = {"en": re.compile(r"[A-Za-zÀ-ÿ'’ ,:?-]+"), "zh": re.compile(r"[\u4e00-\u9fff,、:?]+")}
+PLAIN = {
+    "en": re.compile(r"[A-Za-zÀ-ÿ'’ ,:?-]+"),
+    "zh": re.compile(r"[\u4e00-\u9fff\uff0c\u3001\uff1a\uff1f]+"),
+}
+NO_WORD = re.compile(r"\b[^aeiouy'’-]{2,}\b|[^aeiouy'’-]{6,}|[aeiou]{5,}|(.)\1\1")
 # Words that carry no sense of their own, and those of them that leave a phrase hanging at its end.
 SMALL_WORDS = frozenset(
     "a an the and or but for of to in on at with from by your you it is are be that this my our who".split()  # noqa: SIM905
@@ -63,6 +67,9 @@ def _english(hook: str) -> Iterator[Verdict]:
         yield Verdict("repetition", f"'{repeated[0]}' twice")
     if words and words[-1] in DANGLING:
         yield Verdict("sense", f"ends with '{words[-1]}'")
+    odd = next((word for word in words if NO_WORD.search(word)), None)
+    if odd:
+        yield Verdict("sense", f"'{odd}' is no English word")
     if any(len(word) > 14 for word in words):
         yield Verdict("sense", "a word of more than 14 letters")
     if not hook[:1].isupper():

@@ -14,7 +14,7 @@ OPT_OUT = {
     ("sms", "en"): re.compile(r" Reply STOP to opt out\Z"),
     ("sms", "zh"): re.compile(r"。拒收请回复R\Z"),
     ("email", "en"): re.compile(r"\nYou can unsubscribe from these e-mails at any time\.\Z"),
-    ("email", "zh"): re.compile(r"\n如不想再收到此类邮件,可随时退订。\Z"),
+    ("email", "zh"): re.compile(r"\n如不想再收到此类邮件，可随时退订。\Z"),
 }
 BRAND = re.compile(r"[^\W_](?:[^\W_]|[ &'’.!·・-])*")
 OFFER_LIKE = re.compile(

