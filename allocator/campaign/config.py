@@ -43,7 +43,7 @@ class Solve(Table):
     """``[solve]``: method and stopping targets."""
 
     method: Literal["auto", "decomposition", "exact", "convex"] = "auto"
-    gap: float = Field(default=1e-6, ge=0)
+    gap: float = Field(default=1e-4, ge=0)
     time_limit: float = Field(default=60.0, gt=0)
 
 

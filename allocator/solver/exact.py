@@ -34,10 +34,12 @@ def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Ou
     classes = np.ones(len(everything.size), np.bool_)
     program = state_program(everything, Box(lowest, highest), classes)
     relaxed = _run(program, mathopt.SolverType.GLOP, gap, deadline, seed, integer=False)
-    prices = nothing if relaxed is None else np.clip(row_prices(everything, relaxed), lowest, highest)
+    prices = nothing
+    if isinstance(relaxed, Answer):
+        prices = np.clip(row_prices(everything, relaxed), lowest, highest)
     answer = _run(program, mathopt.SolverType.GSCIP, 0.1 * gap, deadline, seed, integer=True)
-    if answer is None:
-        return Outcome(Plan(None), prices)
+    if not isinstance(answer, Answer):
+        return Outcome(Plan(None, impossible=answer is mathopt.TerminationReason.INFEASIBLE), prices)
     choice = np.full((model.problem.n_users, model.problem.per_user[1]), -1, np.int16)
     assign(everything, answer.columns[: len(everything.value)], choice)
     return Outcome(Plan(choice, answer.bound), prices)
@@ -45,7 +47,8 @@ def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Ou
 
 def _run(
     program: Program, solver: mathopt.SolverType, gap: float, deadline: float, seed: int, *, integer: bool
-) -> Answer | None:
+) -> Answer | mathopt.TerminationReason:
+    """Return the answer, or why there is none."""
     parameters = mathopt.SolveParameters(
         time_limit=dt.timedelta(seconds=max(deadline - time.monotonic(), 0.1)) if np.isfinite(deadline) else None,
         relative_gap_tolerance=gap if integer else None,
@@ -54,18 +57,19 @@ def _run(
         random_seed=seed % 2**31,
     )
     result = mathopt.solve(_state(program, integer), solver, params=parameters)
+    reason = result.termination.reason
     if not result.has_primal_feasible_solution():
-        return None
+        return reason
     values = result.variable_values()
     columns = np.array([values[variable] for variable in sorted(values, key=lambda v: v.id)])
     prices = np.zeros(0)
     if not integer:
         if not result.has_dual_feasible_solution():
-            return None
+            return reason
         duals = result.dual_values()
         prices = np.array([duals[row] for row in sorted(duals, key=lambda r: r.id)])
     bounds = result.termination.objective_bounds
-    optimal = result.termination.reason == mathopt.TerminationReason.OPTIMAL
+    optimal = reason == mathopt.TerminationReason.OPTIMAL
     return Answer(columns, prices, bounds.primal_bound, bounds.dual_bound, optimal)
 
 

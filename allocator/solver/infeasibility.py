@@ -43,6 +43,26 @@ def prove_infeasible(engine: Engine, scale: Scale) -> InfeasibleError | None:
     return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)], repairs)
 
 
+def prove_no_whole_plan(model: Model, deadline: float, seed: int) -> InfeasibleError | None:
+    """Return the clash of limits that only whole numbers bring about; for small problems.
+
+    A fractional plan may meet limits that no whole one does, for example parity within a tight
+    tolerance in a small group.
+    """
+    from allocator.solver.exact import solve_exactly
+
+    model = replace(model, worth=np.zeros_like(model.worth))
+
+    def clashes(rows: NDArray[np.bool_]) -> bool:
+        return solve_exactly(model.with_rows(rows), gap=1.0, deadline=deadline, seed=seed).plan.impossible
+
+    every = np.ones(model.n_rows, np.bool_)
+    if not clashes(every):
+        return None
+    minimal = _minimal(every, clashes)
+    return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)])
+
+
 def _least_violation(engine: Engine, scale: Scale, rows: NDArray[np.bool_]) -> Prices:
     """Minimise the charge for violating some hard rows; the other rows are free."""
     model = engine.model

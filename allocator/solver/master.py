@@ -38,7 +38,8 @@ def natural_scale(engine: Engine) -> Scale:
     sizes = engine.extent()
     value = max(sizes.reduced, 1e-12)
     used = np.asarray(abs(engine.model.weights) @ sizes.table.ravel()) / engine.model.problem.n_coupons
-    return Scale(value, value / np.maximum(used, 1e-12 * max(float(used.max(initial=0.0)), 1e-300)))
+    most = float(used.max(initial=0.0)) or 1.0
+    return Scale(value, value / np.where(used > 1e-12 * most, used, most))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ dot product with one small table, and prices of all limits collapse into one suc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -99,6 +99,17 @@ class Model:
         lowest = np.where(np.isfinite(self.at_least), -self.penalty, 0.0)
         highest = np.where(np.isfinite(self.at_most), self.penalty, 0.0)
         return lowest, highest
+
+    def with_rows(self, rows: NDArray[np.bool_]) -> Model:
+        """Return the model with some of its rows only."""
+        return replace(
+            self,
+            labels=tuple(label for label, kept in zip(self.labels, rows, strict=True) if kept),
+            weights=self.weights[np.flatnonzero(rows)],
+            at_least=self.at_least[rows],
+            at_most=self.at_most[rows],
+            penalty=self.penalty[rows],
+        )
 
     def violation(self, usage: Array) -> Array:
         """Return by how much each row is violated, in its own unit."""

@@ -37,10 +37,13 @@ class Plan:
         (n_users, most) int16 coupon indices, -1 for none; None if no feasible plan was found.
     bound
         Upper bound of the objective proven by branch and bound; infinite if none was.
+    impossible
+        Whether it was proven that no plan meets every limit.
     """
 
     choice: NDArray[np.int16] | None
     bound: float = np.inf
+    impossible: bool = False
 
 
 def recover(

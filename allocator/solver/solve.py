@@ -16,7 +16,7 @@ from allocator.problem import Problem
 from allocator.solution import Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose
-from allocator.solver.infeasibility import prove_infeasible
+from allocator.solver.infeasibility import prove_infeasible, prove_no_whole_plan
 from allocator.solver.master import natural_scale
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing.engine import Engine
@@ -26,6 +26,8 @@ Method = Literal["auto", "decomposition", "exact", "convex"]
 Progress = Callable[[str, int, int], None]
 
 SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what decomposition leaves open
+
+PROOF_SECONDS = 20.0  # for the proof that a small problem has no plan
 
 
 def solve(
@@ -134,7 +136,7 @@ def finish(
     """Certify an outcome and make it a solution, or say why there is none."""
     choice = outcome.plan.choice
     if choice is None:
-        raise _why_no_plan(model, threads)
+        raise _why_no_plan(model, seed, threads)
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices)
     if not certificate.valid:
@@ -159,9 +161,11 @@ def finish(
     )
 
 
-def _why_no_plan(model: Model, threads: int | None) -> InfeasibleError | NoPlanError:
+def _why_no_plan(model: Model, seed: int, threads: int | None) -> InfeasibleError | NoPlanError:
     engine = Engine(model, threads=threads)
     clash = prove_infeasible(engine, natural_scale(engine))
+    if clash is None and model.problem.value.size <= SMALL:
+        clash = prove_no_whole_plan(model, time.monotonic() + PROOF_SECONDS, seed)
     if clash is not None:
         return clash
     return NoPlanError(

@@ -1,0 +1,143 @@
+"""Predictions or scores -> value and cost -> a problem and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.campaign.campaign import Campaign
+from allocator.campaign.config import CHANNELS
+from allocator.campaign.eligibility import Eligibility, eligibility
+from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
+from allocator.errors import Finding, InputError
+from allocator.limits import LimitLike
+from allocator.problem import Problem
+from allocator.protocols import Predictions
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is solved for a campaign: the problem, its limits, and who may be sent what."""
+
+    problem: Problem
+    limits: tuple[LimitLike, ...]
+    eligibility: Eligibility
+
+
+def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
+    """Build the problem of a campaign from predictions, or from its scores if there are none.
+
+    Raises
+    ------
+    InputError
+        If there are neither predictions nor scores, or a limit does not fit.
+    """
+    allowed = eligibility(campaign)
+    if predictions is not None:
+        value, measures = value_of_predictions(campaign, predictions, allowed)
+    else:
+        value, measures = _value_of_scores(campaign)
+    value = np.where(allowed.allowed, value, np.nan)
+    limits = parse_limits(campaign.config.limits, campaign.users, campaign.coupons, measures)
+    coupons = campaign.active_coupons
+    columns = {*group_columns(limits), *report_columns(campaign)}
+    problem = Problem(
+        value,
+        measures,
+        user_ids=campaign.user_ids,
+        coupon_ids=campaign.coupon_ids,
+        groups={column: labels_of(campaign.users[column]) for column in sorted(columns)},
+        coupon_groups={name: labels_of(coupons[name]) for name in ("channel", "category")},
+    )
+    return Task(problem, tuple(limits), allowed)
+
+
+def report_columns(campaign: Campaign) -> list[str]:
+    """Return the user columns that results are broken down by even if no limit uses them."""
+    column = campaign.config.copy_.segment_by
+    if column is None:
+        return []
+    if column not in campaign.users.columns:
+        known = ", ".join(campaign.users.columns)
+        raise InputError(
+            Finding("users have no such column", "campaign.toml", column="copy.segment_by", found=repr(column), expected=f"one of {known}")
+        )
+    return [column]
+
+
+def value_of_predictions(
+    campaign: Campaign, predictions: Predictions, allowed: Eligibility
+) -> tuple[Array, dict[str, Array]]:
+    """Turn predictions into value and cost, in currency (or conversions).
+
+    Let *u* be uplift, *r* revenue of a conversion, *m* the margin. Cost is the expected discount
+    plus the sending cost of the pair's channel. Value is, by ``[objective] maximize``:
+
+    - ``incremental_conversions``: u
+    - ``incremental_revenue``: u r
+    - ``incremental_margin``: m u r (before the cost of the coupon, which the budget limits)
+    - ``net_profit``: m u r - cost
+
+    Returns
+    -------
+    tuple
+        Value, and the measures ``cost``, ``conversions`` (u) and ``redemptions``; each
+        (n_users, n_coupons).
+    """
+    objective = campaign.config.objective
+    fees = np.array([campaign.config.sending_cost.get(name, 0.0) for name in CHANNELS] + [0.0])
+    cost = predictions.expected_cost + fees[allowed.channel]
+    revenue = predictions.uplift * predictions.revenue
+    value = {
+        "incremental_conversions": predictions.uplift,
+        "incremental_revenue": revenue,
+        "incremental_margin": objective.margin * revenue,
+        "net_profit": objective.margin * revenue - cost,
+    }[objective.maximize]
+    return value, {"cost": cost, "conversions": predictions.uplift, "redemptions": predictions.redemption}
+
+
+def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Predictions:
+    """Return predictions with some of them multiplied, probabilities kept below 1.
+
+    The expected cost follows the redemption probability.
+    """
+    uplift = predictions.uplift * factors.get("uplift", 1.0)
+    conversion = np.clip(predictions.conversion * factors.get("conversion", 1.0), 0.0, 1.0)
+    redemption = np.clip(predictions.redemption * factors.get("redemption", 1.0), 0.0, 1.0)
+    share = np.divide(redemption, predictions.redemption, out=np.ones_like(redemption), where=predictions.redemption > 0)
+    return replace(
+        predictions,
+        conversion=conversion,
+        uplift=np.clip(uplift, -conversion, 1.0 - conversion),
+        redemption=redemption,
+        revenue=predictions.revenue * factors.get("revenue", 1.0),
+        expected_cost=predictions.expected_cost * share,
+    )
+
+
+def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:
+    scores = campaign.scores
+    if scores is None:
+        raise InputError(
+            Finding(
+                "there is nothing to solve with: provide scores.csv with value and cost, or history.csv and "
+                "`allocate train` (or `allocate run`, which does everything)",
+                file=str(campaign.folder),
+            )
+        )
+    active = scores.filter(scores["coupon_id"].is_in(campaign.active_coupons["coupon_id"].implode()))
+    names = [name for name in scores.columns if name not in ("user_id", "coupon_id", "value")]
+    problem = Problem.from_scores(
+        active["user_id"].to_numpy(),
+        active["coupon_id"].to_numpy(),
+        active["value"].to_numpy(),
+        {name: active[name].to_numpy() for name in names},
+        user_ids=campaign.user_ids,
+        coupon_ids=campaign.coupon_ids,
+    )
+    return np.asarray(problem.value, dtype=np.float64), {k: np.asarray(v, np.float64) for k, v in problem.measures.items()}

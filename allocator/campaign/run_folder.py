@@ -1,0 +1,191 @@
+"""A run folder: stage files written atomically, a state that survives interruption, a manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from allocator.errors import Finding, InputError
+from allocator.protocols import Predictions
+
+STATE = "state.json"
+MANIFEST = "manifest.json"
+PACKAGES = ("allocate", "numpy", "polars", "numba", "highspy", "ortools", "cvxpy", "torch", "transformers", "scikit-learn")
+
+
+class RunFolder:
+    """Where one run keeps its results.
+
+    Parameters
+    ----------
+    path
+        The folder; made if it is not there.
+    inputs
+        What the run is of (digests, seed, options): a folder that was begun with other inputs is
+        not continued.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a finished run, a run of other inputs, or files that are not a run's.
+    """
+
+    def __init__(self, path: Path, inputs: Mapping[str, Any]) -> None:
+        self.path = path
+        self._state: dict[str, Any] = {"inputs": json.loads(dump_json(inputs)), "done": []}
+        if (path / MANIFEST).is_file():
+            raise InputError(Finding("the folder holds a finished run, which is not written over; name another with --out", file=str(path)))
+        if (path / STATE).is_file():
+            earlier = json.loads((path / STATE).read_text(encoding="utf-8"))
+            if earlier.get("inputs") != self._state["inputs"]:
+                raise InputError(
+                    Finding("the folder holds an unfinished run of other inputs or options; name another with --out, or delete it", file=str(path))
+                )
+            self._state = earlier
+        elif path.exists() and any(path.iterdir()):
+            raise InputError(Finding("the folder is not empty and holds no run; name another with --out", file=str(path)))
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            self._save_state()
+
+    @property
+    def resumed(self) -> tuple[str, ...]:
+        """Stages that are already done."""
+        return tuple(self._state["done"])
+
+    def done(self, stage: str) -> bool:
+        """Return whether a stage's files are complete."""
+        return stage in self._state["done"]
+
+    def finish(self, stage: str) -> None:
+        """Mark a stage's files as complete."""
+        if stage not in self._state["done"]:
+            self._state["done"].append(stage)
+        self._save_state()
+
+    def write_manifest(self, seconds: Mapping[str, float]) -> None:
+        """Write the manifest, which makes the run complete, and drop the state."""
+        files = {
+            str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file() and file.name not in (STATE, MANIFEST)
+        }
+        manifest = {"inputs": self._state["inputs"], "versions": versions(), "seconds": dict(seconds), "files": files}
+        write_text(self.path / MANIFEST, dump_json(manifest))
+        (self.path / STATE).unlink(missing_ok=True)
+
+    def _save_state(self) -> None:
+        write_text(self.path / STATE, dump_json(self._state))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def dump_json(value: Any) -> str:
+    """Return indented JSON; NumPy numbers become plain ones, infinities and NaN become null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    _atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write a CSV or Parquet file atomically; CSV cells cannot act as spreadsheet formulas."""
+    if path.suffix == ".parquet":
+        _atomically(path, frame.write_parquet)
+    else:
+        _atomically(path, _without_formulas(frame).write_csv)
+
+
+def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
+    """Fill a new folder and move it into place when it is complete."""
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    try:
+        fill(temporary)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write predictions as Parquet, one row a user-coupon pair."""
+    n, m = predictions.uplift.shape
+    columns: dict[str, Any] = {
+        "user_id": np.repeat(predictions.user_ids, m),
+        "coupon_id": np.tile(predictions.coupon_ids, n),
+    }
+    for name in ("conversion", "uplift", "redemption", "revenue", "expected_cost", "uplift_error"):
+        array = getattr(predictions, name)
+        if array is not None:
+            columns[name] = np.ascontiguousarray(array).ravel()
+    write_table(pl.DataFrame(columns), path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions that `write_predictions` wrote."""
+    frame = pl.read_parquet(path)
+    user_ids = frame["user_id"].unique(maintain_order=True).to_list()
+    coupon_ids = frame["coupon_id"].unique(maintain_order=True).to_list()
+    shape = (len(user_ids), len(coupon_ids))
+    arrays = {name: frame[name].to_numpy().reshape(shape) for name in frame.columns[2:]}
+    return Predictions(np.asarray(user_ids, np.str_), np.asarray(coupon_ids, np.str_), **arrays)
+
+
+def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay."""
+    text = pl.selectors.string()
+    runs = text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null()
+    return frame.with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep())
+
+
+def _atomically(path: Path, write: Callable[[Path], object]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        # mkstemp makes the file private; a result is as readable as the folder's umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

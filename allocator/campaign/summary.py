@@ -1,0 +1,122 @@
+"""A solved campaign in figures: what summary.json holds and the command line shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from allocator.campaign.building import Task
+from allocator.campaign.campaign import Campaign
+from allocator.campaign.run_folder import versions
+from allocator.problem import Grouping, Problem
+from allocator.protocols import Copy
+from allocator.solution import Solution
+
+SCHEMA_VERSION = 1
+UNITS = {
+    "incremental_margin": "margin",
+    "incremental_revenue": "revenue",
+    "incremental_conversions": "conversions",
+    "net_profit": "profit",
+}
+
+
+def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, Any]:
+    """Return the figures of a plan, without any time stamp: same input and seed, same summary."""
+    problem = task.problem
+    user, coupon = chosen_pairs(solution)
+    spend = float(_amount(problem, "cost", user, coupon).sum())
+    config = campaign.config
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": config.name,
+        "currency": config.currency,
+        "as_of": campaign.as_of,
+        "maximize": config.objective.maximize,
+        "method": solution.method,
+        "status": str(solution.status),
+        "objective": solution.objective,
+        "bound": solution.bound,
+        "bound_source": solution.bound_source,
+        "gap": solution.gap,
+        "users": problem.n_users,
+        "coupons": problem.n_coupons,
+        "eligible_users": int(task.eligibility.allowed.any(axis=1).sum()),
+        "assigned": len(user),
+        "spend": spend,
+        "value": float(_amount(problem, "value", user, coupon).sum()),
+        "measures": {name: float(_amount(problem, name, user, coupon).sum()) for name in problem.measures},
+        "limits": [_limit_row(row) for row in solution.usage],
+        "by_coupon": _by(problem, Grouping(np.arange(problem.n_coupons, dtype=np.int32), tuple(problem.coupon_ids)), coupon, user, coupon),
+        "by_group": {
+            column: _by(problem, grouping, grouping.codes[user], user, coupon, grouping.sizes())
+            for column, grouping in problem.groups.items()
+        },
+        "skipped": dict(sorted(_count(skip_reasons(task, solution)).items())),
+        "notes": list(campaign.notes),
+        "seed": solution.seed,
+        "digests": campaign.digests,
+        "versions": versions(),
+    }
+
+
+def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
+    """Return how many messages were written, and by whom."""
+    return {"texts": len(copies), "written_by": dict(sorted(_count([copy.written_by for copy in copies]).items()))}
+
+
+def skip_reasons(task: Task, solution: Solution) -> list[str]:
+    """Return for each user why they get nothing; empty text for those who get something."""
+    choice = solution.choice.reshape(task.problem.n_users, -1)
+    nothing = (choice < 0).all(axis=1)
+    eligible = task.problem.eligible()
+    best = np.max(np.where(eligible, task.problem.value, -np.inf), axis=1)
+    reasons = task.eligibility.reason.copy().astype("<U80")
+    open_ = (reasons == "") & nothing
+    reasons[open_] = "other users earn more from the limited budget"
+    reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
+    reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
+    reasons[~nothing] = ""
+    return [str(reason) for reason in reasons]
+
+
+def chosen_pairs(solution: Solution) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return user and coupon indices of all assignments."""
+    choice = solution.choice.reshape(solution.problem.n_users, -1)
+    user, slot = np.nonzero(choice >= 0)
+    return user, choice[user, slot]
+
+
+def _amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if name not in problem.measures and name != "value":
+        return np.zeros(len(user))
+    return np.asarray(problem.measure(name)[user, coupon], dtype=np.float64)
+
+
+def _by(problem: Problem, grouping: Grouping, code: Any, user: Any, coupon: Any, sizes: Any = None) -> list[dict[str, Any]]:
+    n = len(grouping.labels)
+    count = np.bincount(code, minlength=n)
+    value = np.bincount(code, _amount(problem, "value", user, coupon), n)
+    spend = np.bincount(code, _amount(problem, "cost", user, coupon), n)
+    rows = []
+    for g, label in enumerate(grouping.labels):
+        row = {"label": str(label), "assigned": int(count[g]), "value": float(value[g]), "spend": float(spend[g])}
+        if sizes is not None:
+            row["users"] = int(sizes[g])
+            row["rate"] = float(count[g] / sizes[g]) if sizes[g] else 0.0
+        rows.append(row)
+    return rows
+
+
+def _limit_row(row: Any) -> dict[str, Any]:
+    return {
+        "label": row.label, "used": row.used, "at_least": row.at_least, "at_most": row.at_most,
+        "slack": row.slack, "price": row.price, "binding": row.binding,
+    }  # fmt: skip
+
+
+def _count(items: Sequence[str]) -> dict[str, int]:
+    values, counts = np.unique([item for item in items if item], return_counts=True)
+    return {str(v): int(c) for v, c in zip(values, counts, strict=True)}

@@ -1,0 +1,276 @@
+"""A campaign from folder to result: check -> predict -> solve -> write copy -> save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from allocator import plugins
+from allocator.campaign import Campaign, read_campaign
+from allocator.campaign.building import Task, build_task
+from allocator.campaign.messages import briefs, copy_table, message_table, recipients
+from allocator.campaign.report import render_report
+from allocator.campaign.run_folder import (
+    RunFolder,
+    dump_json,
+    read_predictions,
+    write_folder,
+    write_predictions,
+    write_table,
+    write_text,
+)
+from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
+from allocator.errors import Finding, InputError
+from allocator.protocols import Copy, Evaluation, Predictions, Progress, no_progress
+from allocator.solution import Solution
+
+if TYPE_CHECKING:
+    from allocator.protocols import Predictor
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may set beside campaign.toml; None keeps the campaign's setting."""
+
+    seed: int | None = None
+    method: str | None = None
+    gap: float | None = None
+    time_limit: float | None = None
+    predictor: str | None = None
+    writer: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    format: str = "csv"
+
+    def apply(self, campaign: Campaign) -> Campaign:
+        """Return the campaign with these settings."""
+        from dataclasses import replace
+
+        config = campaign.config
+        solve = {k: v for k in ("method", "gap", "time_limit") if (v := getattr(self, k)) is not None}
+        predict = {k: v for k in ("predictor", "device") if (v := getattr(self, k)) is not None}
+        update: dict[str, Any] = {
+            "solve": config.solve.model_copy(update=solve),
+            "predict": config.predict.model_copy(update=predict),
+        }
+        if self.writer is not None:
+            update["copy_"] = config.copy_.model_copy(update={"writer": self.writer})
+        if self.seed is not None:
+            update["seed"] = self.seed
+        return replace(campaign, config=config.model_copy(update=update))
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a run made; `folder` is where it was saved."""
+
+    campaign: Campaign
+    task: Task
+    solution: Solution
+    predictions: Predictions | None
+    evaluation: Evaluation | None
+    copies: tuple[Copy, ...]
+    summary: dict[str, Any]
+    folder: Path | None
+
+
+def run_campaign(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    options: Options | None = None,
+    predict: bool = True,
+    copy: bool = True,
+    progress: Progress = no_progress,
+) -> RunResult:
+    """Do the whole job for a campaign folder.
+
+    Parameters
+    ----------
+    folder
+        The campaign folder.
+    out
+        Run folder; an unfinished run of the same inputs in it is continued. Nothing is saved if None.
+    options
+        Settings that override campaign.toml.
+    predict
+        Train and predict if there is a history; otherwise scores.csv is used.
+    copy
+        Write messages.
+    progress
+        Called as ``progress(step, done, total)``; may raise to cancel.
+
+    Raises
+    ------
+    AllocateError
+        Bad input, infeasible limits, or a plugin that fails.
+    """
+    options = options or Options()
+    progress("read campaign", 0, 0)
+    campaign = options.apply(read_campaign(folder))
+    predict = predict and campaign.history is not None
+    stages = {"predict": predict, "copy": copy}
+    run = None if out is None else RunFolder(Path(out), _inputs(campaign, options, stages))
+    seconds: dict[str, float] = {}
+    evaluation, predictions = None, None
+    if predict:
+        with _timed(seconds, "predict"):
+            evaluation, predictions = predict_campaign(campaign, run, progress)
+    with _timed(seconds, "solve"):
+        task = build_task(campaign, predictions)
+        solution = solve_task(campaign, task, threads=options.threads, progress=progress)
+    copies: list[Copy] = []
+    texts = None
+    sent = recipients(campaign, task, solution.assignments())
+    if copy:
+        with _timed(seconds, "copy"):
+            asked = briefs(campaign, sent)
+            copies = write_copy(campaign, asked, progress)
+            texts = copy_table(copies, asked, campaign.config.copy_.writer)
+    summary = summarise(campaign, task, solution)
+    if copy:
+        summary["copy"] = summarise_copy(copies)
+    if evaluation is not None:
+        summary["evaluation"] = asdict(evaluation)
+    if run is not None:
+        progress("save", 0, 0)
+        _save(run.path, campaign, task, solution, sent, texts, summary, options.format)
+        run.write_manifest(seconds)
+    path = None if run is None else run.path
+    return RunResult(campaign, task, solution, predictions, evaluation, tuple(copies), summary, path)
+
+
+def predict_campaign(
+    campaign: Campaign, run: RunFolder | None, progress: Progress = no_progress
+) -> tuple[Evaluation | None, Predictions]:
+    """Train on the campaign's history and predict; a run folder keeps both for a later resume."""
+    if run is not None and run.done("predict"):
+        return read_evaluation(run.path / "evaluation.json"), read_predictions(run.path / "predictions.parquet")
+    predictor, evaluation = train_campaign(campaign, progress)
+    predictions = predictor.predict(campaign, progress=progress)
+    if run is not None:
+        write_folder(run.path / "predictor", predictor.save)
+        write_text(run.path / "evaluation.json", dump_json(asdict(evaluation)))
+        write_predictions(predictions, run.path / "predictions.parquet")
+        run.finish("predict")
+    return evaluation, predictions
+
+
+def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tuple[Predictor, Evaluation]:
+    """Train the campaign's predictor on its history.
+
+    Raises
+    ------
+    InputError
+        If the campaign has no history.
+    PluginError
+        If the predictor cannot be loaded.
+    """
+    if campaign.history is None:
+        raise InputError(Finding("training needs history.csv with past sends and a control group", file=str(campaign.folder)))
+    settings = campaign.config.predict
+    predictor: Predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
+    evaluation = predictor.fit(campaign, seed=campaign.config.seed, device=settings.device, progress=progress)
+    return predictor, evaluation
+
+
+def solve_task(
+    campaign: Campaign,
+    task: Task,
+    warm_start: Solution | None = None,
+    *,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+) -> Solution:
+    """Solve a campaign's task with the settings of its ``[solve]`` table."""
+    from allocator.solver.solve import solve
+
+    settings = campaign.config.solve
+    return solve(
+        task.problem,
+        task.limits,
+        method=settings.method,
+        gap=settings.gap,
+        time_limit=settings.time_limit,
+        seed=campaign.config.seed,
+        threads=threads,
+        warm_start=warm_start,
+        progress=progress,
+    )
+
+
+def write_copy(campaign: Campaign, asked: list[Any], progress: Progress = no_progress) -> list[Copy]:
+    """Write a message for each brief with the campaign's copy writer."""
+    settings = campaign.config.copy_
+    writer = plugins.create(plugins.COPYWRITERS, settings.writer, settings.options)
+    copies: list[Copy] = writer.write(asked, seed=campaign.config.seed, progress=progress)
+    return copies
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation that a run saved."""
+    import json
+
+    from allocator.protocols import ArmEvaluation
+
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["arms"] = tuple(ArmEvaluation(**arm) for arm in data["arms"])
+    data["calibration"] = tuple(tuple(row) for row in data["calibration"])
+    return Evaluation(**{**data, "notes": tuple(data["notes"])})
+
+
+def resolved_toml(campaign: Campaign) -> str:
+    """Return campaign.toml with every default and override written out."""
+    import tomlkit
+
+    settings = campaign.config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    settings["as_of"] = campaign.as_of
+    return tomlkit.dumps(settings)
+
+
+def _inputs(campaign: Campaign, options: Options, stages: dict[str, bool]) -> dict[str, Any]:
+    settings = campaign.config.model_dump(mode="json", by_alias=True)
+    return {
+        "digests": campaign.digests, "as_of": campaign.as_of, "config": settings, "format": options.format, "stages": stages,
+    }  # fmt: skip
+
+
+def _save(
+    path: Path,
+    campaign: Campaign,
+    task: Task,
+    solution: Solution,
+    sent: pl.DataFrame,
+    texts: pl.DataFrame | None,
+    summary: dict[str, Any],
+    ending: str,
+) -> None:
+    prices = {row["label"]: row["price"] for row in summary["limits"]}
+    assignments = solution.assignments().with_columns(channel=sent["channel"], segment=sent["segment"])
+    write_table(assignments, path / f"assignments.{ending}")
+    reasons = skip_reasons(task, solution)
+    left_out = [(user, reason) for user, reason in zip(task.problem.user_ids.tolist(), reasons, strict=True) if reason]
+    write_table(pl.DataFrame(left_out, schema=["user_id", "reason"], orient="row"), path / "skipped.csv")
+    if texts is not None:
+        write_table(texts, path / "copy.csv")
+        write_table(message_table(sent, texts), path / f"messages.{ending}")
+    write_text(path / "campaign.toml", resolved_toml(campaign))
+    write_text(path / "prices.json", dump_json(prices))
+    write_text(path / "report.html", render_report(summary, texts))
+    write_text(path / "summary.json", dump_json(summary))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - began, 3)
+
+
+SolveTask = Callable[[Task, Solution | None], Solution]

@@ -1,0 +1,152 @@
+"""A what-if: a change to a campaign, solved and set beside the base plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from allocator.campaign.building import Task, build_task, scale_predictions
+from allocator.campaign.campaign import Campaign
+from allocator.campaign.config import Scenario
+from allocator.errors import AllocateError, Finding, InputError
+from allocator.protocols import Predictions
+from allocator.solution import Solution
+
+FILE = "campaign.toml"
+
+
+@dataclass(frozen=True)
+class ScenarioResult:
+    """One scenario's plan, or why it has none.
+
+    Parameters
+    ----------
+    name
+        Of the scenario; "base" for the campaign as it is.
+    task, solution
+        What was solved and the plan; None if `error` says why not.
+    error
+        Why there is no plan, for example the limits that clash.
+    """
+
+    name: str
+    task: Task | None
+    solution: Solution | None
+    error: str | None = None
+
+
+def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
+    """Apply a scenario's changes of limits and coupons.
+
+    Raises
+    ------
+    InputError
+        With every unknown limit, key and coupon.
+    """
+    findings: list[Finding] = []
+    tables = [dict(table) for table in campaign.config.limits]
+    by_label = {str(table.get("label", table.get("kind"))): table for table in tables}
+    place = f"scenario '{scenario.name}'"
+    for path, value in scenario.set.items():
+        label, _, key = path.rpartition(".")
+        if label not in by_label:
+            known = ", ".join(f"{name}.at_most" for name in by_label)
+            findings.append(Finding(f"{place} changes an unknown limit", FILE, found=repr(path), expected=f"a limit's label and key, such as {known}"))
+            continue
+        by_label[label][key] = value
+    active = campaign.active_coupons["coupon_id"].to_list()
+    for coupon in scenario.drop_coupons:
+        if coupon not in active:
+            findings.append(Finding(f"{place} drops an unknown coupon", FILE, found=repr(coupon), expected="one of " + ", ".join(active)))
+    if len(set(scenario.drop_coupons)) >= len(active):
+        findings.append(Finding(f"{place} drops every coupon", FILE))
+    for name, factor in scenario.scale.items():
+        if factor < 0:
+            findings.append(Finding(f"{place} scales {name} by a negative factor", FILE, found=f"{factor:g}", expected="0 or more"))
+    if findings:
+        raise InputError(findings)
+    tables = [kept for table in tables if (kept := _without(table, scenario.drop_coupons)) is not None]
+    remaining = pl.col("active") & ~pl.col("coupon_id").is_in(scenario.drop_coupons)
+    return replace(
+        campaign,
+        config=campaign.config.model_copy(update={"limits": tables}),
+        coupons=campaign.coupons.with_columns(active=remaining),
+    )
+
+
+def _without(table: dict[str, Any], dropped: Sequence[str]) -> dict[str, Any] | None:
+    """Take dropped coupons out of a limit's table; None if the limit was only about them."""
+    for key in ("coupons", "at_most"):
+        named = table.get(key)
+        if isinstance(named, dict) and table.get("kind") == "inventory":
+            table[key] = {coupon: bound for coupon, bound in named.items() if coupon not in dropped}
+        elif isinstance(named, list):
+            table[key] = [coupon for coupon in named if coupon not in dropped]
+        if named and not table[key]:
+            return None
+    return table
+
+
+def build_scenario(campaign: Campaign, predictions: Predictions | None, scenario: Scenario) -> Task:
+    """Build the task of a scenario from the campaign's predictions or scores."""
+    changed = change_campaign(campaign, scenario)
+    factors = {str(name): factor for name, factor in scenario.scale.items()}
+    if predictions is None:
+        return build_task(_scale_scores(changed, factors, scenario.name), None)
+    keep = [j for j, coupon in enumerate(predictions.coupon_ids) if coupon not in set(scenario.drop_coupons)]
+    return build_task(changed, scale_predictions(_columns(predictions, keep), factors))
+
+
+def solve_scenarios(
+    campaign: Campaign,
+    predictions: Predictions | None,
+    scenarios: Sequence[Scenario],
+    solve_task: Callable[[Task, Solution | None], Solution],
+    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+) -> list[ScenarioResult]:
+    """Solve the base plan and every scenario, each warm-started from the base.
+
+    A scenario without a plan is a result with an error, so that one impossible what-if does not
+    hide the others.
+    """
+    task = build_task(campaign, predictions)
+    base = solve_task(task, None)
+    results = [ScenarioResult("base", task, base)]
+    for done, scenario in enumerate(scenarios):
+        progress("scenarios", done, len(scenarios))
+        task = build_scenario(campaign, predictions, scenario)
+        try:
+            results.append(ScenarioResult(scenario.name, task, solve_task(task, base)))
+        except InputError:
+            raise
+        except AllocateError as error:
+            results.append(ScenarioResult(scenario.name, task, None, str(error)))
+    return results
+
+
+def _scale_scores(campaign: Campaign, factors: dict[str, float], name: str) -> Campaign:
+    """Scores carry no single prediction but uplift, which value is proportional to."""
+    others = sorted(set(factors) - {"uplift"})
+    if others:
+        message = f"scenario '{name}' scales {', '.join(others)}, but scores.csv only has values; scale uplift, or train a model"
+        raise InputError(Finding(message, FILE))
+    if campaign.scores is None or not factors:
+        return campaign
+    return replace(campaign, scores=campaign.scores.with_columns(value=pl.col("value") * factors["uplift"]))
+
+
+def _columns(predictions: Predictions, keep: list[int]) -> Predictions:
+    changes = {
+        name: getattr(predictions, name)[:, keep]
+        for name in ("conversion", "uplift", "redemption", "revenue", "expected_cost")
+    }
+    error = predictions.uplift_error
+    return replace(
+        predictions,
+        coupon_ids=predictions.coupon_ids[keep],
+        uplift_error=None if error is None else error[:, keep],
+        **changes,
+    )
