@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from allocator.errors import PluginError
 from allocator.protocols import Evaluation, Predictions, Progress, no_progress
 from predictors.behaviour import Behaviour
+from predictors.calibration import Offsets, fit_offsets
 from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, decision_time, read_history, split_users
-from predictors.scoring import Scores
+from predictors.scoring import Logits, Scores
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -40,6 +42,7 @@ class HistoryPredictor(ABC):
 
     _encoder: Encoder | None = None
     _own_control: dict[str, bool]
+    _offsets: Offsets
 
     @abstractmethod
     def _train(
@@ -54,8 +57,8 @@ class HistoryPredictor(ABC):
         """Fit the model on training rows."""
 
     @abstractmethod
-    def _score(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
-        """Score each context against each coupon."""
+    def _logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
+        """Return the model's opinion of each context with each coupon."""
 
     @abstractmethod
     def _save(self, folder: Path) -> None:
@@ -75,7 +78,8 @@ class HistoryPredictor(ABC):
         """Train on ``campaign.history`` and report on held-out rows.
 
         The history is split by user, stratified by arm: `test_share` of the users are held out for
-        the evaluation and stay out of training, so the report is about the very model that is kept.
+        the evaluation and stay out of training. The model that was evaluated is kept; then the level
+        of each coupon's uplift, but not the ranking of users, is set by all rows.
 
         Parameters
         ----------
@@ -104,23 +108,27 @@ class HistoryPredictor(ABC):
         )
         progress("prepare", 2, 3)
         coupons = encoder.coupons(history.coupons)
-        train, held_out = (
-            encoder.contexts(campaign, behaviour, history.user[rows], history.time[rows], coupons)
-            for rows in (learn, test)
-        )
+        contexts = encoder.contexts(campaign, behaviour, history.user, history.time, coupons)
+        train, held_out = contexts.take(learn), contexts.take(test)
         progress("prepare", 3, 3)
         self._encoder = encoder
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
         self._train(encoder, history.take(learn), train, coupons, seed, progress)
-        progress("evaluate", 0, 1)
+        progress("evaluate", 0, 3)
+        logits = self._logits_in_parts(contexts, coupons, history.own_control)
+        unnamed = self._unnamed(contexts, coupons)
+        progress("evaluate", 1, 3)
+        offsets = fit_offsets(history.take(learn), logits.take(learn), unnamed[learn])
         notes = _new_coupons(campaign, history)
         if not history.randomised:
             notes += _overlap(train, history.treated[learn], held_out, history.treated[test])
-        scores = self._score_in_parts(held_out, coupons, history.own_control)
+        progress("evaluate", 2, 3)
+        scores = offsets.apply(logits.take(test), coupons.known)
         report = evaluate(
             history.take(test), scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
         )
-        progress("evaluate", 1, 1)
+        self._offsets = fit_offsets(history, logits, unnamed)
+        progress("evaluate", 3, 3)
         return report
 
     def predict(self, campaign: Campaign, *, progress: Progress = no_progress) -> Predictions:
@@ -148,7 +156,8 @@ class HistoryPredictor(ABC):
         for start in range(0, total, USERS_AT_ONCE):
             user = np.arange(start, min(start + USERS_AT_ONCE, total))
             contexts = encoder.contexts(campaign, behaviour, user, np.full(len(user), now), coupons)
-            parts.append(self._score(contexts, coupons, own_control))
+            logits = self._logits(contexts, coupons, own_control)
+            parts.append(self._offsets.apply(logits, coupons.known))
             progress("predict", int(user[-1]) + 1, total)
         return Scores.stack(parts, len(table)).predictions(campaign)
 
@@ -159,6 +168,7 @@ class HistoryPredictor(ABC):
             "predictor": self.name,
             "encoder": self._fitted().to_json(),
             "own_control": self._own_control,
+            "offsets": asdict(self._offsets),
         }
         self._save(folder)
         (folder / "encoder.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
@@ -179,15 +189,17 @@ class HistoryPredictor(ABC):
             if data["format"] != FORMAT or data["predictor"] != cls.name:
                 found = f"{data['predictor']}, format {data['format']}"
                 raise PluginError(
-                    f"{folder} holds a predictor of another kind ({found}; expected {cls.name}, format {FORMAT}); "
-                    "train again with `allocate train`"
+                    f"{folder} holds a predictor of another kind ({found}; "
+                    f"expected {cls.name}, format {FORMAT}); train again with `allocate train`"
                 )
             predictor._encoder = Encoder.from_json(data["encoder"])
             predictor._own_control = data["own_control"]
+            predictor._offsets = Offsets(**{**data["offsets"], "effects": tuple(data["offsets"]["effects"])})
             predictor._load(folder)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise PluginError(
-                f"{folder} holds no readable {cls.name} predictor ({error}); train again with `allocate train`"
+                f"{folder} holds no readable {cls.name} predictor ({error}); "
+                "train again with `allocate train`"
             ) from error
         return predictor
 
@@ -196,16 +208,18 @@ class HistoryPredictor(ABC):
             raise PluginError(f"the {self.name} predictor has learnt nothing yet; call fit or load first")
         return self._encoder
 
-    def _score_in_parts(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
-        parts = [
-            self._score(
-                contexts.take(np.arange(start, min(start + USERS_AT_ONCE, len(contexts)))),
-                coupons,
-                own_control,
-            )
-            for start in range(0, len(contexts), USERS_AT_ONCE)
-        ]
-        return Scores.stack(parts, len(coupons))
+    def _logits_in_parts(
+        self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]
+    ) -> Logits:
+        starts = range(0, len(contexts), USERS_AT_ONCE)
+        parts = (np.arange(start, min(start + USERS_AT_ONCE, len(contexts))) for start in starts)
+        logits = [self._logits(contexts.take(part), coupons, own_control) for part in parts]
+        return Logits.stack(logits, len(coupons))
+
+    def _unnamed(self, contexts: Contexts, coupons: Coupons) -> NDArray[np.float64]:
+        """Return the logit of the conversion without coupon that is about no coupon's products, (n,)."""
+        one = coupons.take(np.array([0]))
+        return self._logits_in_parts(contexts, one, np.array([False])).conversion[:, 0]
 
 
 def _new_coupons(campaign: Campaign, history: History) -> tuple[str, ...]:

@@ -19,12 +19,11 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from allocator.errors import InputError
 from allocator.protocols import Progress
 from predictors.base import HistoryPredictor
-from predictors.calibration import baseline_offset, effect_offsets
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History
 from predictors.options import check_options
 from predictors.pairs import Pairs
-from predictors.scoring import Scores
+from predictors.scoring import Logits
 
 Floats = NDArray[np.float64]
 
@@ -108,26 +107,20 @@ class BaselinePredictor(HistoryPredictor):
             revenue.fit(design, history.revenue[history.converted] / mean)
             theta = np.r_[revenue.intercept_ + np.log(mean), revenue.coef_]
         self._weights |= _split(theta, x.shape[1], scales, ("revenue", "revenue_coupon"))
-
-        baseline = self._linear("baseline", x) + own * (columns @ (self._weights["own"] / scales))
-        effect = columns @ (self._weights["effect"] / scales)
-        shift = baseline_offset(history, baseline)
-        self._weights["baseline"][0] += shift
-        self._weights["effect_offset"] = effect_offsets(history, baseline + shift, effect)
         progress("train", 3, 3)
 
-    def _score(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
+    def _logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
         assert self._encoder is not None
         x, pairs = contexts.design(), Pairs(self._encoder, coupons)
         part = {
             name: pairs.score(self._weights[name], x, contexts)
             for name in ("own", "effect", "redemption", "revenue_coupon")
         }
-        return Scores.from_logits(
+        return Logits(
             conversion=self._linear("baseline", x)[:, None] + own_control * part["own"],
-            effect=part["effect"] + self._weights["effect_offset"][coupons.known],
+            effect=part["effect"],
             redemption=part["redemption"] + self._weights["redemption_mean"],
-            log_revenue=self._linear("revenue", x)[:, None] + part["revenue_coupon"],
+            revenue=self._linear("revenue", x)[:, None] + part["revenue_coupon"],
         )
 
     def _linear(self, name: str, x: Floats) -> Floats:

@@ -15,8 +15,10 @@ Floats = NDArray[np.float64]
 
 DAY = 86_400
 WINDOWS = (30, 180)
+LONG = 1
 AFFINITY = 3
-"""Affinity features for each user and category: events in 30 and in 180 days, spend in 180 days."""
+"""Affinity features for each user and category: events in 30 and in 180 days, spend in 180 days.
+`LONG` is the position of the second."""
 
 
 def seconds(column: pl.Series) -> Ints:
@@ -69,12 +71,18 @@ class Behaviour:
         self._span = int(self._time.max()) - self._origin + 2 if len(self._time) else 1
         self._key = self._user * self._span + (self._time - self._origin)
         purchase = self._kind == EVENT_KINDS.index("purchase")
-        self._spend = _running(np.where(purchase, self._amount, 0.0))
+        # Whole cents add up exactly, so later events cannot change an earlier window by rounding.
+        self._cents = _running(np.where(purchase, np.rint(self._amount * 100), 0.0))
         self._count = [_running(self._kind == kind) for kind in range(len(EVENT_KINDS))]
         self._last_purchase = np.maximum.accumulate(np.where(purchase, np.arange(len(purchase)), -1))
 
     def __len__(self) -> int:
         return len(self._key)
+
+    def frequent_categories(self, most: int) -> tuple[str, ...]:
+        """Return the categories with the most events, ties by name."""
+        counts = np.bincount(self._category[self._category >= 0], minlength=len(self.categories))
+        return tuple(self.categories[i] for i in np.argsort(-counts, kind="stable")[:most])
 
     def aggregates(self, user: Ints, time: Ints) -> dict[str, Floats]:
         """Return recency, frequency and spend before `time`, each (n,); NaN where there was none."""
@@ -84,9 +92,7 @@ class Behaviour:
             begin = self._position(self._key, user, time - days * DAY)
             for kind, count in zip(EVENT_KINDS, self._count, strict=True):
                 features[f"events.{kind}_{days}d"] = np.log1p(count[end] - count[begin])
-            features[f"events.spend_{days}d"] = np.log1p(
-                np.maximum(self._spend[end] - self._spend[begin], 0.0)
-            )
+            features[f"events.spend_{days}d"] = np.log1p((self._cents[end] - self._cents[begin]) / 100)
         first = np.searchsorted(self._key, user * self._span)
         last = end - 1
         features["events.days_since_event"] = self._age(last, first, time)
@@ -102,12 +108,12 @@ class Behaviour:
                 continue
             rows = np.flatnonzero(self._category == self.categories.index(name))
             key = self._key[rows]
-            spend = _running(np.diff(self._spend)[rows])
+            cents = _running(np.diff(self._cents)[rows])
             end = self._position(key, user, time)
             month, half_year = (self._position(key, user, time - days * DAY) for days in WINDOWS)
             out[:, slot, 0] = np.log1p(end - month)
             out[:, slot, 1] = np.log1p(end - half_year)
-            out[:, slot, 2] = np.log1p(np.maximum(spend[end] - spend[half_year], 0.0))
+            out[:, slot, 2] = np.log1p((cents[end] - cents[half_year]) / 100)
         return out
 
     def sequences(self, user: Ints, time: Ints, length: int) -> Sequences:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from predictors.behaviour import AFFINITY, Behaviour, Ints
+from predictors.behaviour import AFFINITY, LONG, Behaviour, Ints
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -21,6 +21,7 @@ Float32 = NDArray[np.float32]
 BINS = 8
 MAX_VALUES = 50
 """Most values of a text feature that get an index of their own; rarer ones share the unknown index."""
+EVENT_CATEGORIES = 8
 MISSING, UNKNOWN = 0, 1
 NOT_FEATURES = ("user_id", "holdout")
 COUPON_NUMBERS = ("percent", "amount", "shipping", "min_spend", "max_discount")
@@ -144,6 +145,10 @@ class Coupons:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def take(self, rows: Ints) -> Coupons:
+        """Return some of the coupons."""
+        return replace(self, numbers=self.numbers[rows], texts=self.texts[rows], slot=self.slot[rows])
+
     @property
     def known(self) -> Ints:
         """Position of each coupon among those trained on, plus 1; 0 for a new coupon."""
@@ -164,6 +169,8 @@ class Encoder:
         Length of the event sequence; 0 without events.
     affinity_scale
         Standard deviation of each affinity feature.
+    event_categories
+        The most frequent categories of events; a user's events in each are a feature.
     """
 
     numeric: tuple[Numeric, ...]
@@ -171,6 +178,7 @@ class Encoder:
     coupon_texts: tuple[Vocabulary, ...]
     max_events: int
     affinity_scale: tuple[float, ...]
+    event_categories: tuple[str, ...]
 
     @classmethod
     def fit(
@@ -187,7 +195,8 @@ class Encoder:
         columns = [name for name in table.columns if _is_feature(name)]
         texts = [name for name in columns if _is_text(table[name])]
         values = _numbers(campaign.users, [name for name in columns if name not in texts], user)
-        values |= behaviour.aggregates(user, time) if len(behaviour) else {}
+        favourites = behaviour.frequent_categories(EVENT_CATEGORIES)
+        values |= _behaviour_totals(behaviour, user, time, favourites) if len(behaviour) else {}
         fitted = [Numeric.fit(name, column) for name, column in values.items()]
         seen = pl.concat(
             [coupons["category"].cast(pl.String), pl.Series("category", behaviour.categories, pl.String)]
@@ -207,6 +216,7 @@ class Encoder:
             ),
             max_events=max_events if len(behaviour) else 0,
             affinity_scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
+            event_categories=favourites,
         )
 
     def contexts(
@@ -221,7 +231,8 @@ class Encoder:
         """
         self._check(campaign.users)
         own = [feature.name for feature in self.numeric if not feature.name.startswith("events.")]
-        values = _numbers(campaign.users, own, user) | behaviour.aggregates(user, time)
+        values = _numbers(campaign.users, own, user)
+        values |= _behaviour_totals(behaviour, user, time, self.event_categories)
         numeric = [feature.encode(values[feature.name]) for feature in self.numeric]
         rows = campaign.users[user] if self.categorical else campaign.users[:0]
         categorical = [feature.encode(rows[feature.name]) for feature in self.categorical]
@@ -277,11 +288,13 @@ class Encoder:
             coupon_texts=_vocabularies(data["coupon_texts"]),
             max_events=int(data["max_events"]),
             affinity_scale=tuple(data["affinity_scale"]),
+            event_categories=tuple(data["event_categories"]),
         )
 
     def _check(self, users: pl.DataFrame) -> None:
         findings = []
-        for feature in (*self.numeric, *self.categorical):
+        features: list[Numeric | Vocabulary] = [*self.numeric, *self.categorical]
+        for feature in features:
             if feature.name.startswith("events."):
                 continue
             wanted = "numbers" if isinstance(feature, Numeric) else "text"
@@ -298,6 +311,15 @@ class Encoder:
             findings.append(Finding(hint, file="users.csv", column=feature.name, expected=wanted))
         if findings:
             raise InputError(findings)
+
+
+def _behaviour_totals(
+    behaviour: Behaviour, user: Ints, time: Ints, categories: tuple[str, ...]
+) -> dict[str, NDArray[np.float64]]:
+    """Return recency, frequency and spend, and events by category, before `time`."""
+    interest = behaviour.affinity(user, time, list(categories))[:, :, LONG]
+    by_category = {f"events.in {name}": interest[:, i] for i, name in enumerate(categories)}
+    return behaviour.aggregates(user, time) | by_category
 
 
 def _is_feature(name: str) -> bool:

@@ -77,7 +77,8 @@ class History:
 
     def control_of(self, coupon: int) -> Bools:
         """Return which rows are control rows of a coupon, (n_rows,)."""
-        return ~self.treated & (self.coupon == (coupon if self.own_control[coupon] else -1))
+        named = coupon if self.own_control[coupon] else -1
+        return np.asarray(~self.treated & (self.coupon == named))
 
 
 def decision_time(campaign: Campaign) -> int:

@@ -9,7 +9,7 @@ Numerical Features in Tabular Deep Learning", NeurIPS 2022); coupons attend to b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -87,16 +87,14 @@ class UserBatch:
 
 @dataclass
 class CouponBatch:
-    """Tensors of coupons: `numbers` (c, 5), `texts` (c, 4), `own_control` (c,), `known` (c,).
+    """Tensors of coupons: `numbers` (c, 5), `texts` (c, 4), `own_control` (c,).
 
-    `own_control` is 1 where the conversion without coupon is about the coupon's products;
-    `known` indexes the offsets, 0 for a coupon that training did not see.
+    `own_control` is 1 where the conversion without coupon is about the coupon's products.
     """
 
     numbers: Tensor
     texts: Tensor
     own_control: Tensor
-    known: Tensor
 
 
 @dataclass
@@ -113,6 +111,8 @@ class Outputs:
 
 class Tokens(nn.Module):
     """One token for each number and each category, (b, n_numbers + n_categories, width)."""
+
+    start: Tensor
 
     def __init__(self, n_numbers: int, sizes: list[int], width: int, bins: int) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class Block(nn.Module):
         return self.attend(tokens, *self.keys_values(tokens), mask)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class UpliftModel(PreTrainedModel):  # type: ignore[misc]
@@ -207,10 +207,6 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         self.user_head = _zero(nn.Linear(width, HEADS, bias=False))
         self.pair_head = _zero(nn.Linear(width, HEADS, bias=False))
         self.bias = nn.Parameter(torch.zeros(HEADS))
-        # Set after training so that mean predictions agree with what was observed.
-        self.register_buffer("baseline_offset", torch.zeros(1))
-        self.register_buffer("revenue_offset", torch.zeros(1))
-        self.register_buffer("effect_offset", torch.zeros(config.coupon_sizes[-1] - 1))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -234,16 +230,16 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         tokens, mask = self._user_tokens(users)
         for block in self.blocks[:-1]:
             tokens = block(tokens, mask)
-        readout = self.blocks[-1]
+        readout = cast(Block, self.blocks[-1])
         keys, values = readout.keys_values(tokens)
         vectors = self._coupon_vectors(coupons)
-        factors = self.linear_coupon(vectors).unflatten(1, (HEADS, self.config.rank))
-        attributes, own, known = self.coupon_head(vectors), coupons.own_control, coupons.known
+        factors = self.linear_coupon(vectors).view(-1, HEADS, self.config.rank)
+        attributes, own = self.coupon_head(vectors), coupons.own_control
         if pair is None:
-            vectors, attributes, own, known = (x[None] for x in (vectors, attributes, own, known))
+            vectors, attributes, own = (x[None] for x in (vectors, attributes, own))
         else:
             vectors, factors, attributes = (x[pair][:, None] for x in (vectors, factors, attributes))
-            own, known = own[pair][:, None], known[pair][:, None]
+            own = own[pair][:, None]
         asked = vectors + self.affinity_query(users.affinity)
         user_query = self.user_query.expand(len(users.numeric), -1, -1).to(asked.dtype)
         states = self.norm(readout.attend(torch.cat([user_query, asked], dim=1), keys, values, mask))
@@ -252,18 +248,18 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         alone = (self.user_head(states[:, 0]) + linear[:, :HEADS] + self.bias).float()
         factors = factors if pair is not None else factors[None]
         # (b, heads, rank) x (1 or b, c, heads, rank) -> (b, c, heads)
-        mixed = linear[:, HEADS:].unflatten(1, (HEADS, self.config.rank))[:, None]
+        mixed = linear[:, HEADS:].reshape(-1, 1, HEADS, self.config.rank)
         joint = (self.pair_head(states[:, 1:]) + self.linear_affinity(users.affinity) + attributes).float()
         joint = joint + (mixed * factors).sum(dim=-1).float()
         total = alone[:, None] + joint
-        baseline = alone[:, None, CONVERSION] + own * joint[..., CONVERSION] + self.baseline_offset
+        baseline = alone[:, None, CONVERSION] + own * joint[..., CONVERSION]
         return Outputs(
             conversion=baseline,
-            effect=total[..., EFFECT] + self.effect_offset[known],
+            effect=total[..., EFFECT],
             redemption=total[..., REDEMPTION],
-            revenue=total[..., REVENUE] + self.revenue_offset,
-            control=alone[:, CONVERSION] + self.baseline_offset,
-            control_revenue=alone[:, REVENUE] + self.revenue_offset,
+            revenue=total[..., REVENUE],
+            control=alone[:, CONVERSION],
+            control_revenue=alone[:, REVENUE],
         )
 
     def _user_tokens(self, users: UserBatch) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +10,37 @@ from numpy.typing import NDArray
 
 from allocator.campaign.offers import expected_cost
 from allocator.protocols import Predictions
-from predictors.calibration import sigmoid
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
 
 Floats = NDArray[np.float64]
+
+
+def sigmoid(logit: Floats) -> Floats:
+    """Return 1 / (1 + exp(-logit)) without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)))
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What a model says before calibration, (n_users, n_coupons) each; `revenue` is its log."""
+
+    conversion: Floats
+    effect: Floats
+    redemption: Floats
+    revenue: Floats
+
+    @classmethod
+    def stack(cls, parts: list[Logits], coupons: int) -> Logits:
+        """Join the logits of consecutive users."""
+        empty = [np.zeros((0, coupons))]
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names))
+
+    def take(self, rows: NDArray[np.int64]) -> Logits:
+        """Return some of the users."""
+        return Logits(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -43,8 +68,8 @@ class Scores:
     @classmethod
     def stack(cls, parts: list[Scores], coupons: int) -> Scores:
         """Join the scores of consecutive users."""
-        names = ("conversion", "uplift", "redemption", "revenue")
         empty = [np.zeros((0, coupons))]
+        names = [field.name for field in fields(cls)]
         return cls(*(np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names))
 
     def predictions(self, campaign: Campaign) -> Predictions:

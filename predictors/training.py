@@ -8,6 +8,7 @@ Treatment Effect", ICML 2017) and rows weighted by inverse propensity where it i
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -19,13 +20,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from allocator.protocols import Progress
-from predictors.calibration import baseline_offset, effect_offsets
 from predictors.features import BINS, Contexts, Coupons, Encoder
 from predictors.history import History, split_users
 from predictors.model import CouponBatch, Outputs, UpliftConfig, UpliftModel, UserBatch
 
 REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
 SCORE_BATCH = 2048
+STEPS_PER_EPOCH = 40
+"""A short history is cut into smaller batches, so that an epoch has about this many steps."""
+REVENUE_LIMIT = 20.0
+"""Largest revenue that the loss sees, in means; the level is corrected after training."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class Settings:
     attention_heads: int = 4
     dropout: float = 0.1
     epochs: int = 8
-    batch_size: int = 256
-    learning_rate: float = 2e-3
+    batch_size: int = 1024
+    learning_rate: float = 5e-3
     weight_decay: float = 0.05
     coupon_dropout: float = 0.1
-    patience: int = 3
+    patience: int = 8
 
 
 def train(
@@ -65,12 +69,11 @@ def train(
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), one_thread(device):
         torch.manual_seed(seed)
-        model = _build(encoder, history.take(learn), settings)
+        model = _build(encoder, history, settings)
         model.to(device)
         data = Rows(history, contexts, coupons, device)
         _optimise(model, data, learn, check, settings, rng, progress)
         model.eval()
-        _recentre(model, data, history)
     return model
 
 
@@ -102,6 +105,7 @@ class Rows:
         self.converted = _float(history.converted, device)
         self.redeemed = _float(history.redeemed, device)
         self.revenue = _float(history.revenue, device)
+        self.log_mean_revenue = _log_mean_revenue(history)
         self.weight = _float(history.balanced(), device)
 
     def batch(self, rows: Tensor) -> UserBatch:
@@ -122,7 +126,6 @@ def coupon_batch(coupons: Coupons, own_control: NDArray[np.bool_], device: torch
         torch.as_tensor(coupons.numbers, device=device),
         torch.as_tensor(coupons.texts, device=device),
         _float(own_control, device),
-        torch.as_tensor(coupons.known, device=device),
     )
 
 
@@ -151,10 +154,15 @@ def _build(encoder: Encoder, history: History, settings: Settings) -> UpliftMode
     control_logit = _logit(history.converted[~treated], w[~treated])
     redeemed = _logit(history.redeemed[treated], w[treated])
     effect = _logit(history.converted[treated], w[treated]) - control_logit
-    model.bias.data = torch.tensor([control_logit, effect, redeemed, 0.0], dtype=torch.float32)
-    bought = history.revenue[history.converted]
-    model.revenue_offset.fill_(float(np.log(max(bought.mean(), 1e-3))) if len(bought) else 0.0)
+    averages = [control_logit, effect, redeemed, _log_mean_revenue(history)]
+    model.bias.data = torch.tensor(averages, dtype=torch.float32)
     return model
+
+
+def _log_mean_revenue(history: History) -> float:
+    """Return the log of the mean revenue of a conversion; 0 if there is no revenue."""
+    bought = history.revenue[history.converted]
+    return float(np.log(bought.mean())) if bought.any() else 0.0
 
 
 def _logit(outcome: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
@@ -173,16 +181,15 @@ def _optimise(
     rng: np.random.Generator,
     progress: Progress,
 ) -> None:
-    size = max(min(settings.batch_size, len(learn) // 40), 16)
+    size = max(min(settings.batch_size, len(learn) // STEPS_PER_EPOCH), 16)
     steps = -(-len(learn) // size)
     total = steps * settings.epochs
     decay = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=total, pct_start=0.2
-    )
+    free = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    rate = settings.learning_rate * math.sqrt(size / settings.batch_size)
+    optimiser = torch.optim.AdamW(groups, lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=total, pct_start=0.2)
     best, best_loss, stale = copy.deepcopy(model.state_dict()), _check(model, data, check), 0
     progress("train", 0, total)
     for epoch in range(settings.epochs):
@@ -191,7 +198,8 @@ def _optimise(
         for step in range(steps):
             rows = torch.as_tensor(order[step * size : (step + 1) * size], device=data.device)
             optimiser.zero_grad(set_to_none=True)
-            _loss(model, data, rows, _hide(data.coupons, settings.coupon_dropout, rng)).backward()
+            conversion, rest = _loss(model, data, rows, _hide(data.coupons, settings.coupon_dropout, rng))
+            torch.autograd.backward(conversion + rest)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -209,10 +217,10 @@ def _optimise(
 
 def _hide(coupons: CouponBatch, share: float, rng: np.random.Generator) -> CouponBatch:
     """Hide the id of some coupons, so that the model also learns to score a coupon it has not seen."""
-    hidden = torch.as_tensor(rng.random(len(coupons.known)) < share, device=coupons.known.device)
+    hidden = torch.as_tensor(rng.random(len(coupons.texts)) < share, device=coupons.texts.device)
     texts = coupons.texts.clone()
     texts[hidden, -1] = 1
-    return CouponBatch(coupons.numbers, texts, coupons.own_control, coupons.known)
+    return CouponBatch(coupons.numbers, texts, coupons.own_control)
 
 
 def _forward(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> Outputs:
@@ -232,7 +240,8 @@ def _factual(output: Outputs, data: Rows, rows: Tensor) -> tuple[Tensor, Tensor,
     )
 
 
-def _loss(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> Tensor:
+def _loss(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> tuple[Tensor, Tensor]:
+    """Return the mean loss of conversions, and that of redemptions and revenue."""
     output = _forward(model, data, rows, coupons)
     baseline, effect, log_revenue = _factual(output, data, rows)
     treated, converted, weight = data.treated[rows], data.converted[rows], data.weight[rows]
@@ -241,39 +250,24 @@ def _loss(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) ->
     redemption = treated * functional.binary_cross_entropy_with_logits(
         output.redemption[:, 0], data.redeemed[rows], reduction="none"
     )
-    # Gamma deviance: the mean is right even where revenue is skewed.
-    ratio = data.revenue[rows] * torch.exp(-log_revenue.clamp(-20.0, 20.0))
-    revenue = converted * (ratio.clamp(max=50.0) + log_revenue)
-    return (conversion + REDEMPTION_WEIGHT * redemption + REVENUE_WEIGHT * revenue).mean()
+    # Poisson deviance in units of the mean: consistent for the mean, and steps stay bounded where
+    # revenue is skewed (see also Santos Silva and Tenreyro, "The Log of Gravity", 2006).
+    relative = log_revenue - data.log_mean_revenue
+    share = data.revenue[rows] * math.exp(-data.log_mean_revenue)
+    revenue = converted * (torch.exp(relative.clamp(max=5.0)) - share.clamp(max=REVENUE_LIMIT) * relative)
+    return conversion.mean(), (REDEMPTION_WEIGHT * redemption + REVENUE_WEIGHT * revenue).mean()
 
 
 @torch.no_grad()
 def _check(model: UpliftModel, data: Rows, rows: NDArray[np.int64]) -> float:
-    """Return the loss on held-out rows."""
+    """Return the loss of conversions on held-out rows; uplift, the aim, has no loss of its own."""
     model.eval()
     if not len(rows):
         return 0.0
     total = 0.0
     for part in _chunks(rows, data.device):
-        total += float(_loss(model, data, part, data.coupons)) * len(part)
+        total += float(_loss(model, data, part, data.coupons)[0]) * len(part)
     return total / len(rows)
-
-
-@torch.no_grad()
-def _recentre(model: UpliftModel, data: Rows, history: History) -> None:
-    """Set the offsets so that means agree with the rows of `history`."""
-    parts = []
-    for part in _chunks(np.arange(len(history)), data.device):
-        parts.append(torch.stack(_factual(_forward(model, data, part, data.coupons), data, part)))
-    conversion, effect, revenue = torch.cat(parts, dim=1).double().cpu().numpy()
-    shift = baseline_offset(history, conversion)
-    model.baseline_offset.fill_(shift)
-    offsets = effect_offsets(history, conversion + shift, effect)
-    model.effect_offset.copy_(torch.as_tensor(offsets))
-    bought = history.converted & (history.revenue > 0)
-    if bought.any():
-        mean = np.exp(revenue[history.converted]).mean()
-        model.revenue_offset += float(np.log(history.revenue[history.converted].mean() / mean))
 
 
 def _chunks(rows: NDArray[np.int64], device: torch.device) -> Iterator[Tensor]:

@@ -20,7 +20,7 @@ from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History
 from predictors.model import UpliftModel
 from predictors.options import check_options
-from predictors.scoring import Scores
+from predictors.scoring import Logits
 from predictors.training import Settings, coupon_batch, one_thread, train, user_batch
 
 PAIRS_AT_ONCE = 40_000
@@ -100,7 +100,7 @@ class TransformerPredictor(HistoryPredictor):
         )
 
     @torch.no_grad()
-    def _score(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Scores:
+    def _logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
         assert self._model is not None
         size = max(PAIRS_AT_ONCE // max(len(coupons), 1), 16)
         targets, parts = coupon_batch(coupons, own_control, self._device), []
@@ -108,9 +108,9 @@ class TransformerPredictor(HistoryPredictor):
             for start in range(0, len(contexts), size):
                 part = contexts.take(np.arange(start, min(start + size, len(contexts))))
                 output = self._model(user_batch(part, part.affinity[:, coupons.slot], self._device), targets)
-                logits = (output.conversion, output.effect, output.redemption, output.revenue)
-                parts.append(Scores.from_logits(*(logit.double().cpu().numpy() for logit in logits)))
-        return Scores.stack(parts, len(coupons))
+                outputs = (output.conversion, output.effect, output.redemption, output.revenue)
+                parts.append(Logits(*(x.double().cpu().numpy() for x in outputs)))
+        return Logits.stack(parts, len(coupons))
 
     def _save(self, folder: Path) -> None:
         assert self._model is not None

@@ -1,13 +1,15 @@
 """Qini, calibration and notes on hand-made examples."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
 
-from predictors.calibration import effect_offsets, sigmoid
+from predictors.calibration import fit_offsets
 from predictors.evaluation import evaluate, qini
 from predictors.history import History
-from predictors.scoring import Scores
+from predictors.scoring import Logits, Scores
 
 
 def make_history(n=8000, seed=0, own_control=(False,)):
@@ -107,14 +109,37 @@ def test_a_small_arm_is_pointed_out():
     assert any("C: fewer than 100" in note for note in report.notes)
 
 
+def constant_logits(n, coupons, baseline=0.2):
+    level = np.full((n, coupons), np.log(baseline / (1 - baseline)))
+    return Logits(level, np.zeros((n, coupons)), level, level)
+
+
 def test_recentring_meets_the_observed_effect():
     history, _ = make_history()
-    baseline = np.full(len(history), np.log(0.2 / 0.8))
-    offsets = effect_offsets(history, baseline, np.zeros(len(history)))
+    logits = constant_logits(len(history), 1, baseline=0.5)
+    scores = fit_offsets(history, logits, logits.conversion[:, 0]).apply(logits, np.array([1]))
     t = history.treated
+    assert scores.conversion.mean() == pytest.approx(history.converted[~t].mean(), abs=1e-6)
     observed = history.converted[t].mean() - history.converted[~t].mean()
-    predicted = sigmoid(baseline + offsets[1])[0] - 0.2
-    assert predicted == pytest.approx(observed, abs=0.005)
+    assert scores.uplift.mean() == pytest.approx(observed, abs=1e-6)
+    assert scores.revenue.mean() == pytest.approx(10.0)
+
+
+def test_recentring_weighs_rows_by_inverse_propensity():
+    history, truth = make_history(40_000)
+    rng = np.random.default_rng(7)
+    # Users who respond are treated more often: the plain difference is too large.
+    chance = np.where(truth > 0, 0.8, 0.2)
+    treated = rng.random(len(truth)) < chance
+    converted = rng.random(len(truth)) < 0.2 + np.where(treated, truth, 0.0)
+    weight = 1 / np.where(treated, chance, 1 - chance)
+    history = dataclasses.replace(
+        history, treated=treated, coupon=np.where(treated, 0, -1), converted=converted, weight=weight
+    )
+    logits = constant_logits(len(history), 1)
+    scores = fit_offsets(history, logits, logits.conversion[:, 0]).apply(logits, np.array([1]))
+    assert converted[treated].mean() - converted[~treated].mean() > 0.28
+    assert scores.uplift.mean() == pytest.approx(0.2, abs=0.02)
 
 
 def test_recentring_keeps_a_small_arm_near_the_others():
@@ -122,22 +147,17 @@ def test_recentring_keeps_a_small_arm_near_the_others():
     n, small = 20_000, 20
     arm = rng.integers(-1, 3, n)
     arm[:small] = 3
-    chance = np.where(arm >= 0, 0.3, 0.2)
-    converted = rng.random(n) < chance
-    converted[:small] = True
-    history = History(
-        user=np.arange(n),
-        time=np.zeros(n, np.int64),
+    converted = rng.random(n) < np.where(arm >= 0, 0.3, 0.2)
+    converted[:small] = np.arange(small) % 2 == 0
+    history = dataclasses.replace(
+        make_history(n)[0],
         coupon=arm,
         treated=arm >= 0,
         converted=converted,
-        redeemed=converted,
-        revenue=np.zeros(n),
-        weight=np.ones(n),
         coupons=pl.DataFrame({"coupon_id": list("ABCD")}),
         own_control=np.zeros(4, bool),
     )
-    baseline = np.full(n, np.log(0.2 / 0.8))
-    uplift = sigmoid(baseline[0] + effect_offsets(history, baseline, np.zeros(n))) - 0.2
-    np.testing.assert_allclose(uplift[1:4], 0.1, atol=0.03)
-    assert uplift[4] < 0.75
+    logits = constant_logits(n, 4)
+    scores = fit_offsets(history, logits, logits.conversion[:, 0]).apply(logits, np.arange(1, 5))
+    np.testing.assert_allclose(scores.uplift[0, :3], 0.1, atol=0.02)
+    assert 0.1 < scores.uplift[0, 3] < 0.2

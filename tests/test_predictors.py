@@ -132,7 +132,8 @@ def change(campaign, **tables):
 
 
 def test_importing_the_package_loads_no_heavy_library():
-    code = "import sys, predictors; print([m for m in ('torch', 'transformers', 'sklearn', 'polars') if m in sys.modules])"
+    heavy = ("torch", "transformers", "sklearn", "polars")
+    code = f"import sys, predictors; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -164,7 +165,7 @@ def test_behaviour_moves_uplift():
 
 
 def test_predictions_keep_their_contract(fitted, campaign):
-    predictor, _, p = fitted
+    _, _, p = fitted
     shape = (N_USERS, 3)
     for name in ("conversion", "uplift", "redemption", "revenue", "expected_cost"):
         array = getattr(p, name)
@@ -347,7 +348,7 @@ def test_chosen_users_are_noticed(campaign):
 def test_unknown_and_impossible_options_are_refused(cls):
     with pytest.raises(InputError, match="did you mean 'test_share'"):
         cls(test_shar=0.2)
-    with pytest.raises(InputError, match="from 0.05 to 0.9"):
+    with pytest.raises(InputError, match="a number from"):
         cls(test_share="much")
 
 
