@@ -63,10 +63,10 @@ def _sift(
 
 def _staleness(text: str, used: Counter[str]) -> float:
     words = _words(text)
-    return sum(min(used[word], 8) for word in words) * 0.15 / max(len(words), 1) + (used[text] and 4.0)
+    return sum(min(used[word], 8) for word in words) * 0.4 / max(len(words), 1) + (used[text] and 4.0)
 
 
 def _words(text: str) -> list[str]:
-    """Return the longer words, the opening and the whole of a hook: what makes two hooks alike."""
+    """Return the longer words, the opening, the end and the whole of a hook: what makes two hooks alike."""
     words = [word for word in re.findall(r"[^\W\d_]+", text.casefold()) if len(word) > 3]
-    return [*words, " ".join(text.split()[:2]), text]
+    return [*words, " ".join(text.split()[:2]), " ".join(text.split()[-2:]), text]

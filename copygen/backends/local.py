@@ -19,7 +19,7 @@ from copygen.backends.grammar import GrammarSampler
 from copygen.backends.quiet import quiet_transformers
 from copygen.cells import Cell
 
-ROWS = 64
+ROWS = 32
 TEMPERATURE = 0.8
 LEAST_SCORE = -4.5  # mean log-probability of a token; text that reads well lies above -3
 MOST_TOKENS = 32
@@ -66,7 +66,7 @@ class LocalModel:
             if tokenizer.eos_token_id is None:
                 raise ValueError("its tokenizer names no end-of-text token")
             writer = cls(model.to(device).eval(), tokenizer, guided=guided)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
             raise PluginError(f"The language model in {folder} cannot be loaded: {error}") from error
         progress("load language model", 1, 1)
         return writer
