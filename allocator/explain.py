@@ -109,5 +109,7 @@ def _words(views: list[CouponView], reason: str) -> list[str]:
         runner = best_other.coupon_id if best_other.reduced_value > 0 else "nothing"
         words.append(f"The runner-up is {runner}, behind by {behind:,.4g}.")
         if behind < 0:
-            words.append("The user is one of the few whose choice was settled by whole numbers, not by prices.")
+            words.append(
+                "The user is one of the few whose choice was settled by whole numbers, not by prices."
+            )
     return words

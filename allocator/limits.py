@@ -91,7 +91,9 @@ class Limit:
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
-        return [row(self.label, [term(problem, self, self.measure)], self.at_least, self.at_most, self.penalty)]
+        return [
+            row(self.label, [term(problem, self, self.measure)], self.at_least, self.at_most, self.penalty)
+        ]
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,19 @@ class Budget:
     def __post_init__(self) -> None:
         if self.at_most <= 0:
             raise InputError(
-                Finding(f"budget '{self.label}' must be more than 0; remove the limit to spend freely", column="at_most", found=f"{self.at_most:g}")
+                Finding(
+                    f"budget '{self.label}' must be more than 0; remove the limit to spend freely",
+                    column="at_most",
+                    found=f"{self.at_most:g}",
+                )
             )
         check_bounds(self.label, self.at_least, self.at_most, self.penalty)
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
-        return [row(self.label, [term(problem, self, self.measure)], self.at_least, self.at_most, self.penalty)]
+        return [
+            row(self.label, [term(problem, self, self.measure)], self.at_least, self.at_most, self.penalty)
+        ]
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,13 @@ class Inventory:
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         return [
-            row(f"{self.label}[{coupon}]", [select(problem, self.label, "count", None, [coupon])], None, stock, self.penalty)
+            row(
+                f"{self.label}[{coupon}]",
+                [select(problem, self.label, "count", None, [coupon])],
+                None,
+                stock,
+                self.penalty,
+            )
             for coupon, stock in self.at_most.items()
         ]
 
@@ -152,12 +166,24 @@ class Capacity:
     def __post_init__(self) -> None:
         check_bounds(self.label, None, self.at_most, self.penalty)
         if self.channel is not None and self.coupons is not None:
-            raise InputError(Finding(f"limit '{self.label}' names a channel and coupons; name one of them", column="channel"))
+            raise InputError(
+                Finding(
+                    f"limit '{self.label}' names a channel and coupons; name one of them", column="channel"
+                )
+            )
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         coupons = self.coupons if self.channel is None else {"channel": self.channel}
-        return [row(self.label, [select(problem, self.label, "count", self.users, coupons)], None, self.at_most, self.penalty)]
+        return [
+            row(
+                self.label,
+                [select(problem, self.label, "count", self.users, coupons)],
+                None,
+                self.at_most,
+                self.penalty,
+            )
+        ]
 
 
 @dataclass(frozen=True)
@@ -185,7 +211,9 @@ class Floor:
     def __post_init__(self) -> None:
         check_bounds(self.label, self.at_least, None, self.penalty)
         if self.by is not None and self.by in (self.users or {}):
-            raise InputError(Finding(f"limit '{self.label}' names '{self.by}' in both by and users", column="by"))
+            raise InputError(
+                Finding(f"limit '{self.label}' names '{self.by}' in both by and users", column="by")
+            )
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
@@ -219,7 +247,9 @@ class Share:
             raise InputError(Finding(f"share '{self.label}' must name users or coupons", column="users"))
         for bound in (self.at_least, self.at_most):
             if bound is not None and not 0 <= bound <= 1:
-                raise InputError(Finding(f"share '{self.label}' must lie between 0 and 1", found=f"{bound:g}"))
+                raise InputError(
+                    Finding(f"share '{self.label}' must lie between 0 and 1", found=f"{bound:g}")
+                )
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem: part - share x total has a sign."""
@@ -258,7 +288,9 @@ class Parity:
     def __post_init__(self) -> None:
         check_bounds(self.label, None, self.tolerance, self.penalty)
         if self.tolerance < 0:
-            raise InputError(Finding(f"parity '{self.label}' needs a tolerance of at least 0", column="tolerance"))
+            raise InputError(
+                Finding(f"parity '{self.label}' needs a tolerance of at least 0", column="tolerance")
+            )
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem; rows are in users, so that a price is a price per user."""
@@ -346,9 +378,20 @@ def select(
     findings: list[Finding] = []
     if measure not in problem.measures and measure not in BUILT_IN_MEASURES:
         known = ", ".join((*BUILT_IN_MEASURES, *problem.measures))
-        findings.append(Finding(f"limit '{label}': unknown measure", column="measure", found=repr(measure), expected=f"one of {known}"))
+        findings.append(
+            Finding(
+                f"limit '{label}': unknown measure",
+                column="measure",
+                found=repr(measure),
+                expected=f"one of {known}",
+            )
+        )
     codes = _match(problem.groups, users or {}, f"limit '{label}': users", findings)
-    return Term(measure, weight, codes, _coupons(problem, coupons, label, findings)) if not findings else _fail(findings)
+    return (
+        Term(measure, weight, codes, _coupons(problem, coupons, label, findings))
+        if not findings
+        else _fail(findings)
+    )
 
 
 def row(
@@ -386,27 +429,40 @@ def check_bounds(label: str, at_least: float | None, at_most: float | None, pena
     findings = []
     for key, bound in (("at_least", at_least), ("at_most", at_most), ("penalty", penalty)):
         if bound is not None and not math.isfinite(bound):
-            findings.append(Finding(f"limit '{label}': the bound must be a finite number", column=key, found=str(bound)))
+            findings.append(
+                Finding(f"limit '{label}': the bound must be a finite number", column=key, found=str(bound))
+            )
     if not label.strip():
         findings.append(Finding("a limit needs a label", column="label"))
     if at_least is None and at_most is None:
         findings.append(Finding(f"limit '{label}' has neither at_least nor at_most", column="at_most"))
     if at_least is not None and at_most is not None and at_least > at_most:
         findings.append(
-            Finding(f"limit '{label}': at_least is more than at_most", column="at_least", found=f"{at_least:g}", expected=f"at most {at_most:g}")
+            Finding(
+                f"limit '{label}': at_least is more than at_most",
+                column="at_least",
+                found=f"{at_least:g}",
+                expected=f"at most {at_most:g}",
+            )
         )
     if penalty is not None and penalty < 0:
-        findings.append(Finding(f"limit '{label}': the penalty is negative", column="penalty", found=f"{penalty:g}"))
+        findings.append(
+            Finding(f"limit '{label}': the penalty is negative", column="penalty", found=f"{penalty:g}")
+        )
     if findings:
         _fail(findings)
 
 
-def _coupons(problem: Problem, coupons: Coupons | None, label: str, findings: list[Finding]) -> NDArray[np.bool_]:
+def _coupons(
+    problem: Problem, coupons: Coupons | None, label: str, findings: list[Finding]
+) -> NDArray[np.bool_]:
     if coupons is None:
         return np.ones(problem.n_coupons, dtype=np.bool_)
     if isinstance(coupons, Mapping):
         inside = np.ones(problem.n_coupons, dtype=np.bool_)
-        for column, codes in _match(problem.coupon_groups, coupons, f"limit '{label}': coupons", findings).items():
+        for column, codes in _match(
+            problem.coupon_groups, coupons, f"limit '{label}': coupons", findings
+        ).items():
             inside &= np.isin(problem.coupon_groups[column].codes, list(codes))
         return inside
     names = [coupons] if isinstance(coupons, str) else list(coupons)
@@ -428,7 +484,14 @@ def _match(groups: Mapping, wanted: Users, where: str, findings: list[Finding]) 
         for label in labels:
             if label not in known:
                 shown = ", ".join(list(known)[:12])
-                findings.append(Finding(f"{where}: no '{column}' is called this", column=column, found=repr(label), expected=f"one of {shown}"))
+                findings.append(
+                    Finding(
+                        f"{where}: no '{column}' is called this",
+                        column=column,
+                        found=repr(label),
+                        expected=f"one of {shown}",
+                    )
+                )
         result[column] = frozenset(known[label] for label in labels if label in known)
     return result
 

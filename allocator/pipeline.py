@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from allocator.campaign.report import render_report
 from allocator.campaign.run_folder import (
     RunFolder,
     dump_json,
+    find_predictions,
     read_predictions,
     write_folder,
     write_predictions,
@@ -27,7 +29,7 @@ from allocator.campaign.run_folder import (
 )
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
 from allocator.errors import Finding, InputError
-from allocator.protocols import Copy, Evaluation, Predictions, Progress, no_progress
+from allocator.protocols import ArmEvaluation, Copy, Evaluation, Predictions, Progress, no_progress
 from allocator.solution import Solution
 
 if TYPE_CHECKING:
@@ -50,8 +52,6 @@ class Options:
 
     def apply(self, campaign: Campaign) -> Campaign:
         """Return the campaign with these settings."""
-        from dataclasses import replace
-
         config = campaign.config
         solve = {k: v for k in ("method", "gap", "time_limit") if (v := getattr(self, k)) is not None}
         predict = {k: v for k in ("predictor", "device") if (v := getattr(self, k)) is not None}
@@ -85,6 +85,7 @@ def run_campaign(
     out: str | Path | None = None,
     *,
     options: Options | None = None,
+    predictions: Path | None = None,
     predict: bool = True,
     copy: bool = True,
     progress: Progress = no_progress,
@@ -99,6 +100,8 @@ def run_campaign(
         Run folder; an unfinished run of the same inputs in it is continued. Nothing is saved if None.
     options
         Settings that override campaign.toml.
+    predictions
+        File or run folder with predictions to use instead of training.
     predict
         Train and predict if there is a history; otherwise scores.csv is used.
     copy
@@ -114,25 +117,29 @@ def run_campaign(
     options = options or Options()
     progress("read campaign", 0, 0)
     campaign = options.apply(read_campaign(folder))
-    predict = predict and campaign.history is not None
-    stages = {"predict": predict, "copy": copy}
+    predict = predict and campaign.history is not None and predictions is None
+    stages = {
+        "predict": predict,
+        "copy": copy,
+        "predictions": None if predictions is None else predictions.name,
+    }
     run = None if out is None else RunFolder(Path(out), _inputs(campaign, options, stages))
     seconds: dict[str, float] = {}
-    evaluation, predictions = None, None
+    evaluation, predicted = None, find_predictions(predictions)
     if predict:
         with _timed(seconds, "predict"):
-            evaluation, predictions = predict_campaign(campaign, run, progress)
+            evaluation, predicted = predict_campaign(campaign, run, progress)
+    elif predicted is not None and run is not None:
+        write_predictions(predicted, run.path / "predictions.parquet")
     with _timed(seconds, "solve"):
-        task = build_task(campaign, predictions)
+        task = build_task(campaign, predicted)
         solution = solve_task(campaign, task, threads=options.threads, progress=progress)
     copies: list[Copy] = []
     texts = None
     sent = recipients(campaign, task, solution.assignments())
     if copy:
         with _timed(seconds, "copy"):
-            asked = briefs(campaign, sent)
-            copies = write_copy(campaign, asked, progress)
-            texts = copy_table(copies, asked, campaign.config.copy_.writer)
+            copies, texts = write_copy(campaign, sent, progress)
     summary = summarise(campaign, task, solution)
     if copy:
         summary["copy"] = summarise_copy(copies)
@@ -141,9 +148,9 @@ def run_campaign(
     if run is not None:
         progress("save", 0, 0)
         _save(run.path, campaign, task, solution, sent, texts, summary, options.format)
-        run.write_manifest(seconds)
+        run.write_manifest(seconds, campaign.folder)
     path = None if run is None else run.path
-    return RunResult(campaign, task, solution, predictions, evaluation, tuple(copies), summary, path)
+    return RunResult(campaign, task, solution, predicted, evaluation, tuple(copies), summary, path)
 
 
 def predict_campaign(
@@ -151,7 +158,9 @@ def predict_campaign(
 ) -> tuple[Evaluation | None, Predictions]:
     """Train on the campaign's history and predict; a run folder keeps both for a later resume."""
     if run is not None and run.done("predict"):
-        return read_evaluation(run.path / "evaluation.json"), read_predictions(run.path / "predictions.parquet")
+        return read_evaluation(run.path / "evaluation.json"), read_predictions(
+            run.path / "predictions.parquet"
+        )
     predictor, evaluation = train_campaign(campaign, progress)
     predictions = predictor.predict(campaign, progress=progress)
     if run is not None:
@@ -173,7 +182,11 @@ def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tupl
         If the predictor cannot be loaded.
     """
     if campaign.history is None:
-        raise InputError(Finding("training needs history.csv with past sends and a control group", file=str(campaign.folder)))
+        raise InputError(
+            Finding(
+                "training needs history.csv with past sends and a control group", file=str(campaign.folder)
+            )
+        )
     settings = campaign.config.predict
     predictor: Predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
     evaluation = predictor.fit(campaign, seed=campaign.config.seed, device=settings.device, progress=progress)
@@ -205,20 +218,19 @@ def solve_task(
     )
 
 
-def write_copy(campaign: Campaign, asked: list[Any], progress: Progress = no_progress) -> list[Copy]:
-    """Write a message for each brief with the campaign's copy writer."""
+def write_copy(
+    campaign: Campaign, sent: pl.DataFrame, progress: Progress = no_progress
+) -> tuple[list[Copy], pl.DataFrame]:
+    """Write every message that the recipients need; return the copies, and them as a table."""
     settings = campaign.config.copy_
     writer = plugins.create(plugins.COPYWRITERS, settings.writer, settings.options)
+    asked = briefs(campaign, sent)
     copies: list[Copy] = writer.write(asked, seed=campaign.config.seed, progress=progress)
-    return copies
+    return copies, copy_table(copies, asked, settings.writer)
 
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read an evaluation that a run saved."""
-    import json
-
-    from allocator.protocols import ArmEvaluation
-
     data = json.loads(path.read_text(encoding="utf-8"))
     data["arms"] = tuple(ArmEvaluation(**arm) for arm in data["arms"])
     data["calibration"] = tuple(tuple(row) for row in data["calibration"])
@@ -234,7 +246,7 @@ def resolved_toml(campaign: Campaign) -> str:
     return tomlkit.dumps(settings)
 
 
-def _inputs(campaign: Campaign, options: Options, stages: dict[str, bool]) -> dict[str, Any]:
+def _inputs(campaign: Campaign, options: Options, stages: dict[str, Any]) -> dict[str, Any]:
     settings = campaign.config.model_dump(mode="json", by_alias=True)
     return {
         "digests": campaign.digests, "as_of": campaign.as_of, "config": settings, "format": options.format, "stages": stages,
@@ -255,7 +267,9 @@ def _save(
     assignments = solution.assignments().with_columns(channel=sent["channel"], segment=sent["segment"])
     write_table(assignments, path / f"assignments.{ending}")
     reasons = skip_reasons(task, solution)
-    left_out = [(user, reason) for user, reason in zip(task.problem.user_ids.tolist(), reasons, strict=True) if reason]
+    left_out = [
+        (user, reason) for user, reason in zip(task.problem.user_ids.tolist(), reasons, strict=True) if reason
+    ]
     write_table(pl.DataFrame(left_out, schema=["user_id", "reason"], orient="row"), path / "skipped.csv")
     if texts is not None:
         write_table(texts, path / "copy.csv")
@@ -271,6 +285,3 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - began, 3)
-
-
-SolveTask = Callable[[Task, Solution | None], Solution]

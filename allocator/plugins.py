@@ -56,7 +56,9 @@ def load(group: str, name: str) -> type[Any]:
     except ImportError as error:
         raise PluginError(_import_message(group, found[0], error)) from error
     except Exception as error:
-        raise PluginError(f"The {_KIND[group]} '{name}' of {_package(found[0])[0]} fails on import: {error!r}.") from error
+        raise PluginError(
+            f"The {_KIND[group]} '{name}' of {_package(found[0])[0]} fails on import: {error!r}."
+        ) from error
     if not inspect.isclass(loaded):
         raise PluginError(f"The {_KIND[group]} '{name}' of {_package(found[0])[0]} is not a class.")
     return loaded

@@ -34,7 +34,9 @@ class Grouping:
         """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
         array = np.asarray(labels)
         if array.dtype.kind == "O":
-            array = np.array(["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_)
+            array = np.array(
+                ["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_
+            )
         distinct, codes = np.unique(array.astype(np.str_), return_inverse=True)
         return cls(codes.astype(np.int32), tuple(str(x) for x in distinct))
 
@@ -84,7 +86,13 @@ class Problem:
         n, m = self.value.shape
         findings: list[Finding] = []
         if np.isinf(self.value).any():
-            findings.append(_at("value has infinite entries; use NaN where a user is not eligible", "value", np.isinf(self.value)))
+            findings.append(
+                _at(
+                    "value has infinite entries; use NaN where a user is not eligible",
+                    "value",
+                    np.isinf(self.value),
+                )
+            )
         self.measures = {
             name: checked
             for name, array in (measures or {}).items()
@@ -164,7 +172,11 @@ class Problem:
             wide = np.broadcast_to(np.asarray(array, dtype=self.value.dtype), self.value.shape)
         except ValueError:
             found, expected = str(np.shape(array)), str(self.value.shape)
-            findings.append(Finding("the measure has another shape than value", column=name, found=found, expected=expected))
+            findings.append(
+                Finding(
+                    "the measure has another shape than value", column=name, found=found, expected=expected
+                )
+            )
             return None
         bad = ~np.isfinite(wide) & self.eligible()
         if bad.any():
@@ -176,7 +188,13 @@ class Problem:
     def _check_per_user(self) -> list[Finding]:
         fewest, most = self.per_user
         if not 0 <= fewest <= most or most < 1:
-            return [Finding("must be (fewest, most) with 0 <= fewest <= most and most >= 1", column="per_user", found=str(self.per_user))]
+            return [
+                Finding(
+                    "must be (fewest, most) with 0 <= fewest <= most and most >= 1",
+                    column="per_user",
+                    found=str(self.per_user),
+                )
+            ]
         if fewest > 0:
             short = self.eligible().sum(axis=1) < fewest
             if short.any():
@@ -194,9 +212,13 @@ def _matrix(value: ArrayLike) -> NDArray[np.floating]:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(Finding("value must be numbers", column="value", found=str(array.dtype))) from error
+            raise InputError(
+                Finding("value must be numbers", column="value", found=str(array.dtype))
+            ) from error
     if array.ndim != 2 or 0 in array.shape:
-        raise InputError(Finding("value must be users x coupons", column="value", found=f"shape {array.shape}"))
+        raise InputError(
+            Finding("value must be users x coupons", column="value", found=f"shape {array.shape}")
+        )
     return np.ascontiguousarray(array)
 
 
@@ -210,10 +232,14 @@ def _labels(labels: ArrayLike | None, n: int, name: str, findings: list[Finding]
         return np.arange(n).astype(np.str_)
     array = np.asarray(labels).astype(np.str_)
     if array.shape != (n,):
-        findings.append(Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,))))
+        findings.append(
+            Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,)))
+        )
     elif len(np.unique(array)) < n:
         distinct, counts = np.unique(array, return_counts=True)
-        findings.append(Finding("a label occurs twice", column=name, found=repr(str(distinct[counts > 1][0]))))
+        findings.append(
+            Finding("a label occurs twice", column=name, found=repr(str(distinct[counts > 1][0])))
+        )
     return array
 
 
@@ -225,12 +251,16 @@ def _groupings(
         grouping = Grouping.from_labels(labels)
         if grouping.codes.shape != (n,):
             found, expected = str(grouping.codes.shape), str((n,))
-            findings.append(Finding("wrong number of labels", column=f"{name}[{column}]", found=found, expected=expected))
+            findings.append(
+                Finding("wrong number of labels", column=f"{name}[{column}]", found=found, expected=expected)
+            )
         result[column] = grouping
     return result
 
 
-def _index(ids: NDArray[np.str_], order: ArrayLike | None, name: str) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+def _index(
+    ids: NDArray[np.str_], order: ArrayLike | None, name: str
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Return the distinct labels in order, and each row's place among them."""
     if order is None:
         distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -243,7 +273,11 @@ def _index(ids: NDArray[np.str_], order: ArrayLike | None, name: str) -> tuple[N
     place = sorter[np.minimum(np.searchsorted(labels, ids, sorter=sorter), len(labels) - 1)]
     unknown = labels[place] != ids
     if unknown.any():
-        raise InputError(Finding(f"unknown {name}", row=int(np.argmax(unknown)), column=name, found=repr(str(ids[unknown][0]))))
+        raise InputError(
+            Finding(
+                f"unknown {name}", row=int(np.argmax(unknown)), column=name, found=repr(str(ids[unknown][0]))
+            )
+        )
     return labels, place
 
 

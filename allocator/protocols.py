@@ -236,8 +236,6 @@ class CopyWriter(Protocol):
 
     def __init__(self, **options: Any) -> None: ...
 
-    def write(
-        self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress
-    ) -> list[Copy]:
+    def write(self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress) -> list[Copy]:
         """Write one guarded message for each brief, in the order of the briefs."""
         ...

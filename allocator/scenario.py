@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from allocator.campaign.building import Task, build_task, scale_predictions
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
+from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.summary import summarise
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Predictions
 from allocator.solution import Solution
@@ -54,18 +58,39 @@ def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
         label, _, key = path.rpartition(".")
         if label not in by_label:
             known = ", ".join(f"{name}.at_most" for name in by_label)
-            findings.append(Finding(f"{place} changes an unknown limit", FILE, found=repr(path), expected=f"a limit's label and key, such as {known}"))
+            findings.append(
+                Finding(
+                    f"{place} changes an unknown limit",
+                    FILE,
+                    found=repr(path),
+                    expected=f"a limit's label and key, such as {known}",
+                )
+            )
             continue
         by_label[label][key] = value
     active = campaign.active_coupons["coupon_id"].to_list()
     for coupon in scenario.drop_coupons:
         if coupon not in active:
-            findings.append(Finding(f"{place} drops an unknown coupon", FILE, found=repr(coupon), expected="one of " + ", ".join(active)))
+            findings.append(
+                Finding(
+                    f"{place} drops an unknown coupon",
+                    FILE,
+                    found=repr(coupon),
+                    expected="one of " + ", ".join(active),
+                )
+            )
     if len(set(scenario.drop_coupons)) >= len(active):
         findings.append(Finding(f"{place} drops every coupon", FILE))
     for name, factor in scenario.scale.items():
         if factor < 0:
-            findings.append(Finding(f"{place} scales {name} by a negative factor", FILE, found=f"{factor:g}", expected="0 or more"))
+            findings.append(
+                Finding(
+                    f"{place} scales {name} by a negative factor",
+                    FILE,
+                    found=f"{factor:g}",
+                    expected="0 or more",
+                )
+            )
     if findings:
         raise InputError(findings)
     tables = [kept for table in tables if (kept := _without(table, scenario.drop_coupons)) is not None]
@@ -98,6 +123,57 @@ def build_scenario(campaign: Campaign, predictions: Predictions | None, scenario
         return build_task(_scale_scores(changed, factors, scenario.name), None)
     keep = [j for j, coupon in enumerate(predictions.coupon_ids) if coupon not in set(scenario.drop_coupons)]
     return build_task(changed, scale_predictions(_columns(predictions, keep), factors))
+
+
+def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = None) -> None:
+    """Raise InputError with everything wrong in the scenarios (those of campaign.toml unless given)."""
+    findings: list[Finding] = []
+    for scenario in campaign.config.scenarios if scenarios is None else scenarios:
+        try:
+            changed = change_campaign(campaign, scenario)
+            parse_limits(changed.config.limits, changed.users, changed.coupons, _measures(changed))
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+
+
+def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[dict[str, Any]]:
+    """Return one row of figures for each scenario, the base first, with differences to the base."""
+    rows: list[dict[str, Any]] = []
+    base = results[0]
+    for result in results:
+        if result.solution is None or result.task is None:
+            rows.append({"name": result.name, "error": result.error})
+            continue
+        summary = summarise(campaign, result.task, result.solution)
+        names = ("value", "spend", "assigned", "gap", "status", "limits", "by_coupon", "by_group")
+        row = {"name": result.name, "error": None, **{name: summary[name] for name in names}}
+        row["return"] = row["value"] / row["spend"] if row["spend"] else None
+        row["moved"] = 0 if result is base else _moved(base, result)
+        if rows:
+            row["difference"] = {name: row[name] - rows[0][name] for name in ("value", "spend", "assigned")}
+        rows.append(row)
+    return rows
+
+
+def _moved(base: ScenarioResult, other: ScenarioResult) -> int:
+    """Return how many users get another coupon than in the base plan."""
+    before, after = (_coupon_names(result) for result in (base, other))
+    return int((before != after).sum())
+
+
+def _coupon_names(result: ScenarioResult) -> NDArray[np.str_]:
+    assert result.solution is not None
+    labels = np.append(result.solution.problem.coupon_ids, "")
+    return labels[result.solution.choice]
+
+
+def _measures(campaign: Campaign) -> list[str]:
+    """Return the measures that limits of this campaign can name."""
+    if campaign.history is not None or campaign.scores is None:
+        return ["cost", "conversions", "redemptions"]
+    return [name for name in campaign.scores.columns if name not in ("user_id", "coupon_id", "value")]
 
 
 def solve_scenarios(

@@ -167,7 +167,11 @@ class Pricer:
             if prices.get(row.label, 0.0) != 0.0
         ]
         self._excluded = [
-            term for row in rows if row.label not in prices for term in row.terms if row.at_most == 0 and term.measure == "count"
+            term
+            for row in rows
+            if row.label not in prices
+            for term in row.terms
+            if row.at_most == 0 and term.measure == "count"
         ]
 
     def reduced_values(
@@ -206,7 +210,9 @@ class Pricer:
         return str(self.coupon_ids[best]) if reduced[best] > 0 else None
 
     def _inside(self, users: Mapping[str, frozenset[int]], groups: Mapping[str, str]) -> bool:
-        return all(self._labels[column].get(groups.get(column, "")) in codes for column, codes in users.items())
+        return all(
+            self._labels[column].get(groups.get(column, "")) in codes for column, codes in users.items()
+        )
 
 
 def relative_gap(objective: float, bound: float) -> float:

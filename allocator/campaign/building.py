@@ -38,6 +38,7 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
     """
     allowed = eligibility(campaign)
     if predictions is not None:
+        _check_fit(campaign, predictions)
         value, measures = value_of_predictions(campaign, predictions, allowed)
     else:
         value, measures = _value_of_scores(campaign)
@@ -64,7 +65,13 @@ def report_columns(campaign: Campaign) -> list[str]:
     if column not in campaign.users.columns:
         known = ", ".join(campaign.users.columns)
         raise InputError(
-            Finding("users have no such column", "campaign.toml", column="copy.segment_by", found=repr(column), expected=f"one of {known}")
+            Finding(
+                "users have no such column",
+                "campaign.toml",
+                column="copy.segment_by",
+                found=repr(column),
+                expected=f"one of {known}",
+            )
         )
     return [column]
 
@@ -109,7 +116,9 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
     uplift = predictions.uplift * factors.get("uplift", 1.0)
     conversion = np.clip(predictions.conversion * factors.get("conversion", 1.0), 0.0, 1.0)
     redemption = np.clip(predictions.redemption * factors.get("redemption", 1.0), 0.0, 1.0)
-    share = np.divide(redemption, predictions.redemption, out=np.ones_like(redemption), where=predictions.redemption > 0)
+    share = np.divide(
+        redemption, predictions.redemption, out=np.ones_like(redemption), where=predictions.redemption > 0
+    )
     return replace(
         predictions,
         conversion=conversion,
@@ -118,6 +127,21 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
         revenue=predictions.revenue * factors.get("revenue", 1.0),
         expected_cost=predictions.expected_cost * share,
     )
+
+
+def _check_fit(campaign: Campaign, predictions: Predictions) -> None:
+    """Raise InputError unless the predictions are of this campaign's users and coupons, in order."""
+    findings = []
+    for name, mine, theirs in (
+        ("user_id", campaign.user_ids, predictions.user_ids),
+        ("coupon_id", campaign.coupon_ids, predictions.coupon_ids),
+    ):
+        if not np.array_equal(mine, theirs):
+            message = "the predictions are of other users or coupons than the campaign; predict again"
+            found, expected = f"{len(theirs):,} labels", f"the {len(mine):,} of the campaign, in its order"
+            findings.append(Finding(message, "predictions", column=name, found=found, expected=expected))
+    if findings:
+        raise InputError(findings)
 
 
 def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:
@@ -140,4 +164,6 @@ def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:
         user_ids=campaign.user_ids,
         coupon_ids=campaign.coupon_ids,
     )
-    return np.asarray(problem.value, dtype=np.float64), {k: np.asarray(v, np.float64) for k, v in problem.measures.items()}
+    return np.asarray(problem.value, dtype=np.float64), {
+        k: np.asarray(v, np.float64) for k, v in problem.measures.items()
+    }

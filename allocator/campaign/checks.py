@@ -17,23 +17,48 @@ def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list
     """Return what is wrong with the coupons as offers."""
     findings = []
     if not coupons["active"].any():
-        findings.append(Finding("no coupon is active, so nothing can be sent", "coupons.csv", column="active"))
+        findings.append(
+            Finding("no coupon is active, so nothing can be sent", "coupons.csv", column="active")
+        )
     for i, row in enumerate(coupons.iter_rows(named=True), start=FIRST_ROW):
         name = f"coupon '{row['coupon_id']}'"
         if row["kind"] == "percent" and row["value"] is not None and row["value"] > 100:
             findings.append(
-                Finding(f"{name} takes off more than 100 percent", "coupons.csv", i, "value", f"{row['value']:g}", "0 to 100")
+                Finding(
+                    f"{name} takes off more than 100 percent",
+                    "coupons.csv",
+                    i,
+                    "value",
+                    f"{row['value']:g}",
+                    "0 to 100",
+                )
             )
         if row["starts_at"] and row["ends_at"] and row["starts_at"] > row["ends_at"]:
             findings.append(
-                Finding(f"{name} ends before it starts", "coupons.csv", i, "ends_at", str(row["ends_at"]), f"{row['starts_at']} or later")
+                Finding(
+                    f"{name} ends before it starts",
+                    "coupons.csv",
+                    i,
+                    "ends_at",
+                    str(row["ends_at"]),
+                    f"{row['starts_at']} or later",
+                )
             )
         elif row["active"] and row["ends_at"] and row["ends_at"] < as_of:
             hint = f"{name} has expired; correct the date, or set active to 0 if only history refers to it"
-            findings.append(Finding(hint, "coupons.csv", i, "ends_at", str(row["ends_at"]), f"{as_of} or later"))
+            findings.append(
+                Finding(hint, "coupons.csv", i, "ends_at", str(row["ends_at"]), f"{as_of} or later")
+            )
         if row["currency"] and row["currency"] != config.currency:
             findings.append(
-                Finding(f"{name} is in another currency than the campaign", "coupons.csv", i, "currency", row["currency"], config.currency)
+                Finding(
+                    f"{name} is in another currency than the campaign",
+                    "coupons.csv",
+                    i,
+                    "currency",
+                    row["currency"],
+                    config.currency,
+                )
             )
     return findings
 
@@ -59,7 +84,9 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
         table = tables[name]
         if table is not None:
             known = table["coupon_id"].is_in(coupons["coupon_id"].implode()).fill_null(name == "history")
-            findings += _unknown(table["coupon_id"], known, f"{name}.csv", "coupon_id", "a coupon_id of coupons.csv")
+            findings += _unknown(
+                table["coupon_id"], known, f"{name}.csv", "coupon_id", "a coupon_id of coupons.csv"
+            )
     for name in ("history", "events", "scores"):
         table = tables[name]
         if table is None:
@@ -68,7 +95,9 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
         if name == "scores":
             findings += _unknown(table["user_id"], known, "scores.csv", "user_id", "a user_id of users.csv")
         elif not known.all():
-            notes.append(f"{name}.csv: {(~known).sum():,} rows of users that are not in users.csv are left out")
+            notes.append(
+                f"{name}.csv: {(~known).sum():,} rows of users that are not in users.csv are left out"
+            )
             tables[name] = table.filter(known)
     history = tables["history"]
     if history is not None:
@@ -81,7 +110,8 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
 def _unknown(ids: pl.Series, known: pl.Series, file: str, column: str, expected: str) -> list[Finding]:
     rows = (~known).arg_true()
     findings = [
-        Finding(f"unknown {column}", file, i + FIRST_ROW, column, repr(ids[i]), expected) for i in rows[:SHOWN]
+        Finding(f"unknown {column}", file, i + FIRST_ROW, column, repr(ids[i]), expected)
+        for i in rows[:SHOWN]
     ]
     if len(rows) > SHOWN:
         findings.append(Finding(f"and {len(rows) - SHOWN:,} more rows like this", file, column=column))
@@ -91,6 +121,13 @@ def _unknown(ids: pl.Series, known: pl.Series, file: str, column: str, expected:
 def _check_treated(history: pl.DataFrame) -> list[Finding]:
     bad = (history["treated"].fill_null(False) & history["coupon_id"].is_null()).arg_true()
     return [
-        Finding("the row is treated but names no coupon", "history.csv", i + FIRST_ROW, "coupon_id", "an empty cell", "a coupon_id")
+        Finding(
+            "the row is treated but names no coupon",
+            "history.csv",
+            i + FIRST_ROW,
+            "coupon_id",
+            "an empty cell",
+            "a coupon_id",
+        )
         for i in bad[:SHOWN]
     ]

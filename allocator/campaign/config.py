@@ -115,10 +115,15 @@ def parse_config(text: str, file: str = "campaign.toml") -> Config:
         config = Config.model_validate(data)
     except ValidationError as error:
         raise InputError([toml_finding(detail, file) for detail in error.errors()]) from error
-    repeats = [s.name for i, s in enumerate(config.scenarios) if s.name in {t.name for t in config.scenarios[:i]}]
+    repeats = [
+        s.name for i, s in enumerate(config.scenarios) if s.name in {t.name for t in config.scenarios[:i]}
+    ]
     if repeats:
         raise InputError(
-            [Finding("two scenarios have one name", file=file, column="scenarios", found=repr(r)) for r in repeats]
+            [
+                Finding("two scenarios have one name", file=file, column="scenarios", found=repr(r))
+                for r in repeats
+            ]
         )
     return config
 
@@ -130,7 +135,9 @@ def toml_finding(detail: Any, file: str, prefix: str = "") -> Finding:
         key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
     kind, found = detail["type"], detail["input"]
     if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
-        return Finding("unknown key; correct its spelling or remove it", file=file, column=key, found=_short(found))
+        return Finding(
+            "unknown key; correct its spelling or remove it", file=file, column=key, found=_short(found)
+        )
     if kind in ("missing", "missing_argument"):
         return Finding("this key is required", file=file, column=key)
     return Finding(detail["msg"][0].lower() + detail["msg"][1:], file=file, column=key, found=_short(found))
@@ -145,7 +152,9 @@ def read_config(folder: Path) -> Config:
     """Read ``campaign.toml`` in `folder`."""
     path = folder / "campaign.toml"
     if not path.is_file():
-        raise InputError(Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path)))
+        raise InputError(
+            Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path))
+        )
     try:
         return parse_config(path.read_text(encoding="utf-8"), path.name)
     except UnicodeDecodeError as error:

@@ -57,7 +57,9 @@ def eligibility(campaign: Campaign) -> Eligibility:
     reason[none_left] = "has used up every coupon, or none is running yet"
     pressure = campaign.config.eligibility.max_messages_7d
     if pressure is not None:
-        reason[(users["messages_7d"] >= pressure).to_numpy()] = f"already got {pressure} or more messages in 7 days"
+        reason[(users["messages_7d"] >= pressure).to_numpy()] = (
+            f"already got {pressure} or more messages in 7 days"
+        )
     reason[users["holdout"].to_numpy()] = "in the holdout (control group)"
     channel[reason != ""] = NO_CHANNEL
     return Eligibility(channel, reason)

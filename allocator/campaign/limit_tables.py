@@ -22,7 +22,10 @@ MOST_GROUPS = 500
 
 
 def parse_limits(
-    tables: Sequence[Mapping[str, Any]], users: pl.DataFrame, coupons: pl.DataFrame, measures: Iterable[str] = ("cost",)
+    tables: Sequence[Mapping[str, Any]],
+    users: pl.DataFrame,
+    coupons: pl.DataFrame,
+    measures: Iterable[str] = ("cost",),
 ) -> list[LimitLike]:
     """Make limits of the tables, and one of the coupons' inventory column if no table does.
 
@@ -38,7 +41,11 @@ def parse_limits(
         if limit is not None:
             limits.append((f"limits[{i}]", limit))
     stock = _stock(coupons)
-    if stock and not any(isinstance(limit, Inventory) for _, limit in limits) and not _names_inventory(tables):
+    if (
+        stock
+        and not any(isinstance(limit, Inventory) for _, limit in limits)
+        and not _names_inventory(tables)
+    ):
         limits.append(("the inventory column of coupons.csv", Inventory(stock)))
     findings += _repeated_labels(limits)
     if not findings:
@@ -69,13 +76,17 @@ def labels_of(column: pl.Series) -> list[str | None]:
     return column.cast(pl.String).to_list()
 
 
-def _parse_limit(place: str, table: dict[str, Any], coupons: pl.DataFrame, findings: list[Finding]) -> LimitLike | None:
+def _parse_limit(
+    place: str, table: dict[str, Any], coupons: pl.DataFrame, findings: list[Finding]
+) -> LimitLike | None:
     kind = table.pop("kind", None)
     known = plugins.names(plugins.LIMITS)
     if kind not in known:
         message = "a limit needs a kind" if kind is None else "unknown kind of limit"
         found = None if kind is None else repr(kind)
-        findings.append(Finding(message, FILE, column=f"{place}.kind", found=found, expected="one of " + ", ".join(known)))
+        findings.append(
+            Finding(message, FILE, column=f"{place}.kind", found=found, expected="one of " + ", ".join(known))
+        )
         return None
     try:
         cls = plugins.load(plugins.LIMITS, kind)
@@ -88,7 +99,14 @@ def _parse_limit(place: str, table: dict[str, Any], coupons: pl.DataFrame, findi
     unknown = sorted(set(table) - set(accepted))
     for key in unknown:
         expected = "one of " + ", ".join(accepted)
-        findings.append(Finding("unknown key; correct its spelling or remove it", FILE, column=f"{place}.{key}", expected=expected))
+        findings.append(
+            Finding(
+                "unknown key; correct its spelling or remove it",
+                FILE,
+                column=f"{place}.{key}",
+                expected=expected,
+            )
+        )
     if unknown:
         return None
     try:
@@ -126,7 +144,10 @@ def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:
 
 
 def _check_against_data(
-    limits: Sequence[tuple[str, LimitLike]], users: pl.DataFrame, coupons: pl.DataFrame, measures: Iterable[str]
+    limits: Sequence[tuple[str, LimitLike]],
+    users: pl.DataFrame,
+    coupons: pl.DataFrame,
+    measures: Iterable[str],
 ) -> list[Finding]:
     """Ask every limit to state itself for the campaign's users and coupons."""
     findings: list[Finding] = []
@@ -143,7 +164,9 @@ def _check_against_data(
         dict.fromkeys(measures, blank),
         coupon_ids=active["coupon_id"].to_list() or None,
         groups={column: labels_of(users[column]) for column in group_columns(limit for _, limit in usable)},
-        coupon_groups={"channel": active["channel"].to_list(), "category": active["category"].to_list()} if active.height else {},
+        coupon_groups={"channel": active["channel"].to_list(), "category": active["category"].to_list()}
+        if active.height
+        else {},
     )
     for place, limit in usable:
         try:
@@ -156,10 +179,18 @@ def _check_against_data(
 def _column_finding(place: str, column: str, users: pl.DataFrame) -> Finding | None:
     if column not in users.columns or column == "user_id":
         known = ", ".join(name for name in users.columns if name != "user_id")
-        return Finding("users have no such column to group by", FILE, column=place, found=repr(column), expected=f"one of {known}")
+        return Finding(
+            "users have no such column to group by",
+            FILE,
+            column=place,
+            found=repr(column),
+            expected=f"one of {known}",
+        )
     distinct = users[column].n_unique()
     if distinct > MOST_GROUPS:
-        message = f"'{column}' has {distinct:,} different values, too many to group by; add a column with bands"
+        message = (
+            f"'{column}' has {distinct:,} different values, too many to group by; add a column with bands"
+        )
         return Finding(message, FILE, column=place, found=repr(column))
     return None
 

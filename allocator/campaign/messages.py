@@ -31,7 +31,9 @@ def recipients(campaign: Campaign, task: Task, assignments: pl.DataFrame) -> pl.
         labels = campaign.users[table.segment_by].cast(pl.String).fill_null("unknown")
         segment = labels.gather(users)
     locale = campaign.users["locale"].str.to_lowercase().str.slice(0, 2).gather(users)
-    language = pl.Series([code if code in table.languages else table.languages[0] for code in locale], dtype=pl.String)
+    language = pl.Series(
+        [code if code in table.languages else table.languages[0] for code in locale], dtype=pl.String
+    )
     channel = pl.Series([CHANNELS[c] for c in task.eligibility.channel[users, coupons]], dtype=pl.String)
     frame = pl.DataFrame({"user_id": assignments["user_id"], "coupon_id": assignments["coupon_id"]})
     return frame.with_columns(
@@ -42,10 +44,15 @@ def recipients(campaign: Campaign, task: Task, assignments: pl.DataFrame) -> pl.
 def briefs(campaign: Campaign, sent: pl.DataFrame) -> list[Brief]:
     """Return one brief for each message that some user will get, in a stable order."""
     table = campaign.config.copy_
-    offers = {row["coupon_id"]: _offer(row, campaign.config.currency) for row in campaign.coupons.iter_rows(named=True)}
+    offers = {
+        row["coupon_id"]: _offer(row, campaign.config.currency)
+        for row in campaign.coupons.iter_rows(named=True)
+    }
     audience = sent.group_by(KEY).len().sort(KEY)
     return [
-        Brief(offers[coupon], segment, channel, language, table.brand or campaign.config.name, table.tone, count)
+        Brief(
+            offers[coupon], segment, channel, language, table.brand or campaign.config.name, table.tone, count
+        )
         for coupon, segment, channel, language, count in audience.iter_rows()
     ]
 

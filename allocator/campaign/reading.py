@@ -93,7 +93,11 @@ def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl
     if not paths:
         if schema.required:
             raise InputError(
-                Finding("file is missing", file=f"{schema.name}.csv", expected=f"{schema.name}.csv or .parquet in {folder}")
+                Finding(
+                    "file is missing",
+                    file=f"{schema.name}.csv",
+                    expected=f"{schema.name}.csv or .parquet in {folder}",
+                )
             )
         return None
     digests[paths[0].name] = _digest(paths[0])

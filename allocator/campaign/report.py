@@ -17,7 +17,10 @@ def render_report(summary: Mapping[str, Any], texts: pl.DataFrame | None) -> str
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda share: f"{share:.1%}"

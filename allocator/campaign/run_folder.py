@@ -22,7 +22,18 @@ from allocator.protocols import Predictions
 
 STATE = "state.json"
 MANIFEST = "manifest.json"
-PACKAGES = ("allocate", "numpy", "polars", "numba", "highspy", "ortools", "cvxpy", "torch", "transformers", "scikit-learn")
+PACKAGES = (
+    "allocate",
+    "numpy",
+    "polars",
+    "numba",
+    "highspy",
+    "ortools",
+    "cvxpy",
+    "torch",
+    "transformers",
+    "scikit-learn",
+)
 
 
 class RunFolder:
@@ -46,16 +57,26 @@ class RunFolder:
         self.path = path
         self._state: dict[str, Any] = {"inputs": json.loads(dump_json(inputs)), "done": []}
         if (path / MANIFEST).is_file():
-            raise InputError(Finding("the folder holds a finished run, which is not written over; name another with --out", file=str(path)))
+            raise InputError(
+                Finding(
+                    "the folder holds a finished run, which is not written over; name another with --out",
+                    file=str(path),
+                )
+            )
         if (path / STATE).is_file():
             earlier = json.loads((path / STATE).read_text(encoding="utf-8"))
             if earlier.get("inputs") != self._state["inputs"]:
                 raise InputError(
-                    Finding("the folder holds an unfinished run of other inputs or options; name another with --out, or delete it", file=str(path))
+                    Finding(
+                        "the folder holds an unfinished run of other inputs or options; name another with --out, or delete it",
+                        file=str(path),
+                    )
                 )
             self._state = earlier
         elif path.exists() and any(path.iterdir()):
-            raise InputError(Finding("the folder is not empty and holds no run; name another with --out", file=str(path)))
+            raise InputError(
+                Finding("the folder is not empty and holds no run; name another with --out", file=str(path))
+            )
         else:
             path.mkdir(parents=True, exist_ok=True)
             self._save_state()
@@ -75,14 +96,20 @@ class RunFolder:
             self._state["done"].append(stage)
         self._save_state()
 
-    def write_manifest(self, seconds: Mapping[str, float]) -> None:
+    def write_manifest(self, seconds: Mapping[str, float], campaign_folder: Path) -> None:
         """Write the manifest, which makes the run complete, and drop the state."""
         files = {
             str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file.name not in (STATE, MANIFEST)
         }
-        manifest = {"inputs": self._state["inputs"], "versions": versions(), "seconds": dict(seconds), "files": files}
+        manifest = {
+            "campaign": os.path.relpath(campaign_folder, self.path),
+            "inputs": self._state["inputs"],
+            "versions": versions(),
+            "seconds": dict(seconds),
+            "files": files,
+        }
         write_text(self.path / MANIFEST, dump_json(manifest))
         (self.path / STATE).unlink(missing_ok=True)
 
@@ -161,12 +188,49 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 def read_predictions(path: Path) -> Predictions:
     """Read predictions that `write_predictions` wrote."""
-    frame = pl.read_parquet(path)
+    text = {"user_id": pl.String, "coupon_id": pl.String}
+    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, schema_overrides=text)
+    wanted = {"user_id", "coupon_id", "conversion", "uplift", "redemption", "revenue", "expected_cost"}
+    if missing := sorted(wanted - set(frame.columns)):
+        raise InputError(
+            [Finding("required column is missing", file=path.name, column=name) for name in missing]
+        )
     user_ids = frame["user_id"].unique(maintain_order=True).to_list()
     coupon_ids = frame["coupon_id"].unique(maintain_order=True).to_list()
     shape = (len(user_ids), len(coupon_ids))
+    if frame.height != shape[0] * shape[1]:
+        raise InputError(
+            Finding(
+                "there is not one row for each user and coupon",
+                file=path.name,
+                found=f"{frame.height:,} rows",
+                expected=f"{shape[0] * shape[1]:,}",
+            )
+        )
+    frame = frame.select(
+        "user_id",
+        "coupon_id",
+        *sorted(wanted - {"user_id", "coupon_id"}),
+        *(["uplift_error"] if "uplift_error" in frame.columns else []),
+    )
     arrays = {name: frame[name].to_numpy().reshape(shape) for name in frame.columns[2:]}
     return Predictions(np.asarray(user_ids, np.str_), np.asarray(coupon_ids, np.str_), **arrays)
+
+
+def find_predictions(path: Path | None) -> Predictions | None:
+    """Read predictions from a file, or from a run folder that holds them; None for no path."""
+    if path is None:
+        return None
+    file = path / "predictions.parquet" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            Finding(
+                "there are no predictions here",
+                file=str(file),
+                expected="a file of `allocate predict`, or a run folder",
+            )
+        )
+    return read_predictions(file)
 
 
 def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:

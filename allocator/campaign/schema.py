@@ -121,7 +121,12 @@ EVENTS = TableSchema(
 
 SCORES = TableSchema(
     "scores",
-    (USER_ID, COUPON_ID, Column("value", "number", required=True), Column("cost", "number", required=True, at_least=0)),
+    (
+        USER_ID,
+        COUPON_ID,
+        Column("value", "number", required=True),
+        Column("cost", "number", required=True, at_least=0),
+    ),
     extra="measures",
     key=("user_id", "coupon_id"),
 )

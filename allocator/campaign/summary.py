@@ -49,7 +49,13 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "value": float(_amount(problem, "value", user, coupon).sum()),
         "measures": {name: float(_amount(problem, name, user, coupon).sum()) for name in problem.measures},
         "limits": [_limit_row(row) for row in solution.usage],
-        "by_coupon": _by(problem, Grouping(np.arange(problem.n_coupons, dtype=np.int32), tuple(problem.coupon_ids)), coupon, user, coupon),
+        "by_coupon": _by(
+            problem,
+            Grouping(np.arange(problem.n_coupons, dtype=np.int32), tuple(problem.coupon_ids)),
+            coupon,
+            user,
+            coupon,
+        ),
         "by_group": {
             column: _by(problem, grouping, grouping.codes[user], user, coupon, grouping.sizes())
             for column, grouping in problem.groups.items()
@@ -64,7 +70,10 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
 
 def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
     """Return how many messages were written, and by whom."""
-    return {"texts": len(copies), "written_by": dict(sorted(_count([copy.written_by for copy in copies]).items()))}
+    return {
+        "texts": len(copies),
+        "written_by": dict(sorted(_count([copy.written_by for copy in copies]).items())),
+    }
 
 
 def skip_reasons(task: Task, solution: Solution) -> list[str]:
@@ -82,7 +91,9 @@ def skip_reasons(task: Task, solution: Solution) -> list[str]:
     return [str(reason) for reason in reasons]
 
 
-def chosen_pairs(solution: Solution) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+def chosen_pairs(
+    solution: Solution,
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
     """Return user and coupon indices of all assignments."""
     choice = solution.choice.reshape(solution.problem.n_users, -1)
     user, slot = np.nonzero(choice >= 0)
@@ -95,14 +106,21 @@ def _amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[A
     return np.asarray(problem.measure(name)[user, coupon], dtype=np.float64)
 
 
-def _by(problem: Problem, grouping: Grouping, code: Any, user: Any, coupon: Any, sizes: Any = None) -> list[dict[str, Any]]:
+def _by(
+    problem: Problem, grouping: Grouping, code: Any, user: Any, coupon: Any, sizes: Any = None
+) -> list[dict[str, Any]]:
     n = len(grouping.labels)
     count = np.bincount(code, minlength=n)
     value = np.bincount(code, _amount(problem, "value", user, coupon), n)
     spend = np.bincount(code, _amount(problem, "cost", user, coupon), n)
     rows = []
     for g, label in enumerate(grouping.labels):
-        row = {"label": str(label), "assigned": int(count[g]), "value": float(value[g]), "spend": float(spend[g])}
+        row = {
+            "label": str(label),
+            "assigned": int(count[g]),
+            "value": float(value[g]),
+            "spend": float(spend[g]),
+        }
         if sizes is not None:
             row["users"] = int(sizes[g])
             row["rate"] = float(count[g] / sizes[g]) if sizes[g] else 0.0

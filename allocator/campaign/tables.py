@@ -38,7 +38,9 @@ def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
             continue
         if schema.extra == "error":
             close = ", ".join(sorted(known))
-            findings.append(Finding("unknown column; rename or remove it", path.name, 1, name, expected=f"one of {close}"))
+            findings.append(
+                Finding("unknown column; rename or remove it", path.name, 1, name, expected=f"one of {close}")
+            )
         elif schema.extra == "measures":
             columns.append(_parse_column(raw, Column(name, "number", required=True), path.name, findings))
         else:
@@ -64,7 +66,10 @@ def _read_text_frame(path: Path) -> pl.DataFrame:
     if frame.height == 0:
         raise InputError(Finding("the file has a header but no rows", file=path.name))
     return frame.with_columns(
-        pl.when(pl.all().str.strip_chars().str.to_lowercase().is_in(MISSING)).then(None).otherwise(pl.all().str.strip_chars()).name.keep()
+        pl.when(pl.all().str.strip_chars().str.to_lowercase().is_in(MISSING))
+        .then(None)
+        .otherwise(pl.all().str.strip_chars())
+        .name.keep()
     )
 
 
@@ -75,7 +80,12 @@ def _read_csv(path: Path) -> pl.DataFrame:
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            Finding("the file is not UTF-8; save it as 'CSV UTF-8'", path.name, row, found=f"byte {data[error.start]:#04x}")
+            Finding(
+                "the file is not UTF-8; save it as 'CSV UTF-8'",
+                path.name,
+                row,
+                found=f"byte {data[error.start]:#04x}",
+            )
         ) from error
     if not text.strip():
         raise InputError(Finding("the file is empty", file=path.name))
@@ -84,7 +94,9 @@ def _read_csv(path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_csv(text.encode(), infer_schema=False)
     except pl.exceptions.PolarsError as error:
-        raise InputError(_ragged_rows(text, len(header), path.name) or Finding(str(error), path.name)) from error
+        raise InputError(
+            _ragged_rows(text, len(header), path.name) or Finding(str(error), path.name)
+        ) from error
     frame.columns = [name.strip() for name in header]
     return frame
 
@@ -104,12 +116,16 @@ def _ragged_rows(text: str, width: int, file: str) -> list[Finding]:
     rows = enumerate(csv.reader(io.StringIO(text)), start=1)
     bad = [(i, len(row)) for i, row in rows if row and len(row) != width]
     return [
-        Finding("the row has another number of cells than the header", file, i, found=str(n), expected=str(width))
+        Finding(
+            "the row has another number of cells than the header", file, i, found=str(n), expected=str(width)
+        )
         for i, n in bad[:SHOWN]
     ]
 
 
-def _rename_aliases(raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]) -> pl.DataFrame:
+def _rename_aliases(
+    raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
+) -> pl.DataFrame:
     """Give aliased columns their canonical name; the canonical name wins where both are there."""
     renames: dict[str, str] = {}
     for column in schema.columns:
@@ -138,9 +154,23 @@ def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[F
     if column.required:
         _report(text, text.is_null(), column, "a value in every row", file, findings)
     if column.at_least is not None:
-        _report(text, (value < column.at_least).fill_null(False), column, f"at least {column.at_least:g}", file, findings)
+        _report(
+            text,
+            (value < column.at_least).fill_null(False),
+            column,
+            f"at least {column.at_least:g}",
+            file,
+            findings,
+        )
     if column.at_most is not None:
-        _report(text, (value > column.at_most).fill_null(False), column, f"at most {column.at_most:g}", file, findings)
+        _report(
+            text,
+            (value > column.at_most).fill_null(False),
+            column,
+            f"at most {column.at_most:g}",
+            file,
+            findings,
+        )
     if column.one_of:
         allowed = value.is_in(column.one_of).fill_null(True)
         _report(text, ~allowed, column, "one of " + ", ".join(column.one_of), file, findings)
@@ -175,7 +205,9 @@ def _cast(text: pl.Series, kind: str) -> pl.Series:
         return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if kind == "time":
         iso = text.str.replace(" ", "T", literal=True).str.strip_suffix("Z").str.slice(0, 19)
-        full = pl.select(pl.when(iso.str.len_chars() == 10).then(iso + "T00:00:00").otherwise(iso)).to_series()
+        full = pl.select(
+            pl.when(iso.str.len_chars() == 10).then(iso + "T00:00:00").otherwise(iso)
+        ).to_series()
         return full.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False).alias(text.name)
     return text
 
@@ -192,7 +224,14 @@ def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Findi
     number = text.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
     if known and number.null_count() == text.null_count():
-        _report(text, ~number.is_finite().fill_null(True), Column(name), "a finite number or an empty cell", file, findings)
+        _report(
+            text,
+            ~number.is_finite().fill_null(True),
+            Column(name),
+            "a finite number or an empty cell",
+            file,
+            findings,
+        )
         return number
     if known >= 20 and number.count() >= MOSTLY * known and number.n_unique() > 10:
         stray = number.is_null() & text.is_not_null()
@@ -217,13 +256,23 @@ def _report(
         found = "an empty cell" if cell is None else repr(cell if len(cell) <= 60 else cell[:57] + "...")
         findings.append(Finding(message, file, i + FIRST_ROW, column.name, found, expected))
     if len(rows) > SHOWN:
-        findings.append(Finding(f"and {len(rows) - SHOWN:,} more rows like this", file, column=column.name, expected=expected))
+        findings.append(
+            Finding(
+                f"and {len(rows) - SHOWN:,} more rows like this", file, column=column.name, expected=expected
+            )
+        )
 
 
 def _duplicates(frame: pl.DataFrame, key: tuple[str, ...], file: str) -> list[Finding]:
     repeat = ~frame.select(pl.struct(key).is_first_distinct()).to_series()
     rows = repeat.arg_true()
     return [
-        Finding("this pair occurs twice; keep one row", file, i + FIRST_ROW, " + ".join(key), ", ".join(frame[i, k] for k in key))
+        Finding(
+            "this pair occurs twice; keep one row",
+            file,
+            i + FIRST_ROW,
+            " + ".join(key),
+            ", ".join(frame[i, k] for k in key),
+        )
         for i in rows[:SHOWN]
     ]

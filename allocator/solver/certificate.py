@@ -90,7 +90,11 @@ def certify(
     checks = tuple(_check_row(problem, row, choice) for row in rows)
     for check in checks:
         if check.violation > 0 and not check.soft:
-            side = f"at most {check.at_most:,.6g}" if check.used > check.at_most else f"at least {check.at_least:,.6g}"
+            side = (
+                f"at most {check.at_most:,.6g}"
+                if check.used > check.at_most
+                else f"at least {check.at_least:,.6g}"
+            )
             problems.append(f"limit '{check.label}' is violated: {check.used:,.6g}, allowed is {side}")
     penalties = {row.label: row.penalty for row in rows}
     lost = sum(penalties[check.label] * check.violation for check in checks if check.soft)
@@ -111,7 +115,9 @@ def _check_choices(problem: Problem, choice: NDArray[np.integer]) -> list[str]:
     ineligible = np.isnan(problem.value[user, choice[user, slot]])
     if ineligible.any():
         name = problem.user_ids[user[np.argmax(ineligible)]]
-        problems.append(f"{int(ineligible.sum()):,} users get a coupon they are not eligible for, for example '{name}'")
+        problems.append(
+            f"{int(ineligible.sum()):,} users get a coupon they are not eligible for, for example '{name}'"
+        )
     ordered = np.sort(choice, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         problems.append("a user gets one coupon twice")
@@ -129,7 +135,11 @@ def _check_row(problem: Problem, row: Row, choice: NDArray[np.integer]) -> RowCh
         for term in row.terms
     ]
     used = math.fsum(parts)
-    size = max(1.0, *(abs(part) for part in parts), *(abs(b) for b in (row.at_least, row.at_most) if math.isfinite(b)))
+    size = max(
+        1.0,
+        *(abs(part) for part in parts),
+        *(abs(b) for b in (row.at_least, row.at_most) if math.isfinite(b)),
+    )
     violation = max(row.at_least - used, used - row.at_most, 0.0)
     soft = math.isfinite(row.penalty)
     if not soft and violation <= TOLERANCE * size:
@@ -138,7 +148,11 @@ def _check_row(problem: Problem, row: Row, choice: NDArray[np.integer]) -> RowCh
 
 
 def _total(
-    problem: Problem, measure: str, choice: NDArray[np.integer], users: NDArray[np.bool_], coupons: NDArray[np.bool_]
+    problem: Problem,
+    measure: str,
+    choice: NDArray[np.integer],
+    users: NDArray[np.bool_],
+    coupons: NDArray[np.bool_],
 ) -> float:
     """Return the sum of a measure over the assignments of some users and coupons."""
     user, slot = np.nonzero((choice >= 0) & users[:, None])
@@ -181,7 +195,11 @@ def _dual_bound(
             continue
         side = row.at_most if price > 0 else row.at_least
         if price == 0:
-            if row.label not in prices and row.at_most == 0 and all(t.measure == "count" and t.weight > 0 for t in row.terms):
+            if (
+                row.label not in prices
+                and row.at_most == 0
+                and all(t.measure == "count" and t.weight > 0 for t in row.terms)
+            ):
                 excluded += row.terms
             continue
         if not math.isfinite(side):
@@ -233,7 +251,9 @@ class _Tables:
         return float(ordered.sum())
 
 
-def _compare(objective: float, bound: float, claimed_objective: float | None, claimed_bound: float | None) -> list[str]:
+def _compare(
+    objective: float, bound: float, claimed_objective: float | None, claimed_bound: float | None
+) -> list[str]:
     problems = []
     size = 1e-9 * max(1.0, abs(objective), abs(bound))
     if bound < objective - size:

@@ -86,7 +86,10 @@ def contest(model: Model, users: Index, decided: Array, prices: Array, width: Ar
 
 def _classes(model: Model, users: Index) -> tuple[Index, Index]:
     """Sort users by class: equal cell, values and measures."""
-    columns = [model.problem.value[users], *(model.problem.measure(name)[users] for name in model.measures[2:])]
+    columns = [
+        model.problem.value[users],
+        *(model.problem.measure(name)[users] for name in model.measures[2:]),
+    ]
     keys = np.ascontiguousarray(np.hstack([model.cell[users][:, None].astype(np.float64), *columns]))
     keys[np.isnan(keys)] = np.inf
     keys += 0.0  # -0.0 and 0.0 are one number
@@ -146,7 +149,8 @@ def state_program(
     active = np.ones(len(size), np.bool_) if classes is None else classes
     number = np.cumsum(active) - 1
     members = sp.csc_array(
-        (np.ones(n_pairs), (number[contested.pair_class], np.arange(n_pairs))), shape=(int(active.sum()), n_pairs)
+        (np.ones(n_pairs), (number[contested.pair_class], np.arange(n_pairs))),
+        shape=(int(active.sum()), n_pairs),
     )
     over = np.flatnonzero(np.isfinite(box.highest) & np.isfinite(model.at_most))
     under = np.flatnonzero(np.isfinite(box.lowest) & np.isfinite(model.at_least))
@@ -155,7 +159,12 @@ def state_program(
     under = np.union1d(under, np.flatnonzero(np.isfinite(box.lowest) & (box.lowest > 0)))
     scale = _row_scale(contested)
     violations = sp.hstack([_picks(over, -1.0, model.n_rows), _picks(under, 1.0, model.n_rows)])
-    rows = sp.vstack([sp.hstack([contested.uses, violations]), sp.hstack([members, sp.csc_array((members.shape[0], violations.shape[1]))])])
+    rows = sp.vstack(
+        [
+            sp.hstack([contested.uses, violations]),
+            sp.hstack([members, sp.csc_array((members.shape[0], violations.shape[1]))]),
+        ]
+    )
     row_scale = np.concatenate([scale, np.ones(members.shape[0])])
     slack = np.zeros(model.n_rows) if tighten is None else tighten
     lower = np.concatenate([(model.at_least - contested.decided + slack) * scale, fewest * size[active]])

@@ -81,7 +81,12 @@ class _Benefits:
 
     def rows(self, problem: Problem) -> list[Row]:
         return [
-            Row(f"{self.label} {group}", (select(problem, self.label, "value", {self.by: group}, None),), -math.inf, math.inf)
+            Row(
+                f"{self.label} {group}",
+                (select(problem, self.label, "value", {self.by: group}, None),),
+                -math.inf,
+                math.inf,
+            )
             for group in problem.groups[self.by].labels
         ]
 
@@ -99,7 +104,11 @@ class _Mixture:
 def _group_weights(problem: Problem, objective: ProportionalFairness) -> Array:
     if objective.by not in problem.groups:
         found, expected = repr(objective.by), "one of " + ", ".join(problem.groups)
-        raise InputError(Finding("proportional fairness: unknown group column", column="by", found=found, expected=expected))
+        raise InputError(
+            Finding(
+                "proportional fairness: unknown group column", column="by", found=found, expected=expected
+            )
+        )
     grouping = problem.groups[objective.by]
     if objective.weights is None:
         weights = grouping.sizes().astype(np.float64)
@@ -107,7 +116,14 @@ def _group_weights(problem: Problem, objective: ProportionalFairness) -> Array:
         wrong = set(objective.weights) ^ set(grouping.labels)
         if wrong or min(objective.weights.values()) <= 0:
             message = "proportional fairness needs one weight above 0 for each group"
-            raise InputError(Finding(message, column="weights", found=str(dict(objective.weights)), expected=", ".join(grouping.labels)))
+            raise InputError(
+                Finding(
+                    message,
+                    column="weights",
+                    found=str(dict(objective.weights)),
+                    expected=", ".join(grouping.labels),
+                )
+            )
         weights = np.array([objective.weights[label] for label in grouping.labels], dtype=np.float64)
     best = np.nanmax(np.where(problem.eligible(), problem.value, -np.inf), axis=1)
     for code, label in enumerate(grouping.labels):
@@ -117,7 +133,9 @@ def _group_weights(problem: Problem, objective: ProportionalFairness) -> Array:
     return weights / weights.sum()
 
 
-def _mix(model: Model, weights: Array | None, deadline: float, threads: int | None, report: Report) -> _Mixture:
+def _mix(
+    model: Model, weights: Array | None, deadline: float, threads: int | None, report: Report
+) -> _Mixture:
     """Generate columns until the mixture is close to the bound that the prices prove."""
     engine = Engine(model, threads=threads)
     scale = natural_scale(engine)
@@ -214,7 +232,9 @@ def _round(
     """
     groups = problem.groups[objective.by].labels
     stay = [
-        Limit(label=f"stay near {group}", measure="value", users={objective.by: group}, at_least=(1 - ROOM) * b)
+        Limit(
+            label=f"stay near {group}", measure="value", users={objective.by: group}, at_least=(1 - ROOM) * b
+        )
         for group, b in zip(groups, found.benefit, strict=True)
     ]
     see = _Benefits(objective.by)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, contest, row_prices, state_program
 from allocator.solver.highs import Answer, solve_program
-from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
+from allocator.solver.master import Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
 from allocator.solver.recovery import Plan, recover
@@ -178,5 +178,3 @@ def _nearest(radius: Array, size: int) -> tuple[float, NDArray[np.bool_]]:
 
 def _times(width: Array, radius: float) -> Array:
     return np.full_like(width, np.inf) if np.isinf(radius) else width * radius
-
-

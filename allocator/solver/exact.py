@@ -50,7 +50,9 @@ def _run(
 ) -> Answer | mathopt.TerminationReason:
     """Return the answer, or why there is none."""
     parameters = mathopt.SolveParameters(
-        time_limit=dt.timedelta(seconds=max(deadline - time.monotonic(), 0.1)) if np.isfinite(deadline) else None,
+        time_limit=dt.timedelta(seconds=max(deadline - time.monotonic(), 0.1))
+        if np.isfinite(deadline)
+        else None,
         relative_gap_tolerance=gap if integer else None,
         absolute_gap_tolerance=0.0 if integer else None,
         threads=1,

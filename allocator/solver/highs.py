@@ -82,5 +82,9 @@ def solve_program(
     else:
         bound = info.mip_dual_bound
     return Answer(
-        np.array(solution.col_value), np.array(solution.row_dual), info.objective_function_value, bound, optimal
+        np.array(solution.col_value),
+        np.array(solution.row_dual),
+        info.objective_function_value,
+        bound,
+        optimal,
     )

@@ -232,7 +232,9 @@ class _Cuts:
         return low, np.maximum(high, low)
 
 
-def _solve_quadratic(quadratic: sp.csc_array, linear: Array, rows: sp.csc_array, right: Array) -> tuple[Array, Array]:
+def _solve_quadratic(
+    quadratic: sp.csc_array, linear: Array, rows: sp.csc_array, right: Array
+) -> tuple[Array, Array]:
     """Minimise x'Qx/2 + linear'x subject to rows x <= right; return x and the multipliers."""
     settings = clarabel.DefaultSettings()
     settings.verbose = False

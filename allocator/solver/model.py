@@ -176,9 +176,18 @@ def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
     """Return the rows of all limits; labels must differ."""
     rows = [row for limit in limits for row in limit.rows(problem)]
     labels = [row.label for row in rows]
-    repeated = sorted({label for label in labels if labels.count(label) > 1}) if len(set(labels)) < len(labels) else []
+    repeated = (
+        sorted({label for label in labels if labels.count(label) > 1})
+        if len(set(labels)) < len(labels)
+        else []
+    )
     if repeated:
-        raise InputError([Finding("two limits have this label; rename one", column="label", found=repr(r)) for r in repeated])
+        raise InputError(
+            [
+                Finding("two limits have this label; rename one", column="label", found=repr(r))
+                for r in repeated
+            ]
+        )
     return rows
 
 

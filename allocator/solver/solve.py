@@ -90,7 +90,15 @@ def solve(
         from allocator.solver.convex import solve_convex
 
         return solve_convex(
-            model, tuple(limits), objective, gap=gap, deadline=deadline, began=began, seed=seed, threads=threads, report=report
+            model,
+            tuple(limits),
+            objective,
+            gap=gap,
+            deadline=deadline,
+            began=began,
+            seed=seed,
+            threads=threads,
+            report=report,
         )
     outcome, used = _run(model, method, gap, deadline, seed, threads, warm_start, report)
     return finish(model, tuple(limits), outcome, used, gap, began, seed, threads)
@@ -108,8 +116,14 @@ def _run(
 ) -> tuple[Outcome, str]:
     if method == "exact":
         return _exact(model, gap, deadline, seed, report), "exact"
-    start = None if warm_start is None else np.array([warm_start.prices.get(label, 0.0) for label in model.labels])
-    outcome = decompose(model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=start, report=report)
+    start = (
+        None
+        if warm_start is None
+        else np.array([warm_start.prices.get(label, 0.0) for label in model.labels])
+    )
+    outcome = decompose(
+        model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=start, report=report
+    )
     small = model.problem.value.size <= SMALL
     if method == "auto" and small and outcome.plan.choice is None and time.monotonic() < deadline:
         return _exact(model, gap, deadline, seed, report), "exact"

@@ -1,0 +1,214 @@
+"""Finished runs and trained models on disk: open, verify, continue from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from allocator import plugins
+from allocator.campaign import Campaign, parse_config, read_campaign
+from allocator.campaign.building import Task, build_task
+from allocator.campaign.messages import message_table, recipients
+from allocator.campaign.run_folder import (
+    MANIFEST,
+    STATE,
+    dump_json,
+    find_predictions,
+    versions,
+    write_folder,
+    write_table,
+    write_text,
+)
+from allocator.campaign.summary import summarise_copy
+from allocator.errors import Finding, InputError
+from allocator.protocols import Evaluation, Progress, no_progress
+
+if TYPE_CHECKING:
+    from allocator.protocols import Predictor
+    from allocator.solver.certificate import Certificate
+
+MODEL = "model.json"
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A finished run with its campaign: `assigned` holds the coupons of each user who got some."""
+
+    campaign: Campaign
+    task: Task
+    summary: dict[str, Any]
+    prices: dict[str, float]
+    assignments: pl.DataFrame
+    assigned: dict[str, list[str]]
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, finished or not."""
+    return (folder / MANIFEST).is_file() or (folder / STATE).is_file()
+
+
+def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
+    """Open a finished run together with the campaign it was made from.
+
+    Raises
+    ------
+    InputError
+        If the run is unfinished, or the campaign's files are gone or have changed since.
+    """
+    if not (folder / MANIFEST).is_file():
+        message = (
+            "the run is unfinished; call `allocate run` again with this --out"
+            if is_run(folder)
+            else "there is no run here"
+        )
+        raise InputError(Finding(message, file=str(folder)))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    source = campaign_folder or folder / manifest["campaign"]
+    if not source.is_dir():
+        raise InputError(
+            Finding("the campaign folder of this run is not there; name it with --campaign", file=str(source))
+        )
+    campaign = read_campaign(source)
+    changed = [
+        name for name, digest in manifest["inputs"]["digests"].items() if campaign.digests.get(name) != digest
+    ]
+    if changed:
+        raise InputError(
+            [
+                Finding("the file has changed since the run; run again", file=str(source / name))
+                for name in changed
+            ]
+        )
+    config = parse_config((folder / "campaign.toml").read_text(encoding="utf-8"))
+    campaign = replace(campaign, config=config, as_of=config.as_of or campaign.as_of)
+    stored = folder / "predictions.parquet"
+    task = build_task(campaign, find_predictions(stored) if stored.is_file() else None)
+    assignments = _read_assignments(folder)
+    assigned: dict[str, list[str]] = defaultdict(list)
+    for user, coupon in assignments.select("user_id", "coupon_id").iter_rows():
+        assigned[user].append(coupon)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    prices = json.loads((folder / "prices.json").read_text(encoding="utf-8"))
+    return OpenRun(campaign, task, summary, prices, assignments, dict(assigned))
+
+
+def verify_run(folder: Path) -> tuple[Certificate, list[str]]:
+    """Check a finished run: its files against the manifest, its assignments against the certificate.
+
+    Returns
+    -------
+    tuple
+        The certificate, and a sentence for each file that was changed or is missing.
+    """
+    from allocator.solver.certificate import certify
+
+    run = open_run(folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    changed = [
+        f"{name} is not the file that the run wrote"
+        for name, digest in manifest["files"].items()
+        if not (folder / name).is_file() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
+    ]
+    problem = run.task.problem
+    row = {user: i for i, user in enumerate(problem.user_ids.tolist())}
+    column = {coupon: j for j, coupon in enumerate(problem.coupon_ids.tolist())}
+    most = max([problem.per_user[1], *(len(coupons) for coupons in run.assigned.values())])
+    choice = np.full((problem.n_users, most), -1, np.int64)
+    unknown = 0
+    for user, coupons in run.assigned.items():
+        for slot, coupon in enumerate(coupons):
+            if user in row and coupon in column:
+                choice[row[user], slot] = column[coupon]
+            else:
+                unknown += 1
+    if unknown:
+        changed.append(f"{unknown:,} assignments name a user or coupon that the campaign does not have")
+    certificate = certify(
+        problem, run.task.limits, choice, run.prices, run.summary["objective"], run.summary["bound"]
+    )
+    return certificate, changed
+
+
+def require_new(folder: Path) -> None:
+    """Raise InputError if a folder is already there with something in it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            Finding(
+                "the folder is not empty and is not written over; name another with --out", file=str(folder)
+            )
+        )
+
+
+def save_model(folder: Path, campaign: Campaign, predictor: Predictor, evaluation: Evaluation) -> None:
+    """Save a trained predictor with its evaluation and what it was trained on."""
+    require_new(folder)
+    about = {
+        "predictor": campaign.config.predict.predictor, "seed": campaign.config.seed,
+        "digests": campaign.digests, "versions": versions(),
+    }  # fmt: skip
+
+    def fill(target: Path) -> None:
+        (target / "predictor").mkdir()
+        predictor.save(target / "predictor")
+        write_text(target / "evaluation.json", dump_json(asdict(evaluation)))
+        write_text(target / MODEL, dump_json(about))
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(folder, fill)
+
+
+def load_model(folder: Path, device: str = "auto") -> Predictor:
+    """Load a predictor that `save_model` saved."""
+    if not (folder / MODEL).is_file():
+        raise InputError(
+            Finding(
+                "there is no trained model here", file=str(folder), expected="a folder of `allocate train`"
+            )
+        )
+    about = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+    cls = plugins.load(plugins.PREDICTORS, about["predictor"])
+    predictor: Predictor = cls.load(folder / "predictor", device=device)
+    return predictor
+
+
+def write_copy_of_run(
+    folder: Path,
+    out: Path,
+    *,
+    writer: str | None = None,
+    campaign_folder: Path | None = None,
+    progress: Progress = no_progress,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Write the messages of a finished run into a new folder; return the texts and their counts."""
+    from allocator.pipeline import Options, write_copy
+
+    require_new(out)
+    run = open_run(folder, campaign_folder)
+    campaign = Options(writer=writer).apply(run.campaign)
+    sent = recipients(campaign, run.task, run.assignments)
+    copies, texts = write_copy(campaign, sent, progress)
+
+    def fill(target: Path) -> None:
+        write_table(texts, target / "copy.csv")
+        write_table(message_table(sent, texts), target / "messages.csv")
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(out, fill)
+    return texts, summarise_copy(copies)
+
+
+def _read_assignments(folder: Path) -> pl.DataFrame:
+    """Read the assignments; an id that was defused for spreadsheets gets its own form back."""
+    parquet = folder / "assignments.parquet"
+    if parquet.is_file():
+        return pl.read_parquet(parquet)
+    text = {"user_id": pl.String, "coupon_id": pl.String}
+    frame = pl.read_csv(folder / "assignments.csv", schema_overrides=text)
+    return frame.with_columns(pl.col(*text).str.replace(r"^'([=+\-@\t\r])", "$1"))

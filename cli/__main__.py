@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``allocate``."""
+
+from cli.main import main
+
+main()

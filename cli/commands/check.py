@@ -1,0 +1,83 @@
+"""`allocate check`: check a campaign folder, or the certificate of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.console import Terminal, output_options
+from cli.options import campaign_argument
+
+EPILOG = """\b
+Examples:
+  allocate check shop      the campaign's files
+  allocate check result    a finished run: its files and its certificate
+"""
+
+
+@click.command("check", epilog=EPILOG)
+@campaign_argument
+@output_options
+def command(folder: Path, terminal: Terminal) -> None:
+    """Check a campaign folder DIR, or a finished run.
+
+    For a campaign: every file, column, limit and scenario, all problems at once. For a run: that no
+    file was changed, and that the assignments keep every limit and are worth what summary.json says.
+    """
+    from allocator.runs import is_run
+
+    if is_run(folder):
+        _check_run(folder, terminal)
+    else:
+        _check_campaign(folder, terminal)
+
+
+def _check_campaign(folder: Path, terminal: Terminal) -> None:
+    from allocator.campaign import read_campaign
+    from allocator.campaign.eligibility import eligibility
+    from allocator.scenario import check_scenarios
+    from cli.render.check import campaign_table
+
+    campaign = read_campaign(folder)
+    check_scenarios(campaign)
+    allowed = eligibility(campaign)
+    facts = {
+        "campaign": campaign.config.name,
+        "as_of": campaign.as_of,
+        "users": campaign.users.height,
+        "eligible_users": int(allowed.allowed.any(axis=1).sum()),
+        "coupons": campaign.active_coupons.height,
+        "limits": len(campaign.config.limits),
+        "scenarios": len(campaign.config.scenarios),
+        "history": 0 if campaign.history is None else campaign.history.height,
+        "events": 0 if campaign.events is None else campaign.events.height,
+        "scores": 0 if campaign.scores is None else campaign.scores.height,
+        "notes": list(campaign.notes),
+    }
+    terminal.show(campaign_table(facts))
+    terminal.emit(facts)
+    follow = "run" if campaign.history is not None else "solve"
+    terminal.say(f"No problems found. Next: allocate {follow} {folder}")
+
+
+def _check_run(folder: Path, terminal: Terminal) -> None:
+    from allocator.errors import Finding, InputError
+    from allocator.runs import verify_run
+
+    certificate, changed = verify_run(folder)
+    problems = [*changed, *certificate.problems]
+    terminal.emit(
+        {
+            "valid": not problems,
+            "objective": certificate.objective,
+            "dual_bound": certificate.dual_bound,
+            "problems": problems,
+        }
+    )
+    if problems:
+        raise InputError([Finding(problem, file=str(folder)) for problem in problems])
+    terminal.say(
+        f"The certificate holds: every limit is kept, the plan is worth {certificate.objective:,.6g}, "
+        f"and by its prices no plan is worth more than {certificate.dual_bound:,.6g}."
+    )

@@ -1,0 +1,47 @@
+"""`allocate predict`: predictions of a trained predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.console import Terminal, output_options
+from cli.options import campaign_argument
+
+EPILOG = """\b
+Examples:
+  allocate predict shop --model model --out predictions.parquet
+  allocate solve shop --predictions predictions.parquet
+"""
+
+
+@click.command("predict", epilog=EPILOG)
+@campaign_argument
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of `allocate train`.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .parquet or .csv file."
+)
+@click.option("--device", help="cpu, cuda or auto.")
+@output_options
+def command(folder: Path, model: Path, out: Path, device: str | None, terminal: Terminal) -> None:
+    """Predict conversion, uplift, redemption and cost for every user and coupon of the campaign in DIR."""
+    from allocator.campaign import read_campaign
+    from allocator.campaign.run_folder import write_predictions
+    from allocator.runs import load_model
+    from cli.render.predictions import prediction_facts, predictions_table
+
+    campaign = read_campaign(folder)
+    predictor = load_model(model, device or campaign.config.predict.device)
+    with terminal.progress() as progress:
+        predictions = predictor.predict(campaign, progress=progress)
+    write_predictions(predictions, out)
+    facts = prediction_facts(predictions)
+    terminal.show(predictions_table(facts))
+    terminal.emit({"file": out, "coupons": facts})
+    terminal.say(f"Saved to {out}. Next: allocate solve {folder} --predictions {out}")

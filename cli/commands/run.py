@@ -1,0 +1,84 @@
+"""`allocate run`: the whole job."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.console import Terminal, output_options
+from cli.options import campaign_argument, format_option, solve_options
+
+EPILOG = """\b
+Examples:
+  allocate run shop                         results go to shop/runs/<date>-<time>
+  allocate run shop --out result            into a folder of your choice
+  allocate run shop --predictor baseline    with another predictor
+  allocate run shop --no-copy --json        no messages, summary as JSON
+"""
+
+
+@click.command("run", epilog=EPILOG)
+@campaign_argument
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run folder [default: DIR/runs/<date>-<time>].",
+)
+@click.option("--predictor", help="Predictor plugin; see `allocate plugins`.")
+@click.option("--writer", help="Copy writer plugin; see `allocate plugins`.")
+@click.option("--device", help="cpu, cuda or auto.")
+@click.option(
+    "--predict/--no-predict",
+    default=True,
+    help="Train on history.csv, or use scores.csv.  [default: predict]",
+)
+@click.option("--copy/--no-copy", default=True, help="Write messages.  [default: copy]")
+@solve_options
+@format_option
+@output_options
+def command(
+    folder: Path, out: Path | None, predict: bool, copy: bool, terminal: Terminal, **settings: Any
+) -> int:
+    """Train, predict, solve and write messages for the campaign in DIR.
+
+    An interrupted run continues when it is called again with the same --out and inputs.
+    """
+    from allocator.pipeline import Options, run_campaign
+    from cli.render.evaluation import evaluation_page
+    from cli.render.summary import summary_page
+
+    out = out or folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
+    with terminal.progress() as progress:
+        result = run_campaign(
+            folder, out, options=Options(**settings), predict=predict, copy=copy, progress=progress
+        )
+    if result.evaluation is not None:
+        terminal.show(evaluation_page(result.evaluation))
+    terminal.show(summary_page(result.summary, [_sample(c) for c in result.copies]))
+    terminal.emit({**result.summary, "folder": out})
+    terminal.say(f"Saved to {out}. Open {out / 'report.html'} in a browser.")
+    return finish(result.summary, terminal)
+
+
+def finish(summary: dict[str, Any], terminal: Terminal) -> int:
+    """Return the exit code of a plan; say so where the gap was missed."""
+    if summary["status"] == "optimal":
+        return 0
+    terminal.say(
+        f"The plan is feasible, but its gap of {summary['gap']:.2e} is larger than asked for: "
+        "allow more time (--time-limit) or a larger gap (--gap)."
+    )
+    from cli.failures import TARGET_MISSED
+
+    return TARGET_MISSED
+
+
+def _sample(copy: Any) -> dict[str, Any]:
+    brief = copy.brief
+    return {
+        "coupon_id": brief.offer.coupon_id, "segment": brief.segment, "channel": brief.channel,
+        "language": brief.language, "audience": brief.audience, "written_by": copy.written_by, "parts": dict(copy.parts),
+    }  # fmt: skip

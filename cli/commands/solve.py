@@ -1,0 +1,59 @@
+"""`allocate solve`: only the allocation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.commands.run import finish
+from cli.console import Terminal, output_options
+from cli.options import campaign_argument, format_option, solve_options
+
+EPILOG = """\b
+Examples:
+  allocate solve shop                             from shop/scores.csv
+  allocate solve shop --predictions p.parquet     from predictions
+  allocate solve shop --json | jq .objective
+"""
+
+
+@click.command("solve", epilog=EPILOG)
+@campaign_argument
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Save a run folder here.")
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path),
+    help="Predictions file, or a run folder that has one [default: scores.csv].",
+)
+@solve_options
+@format_option
+@output_options
+def command(
+    folder: Path, out: Path | None, predictions: Path | None, terminal: Terminal, **settings: Any
+) -> int:
+    """Decide who gets what for the campaign in DIR.
+
+    Uses scores.csv, or predictions of `allocate predict` or of a run.
+    """
+    from allocator.pipeline import Options, run_campaign
+    from cli.render.summary import summary_page
+
+    with terminal.progress() as progress:
+        result = run_campaign(
+            folder,
+            out,
+            options=Options(**settings),
+            predictions=predictions,
+            predict=False,
+            copy=False,
+            progress=progress,
+        )
+    terminal.show(summary_page(result.summary, []))
+    terminal.emit({**result.summary, "folder": out})
+    if out is not None:
+        terminal.say(f"Saved to {out}. Next: allocate copy {out}")
+    else:
+        terminal.say("Nothing was saved; --out FOLDER keeps the assignments.")
+    return finish(result.summary, terminal)

@@ -1,0 +1,118 @@
+"""Terminal output in one place: where it goes, whether it is coloured, how progress is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from allocator.protocols import Progress
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """How this call prints: data to standard output, messages to standard error."""
+
+    json: bool
+    quiet: bool
+    color: bool
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print data for a person; nothing with ``--json``."""
+        if not self.json:
+            self._console(sys.stdout).print(renderable)
+
+    def emit(self, document: Mapping[str, Any]) -> None:
+        """Print one JSON document if ``--json`` was given."""
+        if self.json:
+            from allocator.campaign.run_folder import dump_json
+
+            sys.stdout.write(dump_json(document))
+
+    def say(self, text: str) -> None:
+        """Print a message to standard error; nothing with ``--quiet``."""
+        if not self.quiet:
+            from rich.markup import escape
+
+            self._console(sys.stderr).print(escape(text), style="dim", highlight=False)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Show progress on standard error: bars on a terminal, one line a step elsewhere."""
+        if self.quiet:
+            yield lambda step, done, total: None
+        elif sys.stderr.isatty():
+            with _bars(self._console(sys.stderr)) as report:
+                yield report
+        else:
+            yield _lines()
+
+    def _console(self, stream: Any) -> Console:
+        from rich.console import Console
+
+        # Off a terminal there is no width to respect; tables get room instead of being cut.
+        width = None if stream.isatty() else 120
+        return Console(file=stream, no_color=None if self.color else True, width=width, highlight=False)
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``, ``--quiet`` and ``--no-color``; the command gets a `Terminal` as `terminal`."""
+    import functools
+
+    @functools.wraps(function)
+    def with_terminal(*args: Any, as_json: bool, quiet: bool, no_color: bool, **kwargs: Any) -> Any:
+        return function(*args, terminal=Terminal(as_json, quiet, not no_color), **kwargs)
+
+    for option in (
+        click.option("--no-color", is_flag=True, help="No colours (NO_COLOR works too)."),
+        click.option("-q", "--quiet", is_flag=True, help="No messages and no progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
+    ):
+        with_terminal = option(with_terminal)
+    return with_terminal
+
+
+def _lines() -> Progress:
+    shown: set[str] = set()
+
+    def report(step: str, done: int, total: int) -> None:
+        if step not in shown:
+            shown.add(step)
+            sys.stderr.write(f"{step} ...\n")
+            sys.stderr.flush()
+
+    return report
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    bars = Progress(
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def report(step: str, done: int, total: int) -> None:
+        if step not in tasks:
+            for task in tasks.values():
+                bars.update(task, total=1, completed=1)
+            tasks[step] = bars.add_task(step, total=None)
+        if total > 0:
+            bars.update(tasks[step], total=total, completed=done)
+
+    with bars:
+        yield report
+        for task in tasks.values():
+            bars.update(task, total=1, completed=1)

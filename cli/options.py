@@ -1,0 +1,47 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+campaign_argument = click.argument("folder", metavar="DIR", type=FOLDER)
+
+
+def solve_options(function: Command) -> Command:
+    """Add the settings that override campaign.toml's ``[solve]`` table and seed."""
+    for option in (
+        click.option(
+            "--threads", type=click.IntRange(min=1), help="Worker threads; the plan does not depend on it."
+        ),
+        click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of everything random."),
+        click.option(
+            "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds for the solver."
+        ),
+        click.option("--gap", type=click.FloatRange(min=0), help="Relative optimality gap to reach."),
+        click.option(
+            "--method",
+            type=click.Choice(["auto", "decomposition", "exact", "convex"]),
+            help="Solution method.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def format_option(function: Command) -> Command:
+    """Add ``--format``."""
+    return click.option(
+        "--format",
+        "format",
+        type=click.Choice(["csv", "parquet"]),
+        default="csv",
+        show_default=True,
+        help="Of the tables.",
+    )(function)

@@ -1,0 +1,179 @@
+"""A plan as a marketing lead reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cli.render.format import bar, gap_text, number, percent
+
+MOST_LIMITS = 30
+MOST_GROUPS = 8
+MOST_SAMPLES = 4
+
+
+def summary_page(summary: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Return the whole page: headline, limits, coupons, groups, sample messages."""
+    parts: list[RenderableType] = [_headline(summary), _limits(summary), _coupons(summary)]
+    parts += [_groups(column, rows) for column, rows in summary["by_group"].items()]
+    if summary["skipped"]:
+        parts.append(_skipped(summary["skipped"]))
+    if samples:
+        parts.append(_written(summary["copy"]))
+        parts.append(samples_panel(samples))
+    parts += [Text(f"Note: {note}", style="dim") for note in summary["notes"]]
+    return Group(*parts)
+
+
+def _headline(summary: Mapping[str, Any]) -> RenderableType:
+    currency = summary["currency"]
+    money = summary["maximize"] != "incremental_conversions"
+    what = summary["maximize"].replace("_", " ")
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim")
+    lines.add_column(style="bold")
+    lines.add_row("expected " + what, f"{number(summary['value'])}{' ' + currency if money else ''}")
+    lines.add_row("expected spend", _spend(summary))
+    if money and summary["spend"] > 0:
+        lines.add_row(
+            "return", f"{summary['value'] / summary['spend']:,.2f} {currency} for each {currency} spent"
+        )
+    reach = f"{summary['assigned']:,} of {summary['users']:,} users get a coupon"
+    lines.add_row("reach", f"{reach} ({summary['eligible_users']:,} were eligible)")
+    lines.add_row("how good", _quality(summary))
+    return Panel(
+        lines,
+        title=Text(summary["name"], style="bold"),
+        title_align="left",
+        border_style="cyan",
+        expand=False,
+    )
+
+
+def _spend(summary: Mapping[str, Any]) -> str:
+    text = f"{number(summary['spend'])} {summary['currency']}"
+    budgets = [
+        row
+        for row in summary["limits"]
+        if row["at_most"] not in (None, float("inf"))
+        and abs(row["used"] - summary["spend"]) < 1e-6 * max(1.0, summary["spend"])
+    ]
+    if budgets:
+        text += f" of {number(budgets[0]['at_most'])}"
+    return text
+
+
+def _quality(summary: Mapping[str, Any]) -> str:
+    if summary["gap"] == 0:
+        return "no plan can be better (proven)"
+    return f"at most {gap_text(summary['gap'])} below the best possible plan (proven)"
+
+
+def _limits(summary: Mapping[str, Any]) -> RenderableType:
+    limits = summary["limits"]
+    table = _table("Limits", "limit", ">used", ">at least", ">at most", "", ">one more is worth")
+    binding_first = sorted(limits, key=lambda row: not row["binding"])
+    for row in binding_first[:MOST_LIMITS]:
+        style = "bold" if row["binding"] else ""
+        share = _share_used(row)
+        table.add_row(
+            Text(row["label"], style=style),
+            number(row["used"]),
+            number(row["at_least"]),
+            number(row["at_most"]),
+            Text("") if share is None else bar(share, "yellow" if row["binding"] else "cyan"),
+            number(abs(row["price"])) if row["binding"] else "",
+        )
+    if len(limits) > MOST_LIMITS:
+        table.add_row(Text(f"and {len(limits) - MOST_LIMITS} more that do not bind", style="dim"))
+    return table
+
+
+def _share_used(row: Mapping[str, Any]) -> float | None:
+    bound = row["at_most"] if row["at_most"] not in (None, float("inf")) else None
+    if bound is None or bound <= 0:
+        return None
+    return abs(row["used"]) / bound
+
+
+def _coupons(summary: Mapping[str, Any]) -> RenderableType:
+    table = _table("Coupons", "coupon", ">users", ">value", ">spend", "share of value")
+    total = max(summary["value"], 1e-12)
+    for row in sorted(summary["by_coupon"], key=lambda row: -row["value"]):
+        table.add_row(
+            Text(row["label"]),
+            number(row["assigned"]),
+            number(row["value"]),
+            number(row["spend"]),
+            bar(row["value"] / total),
+        )
+    return table
+
+
+def _groups(column: str, rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    table = _table(f"By {column}", column, ">users", ">get a coupon", ">share", ">value", ">spend")
+    shown = sorted(rows, key=lambda row: -row["value"])[:MOST_GROUPS]
+    for row in shown:
+        table.add_row(
+            Text(row["label"]), number(row["users"]), number(row["assigned"]), percent(row["rate"]),
+            number(row["value"]), number(row["spend"]),
+        )  # fmt: skip
+    if len(rows) > MOST_GROUPS:
+        table.add_row(Text(f"and {len(rows) - MOST_GROUPS} more", style="dim"))
+    return table
+
+
+def _skipped(skipped: Mapping[str, int]) -> RenderableType:
+    table = _table("Left out", "reason", ">users")
+    for reason, count in sorted(skipped.items(), key=lambda item: -item[1]):
+        table.add_row(Text(reason), number(count))
+    return table
+
+
+def _written(copy: Mapping[str, Any]) -> RenderableType:
+    by = ", ".join(f"{count} by {who}" for who, count in copy["written_by"].items())
+    return Text(f"\n{copy['texts']} message texts: {by}", style="bold")
+
+
+def samples_panel(samples: Any) -> RenderableType:
+    """Return a few messages, each with who gets it and who wrote it."""
+    rows = samples.to_dicts() if hasattr(samples, "to_dicts") else samples
+    chosen = sorted(rows, key=lambda row: -row["audience"])[:MOST_SAMPLES]
+    panels: list[RenderableType] = []
+    for row in chosen:
+        parts = row.get("parts") or {
+            name: row.get(name) for name in ("subject", "preheader", "title", "body")
+        }
+        body = Text()
+        for name in ("subject", "preheader", "title"):
+            if parts.get(name):
+                body.append(f"{parts[name]}\n", style="bold" if name != "preheader" else "dim")
+        body.append(parts["body"])
+        about = f"{row['coupon_id']} · {row['segment']} · {row['channel']} · {row['language']} · {row['audience']:,} users · by {row['written_by']}"
+        panels.append(
+            Panel(body, title=Text(about, style="dim"), title_align="left", border_style="dim", width=76)
+        )
+    return Group(*panels)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return a table without frames; a column name that starts with > is aligned right."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
+    for name in columns:
+        right = name.startswith(">")
+        table.add_column(
+            name.lstrip(">"), justify="right" if right else "left", overflow="ellipsis", no_wrap=right
+        )
+    return table
