@@ -95,14 +95,14 @@ def _words(views: list[CouponView], reason: str) -> list[str]:
     if not chosen:
         best = max(eligible, key=lambda v: v.reduced_value)
         return [
-            f"Gets nothing: the best coupon, {best.coupon_id}, is worth {best.value:,.4g}, but what it uses up of the "
-            f"limits is worth {best.price_paid:,.4g} elsewhere."
+            f"Gets nothing: the best coupon, {best.coupon_id}, is worth {best.value:,.4g}, but what it uses "
+            f"up of the limits is worth {best.price_paid:,.4g} elsewhere."
         ]
     words = []
     for view in chosen:
         words.append(
-            f"Gets {view.coupon_id}: worth {view.value:,.4g}, less {view.price_paid:,.4g} for what it uses up of the limits, "
-            f"leaves {view.reduced_value:,.4g}."
+            f"Gets {view.coupon_id}: worth {view.value:,.4g}, less {view.price_paid:,.4g} for what it uses "
+            f"up of the limits, leaves {view.reduced_value:,.4g}."
         )
     if best_other is not None:
         behind = chosen[-1].reduced_value - max(best_other.reduced_value, 0.0)

@@ -55,9 +55,13 @@ class LimitLike(Protocol):
     """What the solver asks of a limit; a plugin's class need not inherit from `Limit`."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """The name that every message, price and table uses."""
+        ...
 
-    def rows(self, problem: Problem) -> list[Row]: ...
+    def rows(self, problem: Problem) -> list[Row]:
+        """State the limit for a problem."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,8 +263,8 @@ class Share:
         for side, share in sides:
             total = select(problem, self.label, self.measure, None, None, weight=-float(share or 0.0))
             label = self.label if len(sides) == 1 else f"{self.label}[{side}]"
-            bounds = (0.0, None) if side == "at_least" else (None, 0.0)
-            result.append(row(label, [part, total], *bounds, self.penalty))
+            least, most = (0.0, None) if side == "at_least" else (None, 0.0)
+            result.append(row(label, [part, total], least, most, self.penalty))
         return result
 
 

@@ -249,8 +249,12 @@ def resolved_toml(campaign: Campaign) -> str:
 def _inputs(campaign: Campaign, options: Options, stages: dict[str, Any]) -> dict[str, Any]:
     settings = campaign.config.model_dump(mode="json", by_alias=True)
     return {
-        "digests": campaign.digests, "as_of": campaign.as_of, "config": settings, "format": options.format, "stages": stages,
-    }  # fmt: skip
+        "digests": campaign.digests,
+        "as_of": campaign.as_of,
+        "config": settings,
+        "format": options.format,
+        "stages": stages,
+    }
 
 
 def _save(

@@ -162,7 +162,7 @@ class Problem:
 
     def eligible(self) -> NDArray[np.bool_]:
         """Return where a coupon may be given, (n_users, n_coupons)."""
-        return ~np.isnan(self.value)
+        return np.asarray(~np.isnan(self.value))
 
     def _measure(self, name: str, array: ArrayLike, findings: list[Finding]) -> NDArray[np.floating] | None:
         if name in BUILT_IN_MEASURES:
@@ -199,7 +199,8 @@ class Problem:
             short = self.eligible().sum(axis=1) < fewest
             if short.any():
                 name = self.user_ids[int(np.argmax(short))]
-                message = f"{int(short.sum()):,} users are eligible for fewer than {fewest} coupons, for example '{name}'"
+                many = f"{int(short.sum()):,} users are eligible for fewer than {fewest} coupons"
+                message = f"{many}, for example '{name}'"
                 return [Finding(message, column="per_user")]
         return []
 

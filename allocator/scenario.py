@@ -207,7 +207,8 @@ def _scale_scores(campaign: Campaign, factors: dict[str, float], name: str) -> C
     """Scores carry no single prediction but uplift, which value is proportional to."""
     others = sorted(set(factors) - {"uplift"})
     if others:
-        message = f"scenario '{name}' scales {', '.join(others)}, but scores.csv only has values; scale uplift, or train a model"
+        message = f"scenario '{name}' scales {', '.join(others)}, but scores.csv only has values"
+        message += "; scale uplift, or use predictions"
         raise InputError(Finding(message, FILE))
     if campaign.scores is None or not factors:
         return campaign

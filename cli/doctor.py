@@ -64,7 +64,7 @@ def _solver() -> list[Check]:
     checks = []
     for method in ("decomposition", "exact", "convex"):
         try:
-            reached = solve(problem, [Budget(4, label="total")], method=method).objective  # type: ignore[arg-type]
+            reached = solve(problem, [Budget(4, label="total")], method=method).objective
             checks.append(
                 Check(
                     f"solve ({method})",

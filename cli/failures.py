@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from allocator.errors import AllocateError, InfeasibleError, InputError, NoPlanError, PluginError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 BUG, BAD_DATA, INFEASIBLE, TARGET_MISSED, PLUGIN, INTERRUPTED = 1, 3, 4, 5, 7, 130
 
@@ -79,7 +83,7 @@ def _print_json(error: Exception, code: int) -> None:
     sys.stdout.write(dump_json(document))
 
 
-def _stderr():  # type: ignore[no-untyped-def]
+def _stderr() -> Console:
     from rich.console import Console
 
     plain = "--no-color" in sys.argv or None

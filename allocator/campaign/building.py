@@ -96,7 +96,8 @@ def value_of_predictions(
         (n_users, n_coupons).
     """
     objective = campaign.config.objective
-    fees = np.array([campaign.config.sending_cost.get(name, 0.0) for name in CHANNELS] + [0.0])
+    stated = {str(name): fee for name, fee in campaign.config.sending_cost.items()}
+    fees = np.array([*(stated.get(name, 0.0) for name in CHANNELS), 0.0])
     cost = predictions.expected_cost + fees[allowed.channel]
     revenue = predictions.uplift * predictions.revenue
     value = {

@@ -34,7 +34,7 @@ class Eligibility:
     @property
     def allowed(self) -> NDArray[np.bool_]:
         """Where a coupon may be given."""
-        return self.channel != NO_CHANNEL
+        return np.asarray(self.channel != NO_CHANNEL)
 
 
 def eligibility(campaign: Campaign) -> Eligibility:

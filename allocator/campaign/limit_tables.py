@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from allocator import plugins
@@ -69,11 +70,11 @@ def group_columns(limits: Iterable[LimitLike]) -> list[str]:
     return sorted(columns)
 
 
-def labels_of(column: pl.Series) -> list[str | None]:
+def labels_of(column: pl.Series) -> NDArray[np.object_]:
     """Return a user column as group labels; whole numbers lose their decimal point."""
     if column.dtype == pl.Float64 and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64)
-    return column.cast(pl.String).to_list()
+    return np.array(column.cast(pl.String).to_list(), dtype=np.object_)
 
 
 def _parse_limit(
@@ -110,9 +111,10 @@ def _parse_limit(
     if unknown:
         return None
     try:
-        if dataclasses.is_dataclass(cls):
-            return TypeAdapter(cls).validate_python(table)  # type: ignore[no-any-return]
-        return cls(**table)  # type: ignore[no-any-return]
+        limit: LimitLike = (
+            TypeAdapter(cls).validate_python(table) if dataclasses.is_dataclass(cls) else cls(**table)
+        )
+        return limit
     except ValidationError as error:
         findings += [toml_finding(detail, FILE, place) for detail in error.errors()]
     except InputError as error:
@@ -164,7 +166,7 @@ def _check_against_data(
         dict.fromkeys(measures, blank),
         coupon_ids=active["coupon_id"].to_list() or None,
         groups={column: labels_of(users[column]) for column in group_columns(limit for _, limit in usable)},
-        coupon_groups={"channel": active["channel"].to_list(), "category": active["category"].to_list()}
+        coupon_groups={name: labels_of(active[name]) for name in ("channel", "category")}
         if active.height
         else {},
     )

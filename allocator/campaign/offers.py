@@ -44,4 +44,5 @@ def discount(coupons: pl.DataFrame, basket: Array) -> Array:
 
 def expected_cost(coupons: pl.DataFrame, redemption: Array, basket: Array) -> Array:
     """Return redemption probability times discount, (n_users, n_coupons), in currency."""
-    return np.asarray(redemption) * discount(coupons, basket)
+    cost: Array = redemption * discount(coupons, basket)
+    return cost

@@ -68,7 +68,8 @@ class RunFolder:
             if earlier.get("inputs") != self._state["inputs"]:
                 raise InputError(
                     Finding(
-                        "the folder holds an unfinished run of other inputs or options; name another with --out, or delete it",
+                        "the folder holds an unfinished run of other inputs or options; delete it, "
+                        "or name another with --out",
                         file=str(path),
                     )
                 )

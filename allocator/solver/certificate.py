@@ -227,7 +227,8 @@ class _Tables:
             columns = tuple(sorted(term.users))
             sizes = [len(problem.groups[column].labels) for column in columns]
             table = self.price[columns].setdefault(term.measure, np.zeros((*sizes, problem.n_coupons)))
-            place = np.ix_(*[sorted(term.users[column]) for column in columns], np.flatnonzero(term.coupons))
+            codes = [np.array(sorted(term.users[column]), dtype=np.int64) for column in columns]
+            place = np.ix_(*codes, np.flatnonzero(term.coupons))
             table[place] += price * term.weight
 
     def best(self, users: slice) -> float:

@@ -130,7 +130,7 @@ def _group_weights(problem: Problem, objective: ProportionalFairness) -> Array:
         if not (best[grouping.codes == code] > 0).any():
             message = f"proportional fairness: no coupon is worth anything to group '{label}'"
             raise InputError(Finding(message + "; leave the group out of the campaign", column=objective.by))
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _mix(
@@ -194,11 +194,9 @@ def _master(
     lower = np.flatnonzero(np.isfinite(model.at_least[:n_limits]))
     most = (used - over)[upper] <= model.at_most[upper] * unit[upper]
     least = (used + under)[lower] >= model.at_least[lower] * unit[lower]
-    if weights is None:
-        earned = value @ mix
-    else:
-        # Logarithms of values in natural units; the scale is added back below.
-        earned = weights @ cp.log((usage[n_limits:] / scale.value) @ mix)
+    # Logarithms of values in natural units; the scale is added back below.
+    shares = usage[n_limits:] / scale.value
+    earned = value @ mix if weights is None else weights @ cp.log(shares @ mix)
     problem = cp.Problem(cp.Maximize(earned - penalty @ (over + under)), [cp.sum(mix) == 1, most, least])
     problem.solve(solver=cp.CLARABEL)
     prices = np.zeros(n_limits)

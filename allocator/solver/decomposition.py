@@ -80,8 +80,7 @@ def decompose(
     """
     engine = Engine(model, threads=threads)
     search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report)
-    prices = _first_prices(search, start)
-    prices, contested, answer = _sharpen(search, prices)
+    prices, contested, answer = _sharpen(search, _first_prices(search, start))
     if answer is None:
         return Outcome(Plan(None), prices)
     start = answer.columns[: len(contested.value)]

@@ -226,4 +226,4 @@ def _margin(contested: Contested, columns: Array, prices: Array) -> Array:
     np.minimum.at(taken, contested.pair_class[chosen], reduced[chosen])
     other = np.full(n, 0.0 if contested.model.problem.per_user[0] == 0 else -np.inf)
     np.maximum.at(other, contested.pair_class[~chosen], reduced[~chosen])
-    return np.where(np.isinf(taken), np.abs(other), np.abs(taken - other))
+    return np.asarray(np.where(np.isinf(taken), np.abs(other), np.abs(taken - other)))

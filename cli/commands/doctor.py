@@ -1,4 +1,4 @@
-"""`allocate doctor`: can this installation do its work?"""
+"""`allocate doctor`: whether this installation can do its work."""
 
 from __future__ import annotations
 

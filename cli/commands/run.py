@@ -79,6 +79,11 @@ def finish(summary: dict[str, Any], terminal: Terminal) -> int:
 def _sample(copy: Any) -> dict[str, Any]:
     brief = copy.brief
     return {
-        "coupon_id": brief.offer.coupon_id, "segment": brief.segment, "channel": brief.channel,
-        "language": brief.language, "audience": brief.audience, "written_by": copy.written_by, "parts": dict(copy.parts),
-    }  # fmt: skip
+        "coupon_id": brief.offer.coupon_id,
+        "segment": brief.segment,
+        "channel": brief.channel,
+        "language": brief.language,
+        "audience": brief.audience,
+        "written_by": copy.written_by,
+        "parts": dict(copy.parts),
+    }

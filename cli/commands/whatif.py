@@ -50,8 +50,8 @@ def command(
     Options of the command line together make one more scenario.
     """
     from allocator.campaign import read_campaign
+    from allocator.campaign.run_folder import find_predictions
     from allocator.pipeline import Options, solve_task
-    from allocator.runs import find_predictions
     from allocator.scenario import check_scenarios, compare, solve_scenarios
     from cli.render.comparison import comparison_page
 
@@ -63,7 +63,8 @@ def command(
     check_scenarios(campaign, scenarios)
     if not scenarios:
         raise click.UsageError(
-            "There are no scenarios: add [[scenarios]] to campaign.toml, or use --set, --drop-coupon or --scale."
+            "There are no scenarios: add [[scenarios]] to campaign.toml, "
+            "or use --set, --drop-coupon or --scale."
         )
     with terminal.progress() as progress:
         results = solve_scenarios(
@@ -84,13 +85,14 @@ def _scenario(changes: tuple[str, ...], dropped: tuple[str, ...], scales: tuple[
     from allocator.campaign.config import Scenario
 
     name = ", ".join([*changes, *(f"without {coupon}" for coupon in dropped), *scales])
+    table = {
+        "name": name,
+        "set": _numbers(changes, "--set"),
+        "drop_coupons": list(dropped),
+        "scale": _numbers(scales, "--scale"),
+    }
     try:
-        return Scenario(
-            name=name,
-            set=_numbers(changes, "--set"),
-            drop_coupons=list(dropped),
-            scale=_numbers(scales, "--scale"),
-        )
+        return Scenario.model_validate(table)
     except ValidationError as error:
         wrong = ", ".join(str(detail["loc"][1]) for detail in error.errors())
         raise click.BadParameter(

@@ -49,7 +49,8 @@ def _verdict(row: Mapping[str, Any], base: Mapping[str, Any]) -> Text:
     change = row["difference"]["value"]
     share = change / abs(base["value"]) if base["value"] else 0.0
     word = "earns" if change >= 0 else "loses"
-    text = f"{word} {number(abs(change))} ({abs(share):.1%}) against the base plan; {row['moved']:,} users get another coupon or none."
+    text = f"{word} {number(abs(change))} ({abs(share):.1%}) against the base plan; "
+    text += f"{row['moved']:,} users get another coupon or none."
     if abs(change) < 1e-9 * max(1.0, abs(base["value"])):
         text = "earns the same as the base plan."
     held = [limit["label"] for limit in row["limits"] if limit["binding"]]

@@ -43,7 +43,11 @@ def predictions_table(facts: Sequence[dict[str, Any]]) -> RenderableType:
         table.add_column(name, justify="left" if name == "coupon" else "right")
     for row in facts:
         table.add_row(
-            Text(row["coupon_id"]), f"{row['conversion']:.1%}", f"{row['uplift']:+.2%}",
-            f"{row['uplift_low']:+.2%} to {row['uplift_high']:+.2%}", f"{row['redemption']:.1%}", f"{row['expected_cost']:.3g}",
-        )  # fmt: skip
+            Text(row["coupon_id"]),
+            f"{row['conversion']:.1%}",
+            f"{row['uplift']:+.2%}",
+            f"{row['uplift_low']:+.2%} to {row['uplift_high']:+.2%}",
+            f"{row['redemption']:.1%}",
+            f"{row['expected_cost']:.3g}",
+        )
     return table

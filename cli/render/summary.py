@@ -98,7 +98,7 @@ def _share_used(row: Mapping[str, Any]) -> float | None:
     bound = row["at_most"] if row["at_most"] not in (None, float("inf")) else None
     if bound is None or bound <= 0:
         return None
-    return abs(row["used"]) / bound
+    return float(abs(row["used"]) / bound)
 
 
 def _coupons(summary: Mapping[str, Any]) -> RenderableType:
@@ -154,7 +154,8 @@ def samples_panel(samples: Any) -> RenderableType:
             if parts.get(name):
                 body.append(f"{parts[name]}\n", style="bold" if name != "preheader" else "dim")
         body.append(parts["body"])
-        about = f"{row['coupon_id']} · {row['segment']} · {row['channel']} · {row['language']} · {row['audience']:,} users · by {row['written_by']}"
+        key = " · ".join(row[name] for name in ("coupon_id", "segment", "channel", "language"))
+        about = f"{key} · {row['audience']:,} users · by {row['written_by']}"
         panels.append(
             Panel(body, title=Text(about, style="dim"), title_align="left", border_style="dim", width=76)
         )
