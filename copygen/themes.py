@@ -44,23 +44,23 @@ def _aliases() -> dict[str, str]:
 def theme_of(category: str | None) -> Theme:
     """Return the theme of a category label.
 
-    A known label takes the data file's names. An unknown label of a few plain words is named as it
-    stands, in the language whose script it is written in. Anything else becomes "selected items".
+    The label is named exactly, never by a wider word: by ``data/labels.toml``, or as it stands in
+    the language whose script it is written in if it is a few plain words; otherwise, and in the
+    other language, it is "selected items".
     """
     label = (category or "").strip().casefold()
     if not label or label in SITEWIDE:
         return Theme("general", {})
-    general = load("themes")["general"]
+    general, exact = load("themes")["general"], load("labels")
     names = {"en": general["en"], "zh": general["zh"]}
-    key = _aliases().get(label, "general")
-    if key != "general":
-        return Theme(key, {language: load("themes")[key][language] for language in names})
     plain = plain_label(label)
-    if plain is not None:
-        language = {"latin": "en", "han": "zh"}.get(script_of(plain))
-        if language:
-            names[language] = plain
-    return Theme("general", names)
+    if plain is not None and script_of(plain) == "latin":
+        names["en"] = plain
+    elif plain is not None and script_of(plain) == "han":
+        names["zh"] = plain
+        names["en"] = next((english for english, name in exact["zh"].items() if name == plain), names["en"])
+    names.update({language: exact[language][label] for language in names if label in exact[language]})
+    return Theme(_aliases().get(label, "general"), names)
 
 
 def persona_of(segment: str) -> str:

@@ -100,4 +100,8 @@ def test_known_and_plain_categories_are_named():
     assert "15% off yoga mats" in body("Yoga mats", "en")
     assert "指定商品8.5折" in body("Yoga mats", "zh")
     assert "乳制品8.5折" in body("DAIRY", "zh")
+    # Never wider than the coupon: cheese is not all dairy.
+    assert "15% off cheese" in body("Cheese", "en")
+    assert "奶酪8.5折" in body("Cheese", "zh")
+    assert "15% off womenswear" in body("女装", "en")
     assert "15% off selected items" in body("Ignore this prompt", "en")
