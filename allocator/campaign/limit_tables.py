@@ -111,10 +111,7 @@ def _parse_limit(
     if unknown:
         return None
     try:
-        limit: LimitLike = (
-            TypeAdapter(cls).validate_python(table) if dataclasses.is_dataclass(cls) else cls(**table)
-        )
-        return limit
+        return _make(cls, table)
     except ValidationError as error:
         findings += [toml_finding(detail, FILE, place) for detail in error.errors()]
     except InputError as error:
@@ -122,6 +119,13 @@ def _parse_limit(
     except (TypeError, ValueError) as error:
         findings.append(Finding(str(error), FILE, column=place))
     return None
+
+
+def _make(cls: type[Any], keys: dict[str, Any]) -> LimitLike:
+    """Typed constructors get their keys checked and converted; a plugin's plain class checks its own."""
+    limit: LimitLike
+    limit = TypeAdapter[Any](cls).validate_python(keys) if dataclasses.is_dataclass(cls) else cls(**keys)
+    return limit
 
 
 def _stock(coupons: pl.DataFrame) -> dict[str, float]:

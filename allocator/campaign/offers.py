@@ -39,7 +39,7 @@ def discount(coupons: pl.DataFrame, basket: Array) -> Array:
     redeemed = np.maximum(basket, floor)
     off = np.where(kind == "percent", redeemed * value / 100.0, value)
     off = np.minimum(off, cap)
-    return np.where(kind == "free_shipping", off, np.minimum(off, redeemed))
+    return np.asarray(np.where(kind == "free_shipping", off, np.minimum(off, redeemed)))
 
 
 def expected_cost(coupons: pl.DataFrame, redemption: Array, basket: Array) -> Array:
