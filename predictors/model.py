@@ -212,7 +212,14 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
     def _init_weights(self, module: nn.Module) -> None:
         """Leave everything as the constructor set it."""
 
-    def forward(self, users: UserBatch, coupons: CouponBatch, pair: Tensor | None = None) -> Outputs:
+    def linear_parameters(self) -> list[Tensor]:
+        """Return the parameters in which the linear path is linear."""
+        layers = (self.linear_numbers, self.linear_categories, self.linear_affinity, self.coupon_head)
+        return [self.bias, *(layer.weight for layer in layers)]
+
+    def forward(
+        self, users: UserBatch, coupons: CouponBatch, pair: Tensor | None = None, linear_only: bool = False
+    ) -> Outputs:
         """Score users against coupons.
 
         Parameters
@@ -221,17 +228,14 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
             b users, c coupons.
         pair
             (b,) the one coupon to score for each user; all coupons if None.
+        linear_only
+            Leave the attention out.
 
         Returns
         -------
         Outputs
             (b, 1) or (b, c) each.
         """
-        tokens, mask = self._user_tokens(users)
-        for block in self.blocks[:-1]:
-            tokens = block(tokens, mask)
-        readout = cast(Block, self.blocks[-1])
-        keys, values = readout.keys_values(tokens)
         vectors = self._coupon_vectors(coupons)
         factors = self.linear_coupon(vectors).view(-1, HEADS, self.config.rank)
         attributes, own = self.coupon_head(vectors), coupons.own_control
@@ -240,17 +244,16 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         else:
             vectors, factors, attributes = (x[pair][:, None] for x in (vectors, factors, attributes))
             own = own[pair][:, None]
-        asked = vectors + self.affinity_query(users.affinity)
-        user_query = self.user_query.expand(len(users.numeric), -1, -1).to(asked.dtype)
-        states = self.norm(readout.attend(torch.cat([user_query, asked], dim=1), keys, values, mask))
-
         linear = self._linear(users)
-        alone = (self.user_head(states[:, 0]) + linear[:, :HEADS] + self.bias).float()
+        alone = (linear[:, :HEADS] + self.bias).float()
         factors = factors if pair is not None else factors[None]
         # (b, heads, rank) x (1 or b, c, heads, rank) -> (b, c, heads)
         mixed = linear[:, HEADS:].reshape(-1, 1, HEADS, self.config.rank)
-        joint = (self.pair_head(states[:, 1:]) + self.linear_affinity(users.affinity) + attributes).float()
-        joint = joint + (mixed * factors).sum(dim=-1).float()
+        joint = (self.linear_affinity(users.affinity) + attributes + (mixed * factors).sum(dim=-1)).float()
+        if not linear_only:
+            states = self._read(users, vectors + self.affinity_query(users.affinity))
+            alone = alone + self.user_head(states[:, 0]).float()
+            joint = joint + self.pair_head(states[:, 1:]).float()
         total = alone[:, None] + joint
         baseline = alone[:, None, CONVERSION] + own * joint[..., CONVERSION]
         return Outputs(
@@ -261,6 +264,17 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
             control=alone[:, CONVERSION],
             control_revenue=alone[:, REVENUE],
         )
+
+    def _read(self, users: UserBatch, asked: Tensor) -> Tensor:
+        """Return what the user's own query and each coupon's read from the user, (b, 1 + c, width)."""
+        tokens, mask = self._user_tokens(users)
+        for block in self.blocks[:-1]:
+            tokens = block(tokens, mask)
+        readout = cast(Block, self.blocks[-1])
+        user_query = self.user_query.expand(len(asked), -1, -1).to(asked.dtype)
+        queries = torch.cat([user_query, asked], dim=1)
+        states: Tensor = self.norm(readout.attend(queries, *readout.keys_values(tokens), mask))
+        return states
 
     def _user_tokens(self, users: UserBatch) -> tuple[Tensor, Tensor]:
         missing = users.numeric.isnan()

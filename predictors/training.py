@@ -26,6 +26,7 @@ from predictors.model import CouponBatch, Outputs, UpliftConfig, UpliftModel, Us
 
 REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
 SCORE_BATCH = 2048
+LINEAR_STEPS, LINEAR_RATE = 50, 0.1
 STEPS_PER_EPOCH = 40
 """A short history is cut into smaller batches, so that an epoch has about this many steps."""
 REVENUE_LIMIT = 20.0
@@ -46,6 +47,7 @@ class Settings:
     weight_decay: float = 0.05
     coupon_dropout: float = 0.1
     patience: int = 8
+    linear_penalty: float = 20.0
 
 
 def train(
@@ -172,6 +174,26 @@ def _logit(outcome: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
     return float(np.log(yes / (len(outcome) + 1.0 - yes)))
 
 
+def _fit_linear(model: UpliftModel, data: Rows, learn: NDArray[np.int64], penalty: float) -> None:
+    """Fit the linear path alone, to convergence; attention then learns what is left.
+
+    With fixed coupon vectors it is a convex problem: logistic regression with an L2 penalty.
+    """
+    parameters = model.linear_parameters()
+    rows = torch.as_tensor(learn, device=data.device)
+    optimiser = torch.optim.LBFGS(parameters, max_iter=LINEAR_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        conversion, rest = _loss(model, data, rows, data.coupons, linear_only=True)
+        squares = torch.stack([(weight**2).sum() for weight in parameters[1:]]).sum()
+        loss = conversion + rest + penalty / (2 * len(rows)) * squares
+        torch.autograd.backward(loss, inputs=parameters)
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+
+
 def _optimise(
     model: UpliftModel,
     data: Rows,
@@ -184,22 +206,29 @@ def _optimise(
     size = max(min(settings.batch_size, len(learn) // STEPS_PER_EPOCH), 16)
     steps = -(-len(learn) // size)
     total = steps * settings.epochs
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    free = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    rate = settings.learning_rate * math.sqrt(size / settings.batch_size)
-    optimiser = torch.optim.AdamW(groups, lr=rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=total, pct_start=0.2)
-    best, best_loss, stale = copy.deepcopy(model.state_dict()), _check(model, data, check), 0
     progress("train", 0, total)
+    model.eval()
+    _fit_linear(model, data, learn, settings.linear_penalty)
+    linear = {id(parameter) for parameter in model.linear_parameters()}
+    rest = [p for p in model.parameters() if id(p) not in linear]
+    rate = settings.learning_rate * math.sqrt(size / settings.batch_size)
+    groups = [
+        {"params": model.linear_parameters(), "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    rates = [rate * LINEAR_RATE, rate, rate]
+    optimiser = torch.optim.AdamW(groups, lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=total, pct_start=0.2)
+    best, best_loss, stale = copy.deepcopy(model.state_dict()), _check(model, data, check), 0
     for epoch in range(settings.epochs):
         model.train()
         order = rng.permutation(learn)
         for step in range(steps):
             rows = torch.as_tensor(order[step * size : (step + 1) * size], device=data.device)
             optimiser.zero_grad(set_to_none=True)
-            conversion, rest = _loss(model, data, rows, _hide(data.coupons, settings.coupon_dropout, rng))
-            torch.autograd.backward(conversion + rest)
+            conversion, others = _loss(model, data, rows, _hide(data.coupons, settings.coupon_dropout, rng))
+            torch.autograd.backward(conversion + others)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -223,10 +252,12 @@ def _hide(coupons: CouponBatch, share: float, rng: np.random.Generator) -> Coupo
     return CouponBatch(coupons.numbers, texts, coupons.own_control)
 
 
-def _forward(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> Outputs:
+def _forward(
+    model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch, linear_only: bool
+) -> Outputs:
     cuda = data.device.type == "cuda"
     with torch.autocast(data.device.type, dtype=torch.bfloat16, enabled=cuda):
-        output: Outputs = model(data.batch(rows), coupons, data.pair[rows])
+        output: Outputs = model(data.batch(rows), coupons, data.pair[rows], linear_only)
     return output
 
 
@@ -240,9 +271,11 @@ def _factual(output: Outputs, data: Rows, rows: Tensor) -> tuple[Tensor, Tensor,
     )
 
 
-def _loss(model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch) -> tuple[Tensor, Tensor]:
+def _loss(
+    model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch, linear_only: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return the mean loss of conversions, and that of redemptions and revenue."""
-    output = _forward(model, data, rows, coupons)
+    output = _forward(model, data, rows, coupons, linear_only)
     baseline, effect, log_revenue = _factual(output, data, rows)
     treated, converted, weight = data.treated[rows], data.converted[rows], data.weight[rows]
     logit = baseline + treated * effect

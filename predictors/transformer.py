@@ -35,6 +35,7 @@ RANGES = {
     "weight_decay": (0.0, 10.0),
     "coupon_dropout": (0.0, 1.0),
     "patience": (1, 1000),
+    "linear_penalty": (0.0, 1e9),
     "max_events": (0, 1024),
     "test_share": (0.05, 0.9),
 }
@@ -49,6 +50,8 @@ class TransformerPredictor(HistoryPredictor):
         Size of the network; small by default, because a weak signal punishes size.
     epochs, batch_size, learning_rate, weight_decay, patience
         Training; it stops after `patience` epochs without progress on held-out rows.
+    linear_penalty
+        L2 penalty with which the linear path is fitted, before attention learns what is left.
     coupon_dropout
         Share of coupons whose id is hidden in a step, so that new coupons can be scored.
     max_events
