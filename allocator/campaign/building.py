@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import CHANNELS
+from allocator.campaign.schema import CHANNELS
 from allocator.campaign.eligibility import Eligibility, eligibility
 from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
 from allocator.errors import Finding, InputError

@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from allocator.errors import Finding, InputError
 
-CHANNELS = ("sms", "push", "email", "in_app")
 Channel = Literal["sms", "push", "email", "in_app"]
 Language = Literal["en", "zh"]
+Fee = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Table(BaseModel):
@@ -93,7 +93,7 @@ class Config(Table):
     predict: Predict = Predict()
     solve: Solve = Solve()
     eligibility: Eligibility = Eligibility()
-    sending_cost: dict[Channel, float] = {}
+    sending_cost: dict[Channel, Fee] = {}
     limits: list[dict[str, Any]] = []
     copy_: CopyTable = Field(default=CopyTable(), alias="copy")
     scenarios: list[Scenario] = []

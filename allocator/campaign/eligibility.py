@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import CHANNELS
+from allocator.campaign.schema import CHANNELS
 
 NO_CHANNEL = -1
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import CHANNELS
+from allocator.campaign.schema import CHANNELS
 from allocator.errors import PluginError
 from allocator.protocols import Brief, Copy, Offer
 

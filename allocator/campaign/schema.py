@@ -8,6 +8,7 @@ from typing import Literal
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
 
 COUPON_KINDS = ("percent", "amount", "free_shipping")
+CHANNELS = ("sms", "push", "email", "in_app")
 EVENT_KINDS = ("view", "search", "cart", "purchase")
 
 
@@ -83,7 +84,7 @@ COUPONS = TableSchema(
         Column("ends_at", "date", aliases=("expirydate",)),
         Column("inventory", "integer", at_least=0, aliases=("limitval", "usageLimit")),
         Column("per_user_limit", "integer", at_least=0),
-        Column("channel", one_of=("sms", "push", "email", "in_app")),
+        Column("channel", one_of=CHANNELS),
         Column("category"),
         Column("code", aliases=("Coupon Code",)),
         Column("description"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from allocator.campaign.schema import Column, TableSchema
+from allocator.campaign.schema import CHANNELS, Column, TableSchema
 from allocator.errors import Finding, InputError
 
 FIRST_ROW = 2  # the header is line 1
@@ -17,7 +17,8 @@ MOSTLY = 0.95  # a feature with this share of numbers is a number column with st
 
 TRUE = ("1", "true", "yes", "y", "t")
 FALSE = ("0", "false", "no", "n", "f")
-MISSING = ("", "na", "n/a", "null", "none")
+MISSING = ("na", "n/a", "null", "none")
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
 def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
@@ -54,23 +55,54 @@ def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
 
 
 def _read_text_frame(path: Path) -> pl.DataFrame:
-    """Return the file with every column as text; empty cells and NA are null."""
+    """Return the file with every column as text; empty cells are null."""
     if path.suffix == ".parquet":
         try:
             frame = pl.read_parquet(path)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise InputError(Finding(f"this is not a Parquet file: {error}", file=path.name)) from error
-        frame = frame.with_columns(pl.all().cast(pl.String, strict=False))
+        frame = _parquet_as_text(frame, path.name)
     else:
         frame = _read_csv(path)
+    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
+    frame = _without_blank_end(frame)
     if frame.height == 0:
         raise InputError(Finding("the file has a header but no rows", file=path.name))
-    return frame.with_columns(
-        pl.when(pl.all().str.strip_chars().str.to_lowercase().is_in(MISSING))
-        .then(None)
-        .otherwise(pl.all().str.strip_chars())
-        .name.keep()
-    )
+    _check_characters(frame, path.name)
+    return frame
+
+
+def _parquet_as_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]
+    if nested:
+        raise InputError(
+            [
+                Finding(
+                    "the column holds lists or binary data; flatten or remove it",
+                    file,
+                    column=name,
+                    found=str(frame.schema[name]),
+                )
+                for name in nested
+            ]
+        )
+    return frame.with_columns(pl.all().cast(pl.String, strict=False))
+
+
+def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
+    """Drop the blank lines that editors and spreadsheets leave at the end of a file."""
+    filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return frame.head(filled[-1] + 1 if len(filled) else 0)
+
+
+def _check_characters(frame: pl.DataFrame, file: str) -> None:
+    """Refuse control characters: they hide in ids, and a terminal would obey them."""
+    findings: list[Finding] = []
+    for text in frame.iter_columns():
+        bad = text.str.contains(CONTROL).fill_null(False)
+        _report(text, bad, Column(text.name), "text without control characters", file, findings)
+    if findings:
+        raise InputError(findings)
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
@@ -89,20 +121,47 @@ def _read_csv(path: Path) -> pl.DataFrame:
         ) from error
     if not text.strip():
         raise InputError(Finding("the file is empty", file=path.name))
-    header = next(csv.reader(io.StringIO(text)))
-    _check_header([name.strip() for name in header], path.name)
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     try:
+        header = [name.strip() for name in next(csv.reader(io.StringIO(text)))]
+        _check_header(header, path.name)
         frame = pl.read_csv(text.encode(), infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(
-            _ragged_rows(text, len(header), path.name) or Finding(str(error), path.name)
-        ) from error
-    frame.columns = [name.strip() for name in header]
+        ragged = _ragged_rows(text, len(header), path.name) if _may_be_ragged(text, frame) else []
+    except (pl.exceptions.PolarsError, csv.Error) as error:
+        raise InputError(_why_unreadable(text, path.name, str(error))) from error
+    if ragged:
+        raise InputError(ragged)
+    frame.columns = header
     return frame
 
 
+def _may_be_ragged(text: str, frame: pl.DataFrame) -> bool:
+    """Tell cheaply when no row is short, which Polars fills up without a word."""
+    return '"' in text or text.count(",") != (frame.height + 1) * (frame.width - 1)
+
+
+def _why_unreadable(text: str, file: str, error: str) -> list[Finding]:
+    try:
+        ragged = _ragged_rows(text, len(next(csv.reader(io.StringIO(text)))), file)
+    except csv.Error as second:
+        ragged, error = [], str(second)
+    message = f"this cannot be read as CSV; look for quotes that do not pair up: {error.splitlines()[0]}"
+    return ragged or [Finding(message, file)]
+
+
 def _check_header(names: list[str], file: str) -> None:
+    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and mark in names[0]:
+            raise InputError(
+                Finding(f"the columns are separated by {word}; save the file with commas", file, 1)
+            )
     findings = [
+        Finding("a column name holds a control character", file, 1, found=repr(name))
+        for name in names
+        if any(ord(character) < 32 or ord(character) == 127 for character in name)
+    ]
+    findings += [
         Finding("two columns have this name; rename or remove one", file, 1, name)
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
@@ -113,7 +172,7 @@ def _check_header(names: list[str], file: str) -> None:
 
 
 def _ragged_rows(text: str, width: int, file: str) -> list[Finding]:
-    rows = enumerate(csv.reader(io.StringIO(text)), start=1)
+    rows = enumerate(csv.reader(io.StringIO(text, newline="")), start=1)
     bad = [(i, len(row)) for i, row in rows if row and len(row) != width]
     return [
         Finding(
@@ -149,6 +208,8 @@ def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[F
         text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
     else:
         text = raw[column.name]
+        if column.type != "text" or not column.required:
+            text = _without_missing(text)
     value = _cast(text, column.type)
     _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)
     if column.required:
@@ -202,7 +263,8 @@ def _cast(text: pl.Series, kind: str) -> pl.Series:
         lower = text.str.to_lowercase()
         return _where(lower.is_in(TRUE), lower.is_in(TRUE + FALSE)).alias(text.name)
     if kind == "date":
-        return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        day = _where(text.str.slice(0, 10), text.str.contains(r"^\d{4}-\d\d-\d\d($|[T ])"))
+        return day.str.to_date("%Y-%m-%d", strict=False)
     if kind == "time":
         iso = text.str.replace(" ", "T", literal=True).str.strip_suffix("Z").str.slice(0, 19)
         full = pl.select(
@@ -212,15 +274,23 @@ def _cast(text: pl.Series, kind: str) -> pl.Series:
     return text
 
 
+def _without_missing(text: pl.Series) -> pl.Series:
+    """Make NA, null and the like null; not in labels, where NA may be North America."""
+    return _where(text, ~text.str.to_lowercase().is_in(MISSING))
+
+
 def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
     return pl.select(pl.when(keep).then(value)).to_series().alias(value.name)
 
 
 def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
     """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
-    text = raw[name]
     if name.startswith("consent_"):
+        if name.removeprefix("consent_") not in CHANNELS:
+            expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
+            findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
         return _parse_column(raw, Column(name, "flag", default=False), file, findings)
+    label, text = raw[name], _without_missing(raw[name])
     number = text.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
     if known and number.null_count() == text.null_count():
@@ -237,7 +307,7 @@ def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Findi
         stray = number.is_null() & text.is_not_null()
         _report(text, stray, Column(name), "a number, as in the other rows", file, findings)
         return None
-    return text
+    return label
 
 
 def _report(

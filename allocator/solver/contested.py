@@ -38,6 +38,8 @@ class Contested:
         (n_rows, n_pairs) what each pair uses of each row.
     decided
         (n_rows,) usage of all decided users.
+    complete
+        Whether every eligible pair of its users is among the pairs.
     """
 
     model: Model
@@ -48,6 +50,7 @@ class Contested:
     value: Array
     uses: sp.csc_array
     decided: Array
+    complete: bool
 
     @property
     def size(self) -> NDArray[np.int64]:
@@ -80,7 +83,15 @@ def contest(model: Model, users: Index, decided: Array, prices: Array, width: Ar
     spread[np.asarray(abs(uses).T @ (~np.isfinite(width)).astype(float)) > 0] = np.inf
     keep = _can_be_chosen(reduced, spread, row, len(first), model.problem.per_user)
     return Contested(
-        model, users, starts, row[keep], coupon[keep], worth[keep], sp.csc_array(uses[:, keep]), decided
+        model=model,
+        users=users,
+        starts=starts,
+        pair_class=row[keep],
+        pair_coupon=coupon[keep],
+        value=worth[keep],
+        uses=sp.csc_array(uses[:, keep]),
+        decided=decided,
+        complete=bool(np.isinf(width).all()),
     )
 
 

@@ -151,7 +151,7 @@ def _mix(
         report("convex prices", turn + 1, 0)
         prices, slope, benefit, utility, over = _master(model, columns, weights, scale, n_limits)
         if best is not None:
-            prices = SMOOTH * best.prices + (1 - SMOOTH) * prices
+            prices = SMOOTH * best.prices[:n_limits] + (1 - SMOOTH) * prices
             slope = np.exp(SMOOTH * np.log(best.slope) + (1 - SMOOTH) * np.log(slope))
         full = np.concatenate([prices[:n_limits], -slope]) if n_groups else prices
         done = engine.price(full)

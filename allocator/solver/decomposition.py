@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
 SAMPLES = (10_000, 100_000)  # users in the coarse stages
-PROGRAM_USERS = 3_000  # contested classes that one linear program takes
+PROGRAM_USERS = 3_000  # contested classes in the first linear program; twice as many in each further one
+MOST_PROGRAM_USERS = 12_000
 SHRINK = 10  # each sharpening stage keeps one contested user in so many
 ROUNDS = 12  # recentrings of the price box
 
@@ -122,12 +123,14 @@ def _sharpen(search: _Search, found: Prices) -> tuple[Array, Contested, Answer |
         search.report("exact prices", turn + 1, 0)
         engine = search.engine
         pressed = np.zeros(model.n_rows, np.bool_)
-        for size in _stages(engine.n_users):
+        box = far
+        last = min(PROGRAM_USERS << turn, MOST_PROGRAM_USERS)
+        for size in _stages(engine.n_users, last):
             radius, inside = _nearest(engine.radius(centre, width), size)
             wide = _times(width, radius)
-            box = far.around(centre, wide)
+            box = box.around(centre, wide)
             engine = engine.restrict(inside, centre)
-            if size == PROGRAM_USERS or search.late():
+            if size == last or search.late():
                 break
             centre = minimise_dual(
                 model, oracle_of(engine), centre, box, search.scale, step=0.01, tolerance=1e-9,
@@ -153,12 +156,12 @@ def _sharpen(search: _Search, found: Prices) -> tuple[Array, Contested, Answer |
     return centre, contested, answer
 
 
-def _stages(n_users: int) -> Iterator[int]:
+def _stages(n_users: int, last: int) -> Iterator[int]:
     """Yield how many contested users each stage keeps, down to what one program takes."""
-    while n_users > SHRINK * PROGRAM_USERS:
+    while n_users > SHRINK * last:
         n_users //= SHRINK
         yield n_users
-    yield PROGRAM_USERS
+    yield last
 
 
 def _nearest(radius: Array, size: int) -> tuple[float, NDArray[np.bool_]]:
@@ -166,13 +169,16 @@ def _nearest(radius: Array, size: int) -> tuple[float, NDArray[np.bool_]]:
 
     Equal users tie; they count once, as they will share one class.
     """
+    movable = np.isfinite(radius)
+    if len(radius) <= PROGRAM_USERS:
+        return np.inf, movable
     if len(radius) <= size:
-        return np.inf, np.isfinite(radius)
+        return float(np.max(radius, where=movable, initial=0.0)) or np.inf, movable
     limit = float(np.partition(radius, size - 1)[size - 1])
-    if np.count_nonzero(radius <= limit) > 2 * size:
+    if len(np.unique(radius[radius <= limit])) < 0.7 * size:
         distinct = np.unique(radius)
         limit = float(distinct[min(size, len(distinct)) - 1])
-    return limit, (radius <= limit) & np.isfinite(radius)
+    return limit, (radius <= limit) & movable
 
 
 def _times(width: Array, radius: float) -> Array:

@@ -80,7 +80,7 @@ def recover(
     usage, value = _chosen_totals(contested, choice)
     contested = replace(contested, decided=model.usage(done.table) - usage)
     decided_value = model.earned(done.table) - value
-    everyone = len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
+    everyone = contested.complete and len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
     best, plan, bound = -np.inf, None, np.inf
     for free in _free_sets(contested, start, prices):
         report("integer plan", int(free.sum()), len(free))
@@ -173,15 +173,13 @@ def _solve_free(
     model = contested.model
     moving = free[contested.pair_class]
     fixed = np.where(moving, 0.0, np.round(start))
-    standing = Contested(
-        model,
-        contested.users,
-        contested.starts,
-        contested.pair_class[moving],
-        contested.pair_coupon[moving],
-        contested.value[moving],
-        sp.csc_array(contested.uses[:, moving]),
-        contested.decided + contested.uses @ fixed,
+    standing = replace(
+        contested,
+        pair_class=contested.pair_class[moving],
+        pair_coupon=contested.pair_coupon[moving],
+        value=contested.value[moving],
+        uses=sp.csc_array(contested.uses[:, moving]),
+        decided=contested.decided + contested.uses @ fixed,
     )
     lowest, highest = model.price_range()
     program = state_program(standing, Box(lowest, highest), free, tighten)
