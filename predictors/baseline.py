@@ -27,7 +27,7 @@ from predictors.scoring import Logits
 
 Floats = NDArray[np.float64]
 
-DEFAULTS: dict[str, float | int] = {"regularisation": 0.05, "interaction_scale": 0.5, "test_share": 0.25}
+DEFAULTS: dict[str, float | int] = {"regularisation": 0.05, "interaction_scale": 0.3, "test_share": 0.25}
 RANGES = {"regularisation": (1e-6, 1e6), "interaction_scale": (0.0, 10.0), "test_share": (0.05, 0.9)}
 FILE = "baseline.safetensors"
 ITERATIONS = 300

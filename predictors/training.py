@@ -47,7 +47,7 @@ class Settings:
     weight_decay: float = 0.05
     coupon_dropout: float = 0.1
     patience: int = 8
-    linear_penalty: float = 20.0
+    linear_penalty: float = 100.0
 
 
 def train(
@@ -255,8 +255,9 @@ def _hide(coupons: CouponBatch, share: float, rng: np.random.Generator) -> Coupo
 def _forward(
     model: UpliftModel, data: Rows, rows: Tensor, coupons: CouponBatch, linear_only: bool
 ) -> Outputs:
-    cuda = data.device.type == "cuda"
-    with torch.autocast(data.device.type, dtype=torch.bfloat16, enabled=cuda):
+    # The linear fit needs full precision; steps of the network do not.
+    half = data.device.type == "cuda" and not linear_only
+    with torch.autocast(data.device.type, dtype=torch.bfloat16, enabled=half):
         output: Outputs = model(data.batch(rows), coupons, data.pair[rows], linear_only)
     return output
 
