@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.schema import CHANNELS
 from allocator.campaign.eligibility import Eligibility, eligibility
 from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
+from allocator.campaign.schema import CHANNELS
 from allocator.errors import Finding, InputError
 from allocator.limits import LimitLike
 from allocator.problem import Problem

@@ -97,14 +97,14 @@ def _not_running(coupons: pl.DataFrame, as_of: dt.date) -> NDArray[np.bool_]:
 
 
 def _used_up(campaign: Campaign) -> NDArray[np.bool_]:
-    """Return (n_users, n_coupons) where past sends reached the coupon's per-user limit."""
+    """Return (n_users, n_coupons) where past redemptions reached the coupon's per-user limit."""
     coupons = campaign.active_coupons
     used = np.zeros((campaign.users.height, coupons.height), np.bool_)
     limited = coupons.filter(coupons["per_user_limit"].is_not_null())
     if campaign.history is None or limited.height == 0:
         return used
-    sent = campaign.history.filter(pl.col("treated")).group_by("user_id", "coupon_id").len()
-    over = sent.join(limited.select("coupon_id", "per_user_limit"), on="coupon_id").filter(
+    redeemed = campaign.history.filter(pl.col("redeemed")).group_by("user_id", "coupon_id").len()
+    over = redeemed.join(limited.select("coupon_id", "per_user_limit"), on="coupon_id").filter(
         pl.col("len") >= pl.col("per_user_limit")
     )
     row = {user: i for i, user in enumerate(campaign.users["user_id"])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import polars as pl
@@ -96,8 +96,9 @@ def _parse_limit(
         return None
     if cls is Inventory and "at_most" not in table:
         table["at_most"] = _stock(coupons)
-    accepted = list(inspect.signature(cls).parameters)
-    unknown = sorted(set(table) - set(accepted))
+    parameters = inspect.signature(cls).parameters
+    accepted = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
+    unknown = sorted(set(table) - set(accepted)) if len(accepted) == len(parameters) else []
     for key in unknown:
         expected = "one of " + ", ".join(accepted)
         findings.append(
@@ -108,7 +109,9 @@ def _parse_limit(
                 expected=expected,
             )
         )
-    if unknown:
+    wrong = _wrong_types(cls, table, place)
+    findings += wrong
+    if unknown or wrong:
         return None
     try:
         return _make(cls, table)
@@ -119,6 +122,18 @@ def _parse_limit(
     except (TypeError, ValueError) as error:
         findings.append(Finding(str(error), FILE, column=place))
     return None
+
+
+def _wrong_types(cls: type[Any], keys: Mapping[str, Any], place: str) -> list[Finding]:
+    """Return the keys whose value has another type than the limit's: "400" is no number."""
+    findings: list[Finding] = []
+    hints = get_type_hints(cls) if dataclasses.is_dataclass(cls) else {}
+    for key in keys.keys() & hints.keys():
+        try:
+            TypeAdapter[Any](hints[key]).validate_python(keys[key], strict=True)
+        except ValidationError as error:
+            findings += [toml_finding(detail, FILE, f"{place}.{key}") for detail in error.errors()]
+    return sorted(findings, key=str)
 
 
 def _make(cls: type[Any], keys: dict[str, Any]) -> LimitLike:
@@ -179,6 +194,8 @@ def _check_against_data(
             limit.rows(problem)
         except InputError as error:
             findings += [_at(finding, place) for finding in error.findings]
+        except Exception as error:
+            findings.append(Finding(f"limit '{limit.label}' fails: {error!r}", FILE, column=place))
     return findings
 
 
