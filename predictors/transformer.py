@@ -117,7 +117,8 @@ class TransformerPredictor(HistoryPredictor):
 
     def _save(self, folder: Path) -> None:
         assert self._model is not None
-        self._model.save_pretrained(folder)
+        with _no_progress_bars():
+            self._model.save_pretrained(folder)
 
     def _load(self, folder: Path) -> None:
         with _no_progress_bars():

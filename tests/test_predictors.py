@@ -182,13 +182,14 @@ def test_predictions_keep_their_contract(fitted, campaign):
     assert p.coupon_ids.tolist() == ["TEN", "FIVE", "SHIP"]
 
 
-def test_save_and_load_give_equal_predictions(fitted, campaign, tmp_path):
+def test_save_and_load_give_equal_predictions(fitted, campaign, tmp_path, capfd):
     predictor, _, before = fitted
     predictor.save(tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".bin", ".pkl", ".pt")]
     after = type(predictor).load(tmp_path, device="cpu").predict(campaign)
     for name in ("conversion", "uplift", "redemption", "revenue"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_loading_something_else_says_so(tmp_path):
