@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allocator.campaign.building import Task, build_task, scale_predictions
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
-from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.limit_tables import known_measures, parse_limits
 from allocator.campaign.summary import summarise
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Predictions
@@ -128,10 +128,11 @@ def build_scenario(campaign: Campaign, predictions: Predictions | None, scenario
 def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = None) -> None:
     """Raise InputError with everything wrong in the scenarios (those of campaign.toml unless given)."""
     findings: list[Finding] = []
+    measures = known_measures(campaign.scores)
     for scenario in campaign.config.scenarios if scenarios is None else scenarios:
         try:
             changed = change_campaign(campaign, scenario)
-            parse_limits(changed.config.limits, changed.users, changed.coupons, _measures(changed))
+            parse_limits(changed.config.limits, changed.users, changed.coupons, measures)
         except InputError as error:
             findings += error.findings
     if findings:
@@ -167,13 +168,6 @@ def _coupon_names(result: ScenarioResult) -> NDArray[np.str_]:
     assert result.solution is not None
     labels = np.append(result.solution.problem.coupon_ids, "")
     return labels[result.solution.choice]
-
-
-def _measures(campaign: Campaign) -> list[str]:
-    """Return the measures that limits of this campaign can name."""
-    if campaign.history is not None or campaign.scores is None:
-        return ["cost", "conversions", "redemptions"]
-    return [name for name in campaign.scores.columns if name not in ("user_id", "coupon_id", "value")]
 
 
 def solve_scenarios(

@@ -275,8 +275,8 @@ def test_an_impossible_offer_is_named(tiny: Any, old: str, new: str, column: str
 
 
 def test_a_coupon_cannot_end_before_it_starts(tiny: Any) -> None:
-    found = one(tiny.write(coupons="coupon_id,kind,value,starts_at,ends_at\nC1,amount,1,2026-08-02,2026-08-01\n"
-                           "C2,amount,1,2026-08-01,2026-08-01\n"))  # fmt: skip
+    rows = "C1,amount,1,2026-08-02,2026-08-01\nC2,amount,1,2026-08-01,2026-08-01\n"
+    found = one(tiny.write(coupons="coupon_id,kind,value,starts_at,ends_at\n" + rows))
     assert place(found) == ("coupons.csv", 2, "ends_at")
 
 

@@ -13,7 +13,8 @@ from allocator.errors import Finding, InputError
 
 Channel = Literal["sms", "push", "email", "in_app"]
 Language = Literal["en", "zh"]
-Fee = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Fee = Annotated[Number, Field(ge=0)]
 
 
 class Table(BaseModel):
@@ -76,9 +77,9 @@ class Scenario(Table):
     """
 
     name: str = Field(min_length=1)
-    set: dict[str, float] = {}
+    set: dict[str, Number] = {}
     drop_coupons: list[str] = []
-    scale: dict[Literal["uplift", "conversion", "redemption", "revenue"], float] = {}
+    scale: dict[Literal["uplift", "conversion", "redemption", "revenue"], Number] = {}
 
 
 class Config(Table):
@@ -156,6 +157,6 @@ def read_config(folder: Path) -> Config:
             Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path))
         )
     try:
-        return parse_config(path.read_text(encoding="utf-8"), path.name)
+        return parse_config(path.read_text(encoding="utf-8-sig"), path.name)
     except UnicodeDecodeError as error:
         raise InputError(Finding("file is not UTF-8; save it as UTF-8", file=path.name)) from error

@@ -56,6 +56,12 @@ def parse_limits(
     return [limit for _, limit in limits]
 
 
+def known_measures(scores: pl.DataFrame | None) -> list[str]:
+    """Return the measures that limits can name: those of predictions, and those of the scores."""
+    scored = set() if scores is None else set(scores.columns) - {"user_id", "coupon_id", "value"}
+    return sorted({"cost", "conversions", "redemptions"} | scored)
+
+
 def group_columns(limits: Iterable[LimitLike]) -> list[str]:
     """Return the user columns that limits group by.
 
@@ -96,6 +102,9 @@ def _parse_limit(
         return None
     if cls is Inventory and "at_most" not in table:
         table["at_most"] = _stock(coupons)
+        if coupons["inventory"].is_null().all():
+            message = "no coupon has an inventory in coupons.csv; add some, or state at_most here"
+            findings.append(Finding(message, FILE, column=f"{place}.at_most"))
     parameters = inspect.signature(cls).parameters
     accepted = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
     unknown = sorted(set(table) - set(accepted)) if len(accepted) == len(parameters) else []

@@ -11,7 +11,7 @@ import polars as pl
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references
 from allocator.campaign.config import Config, read_config
-from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.limit_tables import known_measures, parse_limits
 from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES, USERS, TableSchema
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
@@ -51,7 +51,8 @@ def read_campaign(folder: str | Path) -> Campaign:
         found, notes, tables = check_references(tables)
         findings += found
     if config is not None and users is not None and coupons is not None:
-        _collect(findings, parse_limits, config.limits, users, coupons)
+        measures = known_measures(tables["scores"])
+        _collect(findings, parse_limits, config.limits, users, coupons, measures)
     if findings or config is None or users is None or coupons is None:
         raise InputError(findings)
     return Campaign(
