@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from allocator import plugins
@@ -18,7 +19,9 @@ from allocator.campaign.building import Task, build_task
 from allocator.campaign.messages import briefs, copy_table, message_table, recipients
 from allocator.campaign.report import render_report
 from allocator.campaign.run_folder import (
+    PREDICTED,
     RunFolder,
+    digest_of,
     dump_json,
     find_predictions,
     read_predictions,
@@ -28,7 +31,7 @@ from allocator.campaign.run_folder import (
     write_text,
 )
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
-from allocator.errors import Finding, InputError
+from allocator.errors import AllocateError, Finding, InputError, PluginError
 from allocator.protocols import ArmEvaluation, Copy, Evaluation, Predictions, Progress, no_progress
 from allocator.solution import Solution
 
@@ -121,11 +124,29 @@ def run_campaign(
     stages = {
         "predict": predict,
         "copy": copy,
-        "predictions": None if predictions is None else predictions.name,
+        "predictions": None if predictions is None else digest_of(predictions),
     }
+    given = find_predictions(predictions)
     run = None if out is None else RunFolder(Path(out), _inputs(campaign, options, stages))
+    try:
+        return _run_stages(campaign, run, options, given, predict, copy, progress)
+    except AllocateError:
+        if run is not None:
+            run.abandon()
+        raise
+
+
+def _run_stages(
+    campaign: Campaign,
+    run: RunFolder | None,
+    options: Options,
+    given: Predictions | None,
+    predict: bool,
+    copy: bool,
+    progress: Progress,
+) -> RunResult:
     seconds: dict[str, float] = {}
-    evaluation, predicted = None, find_predictions(predictions)
+    evaluation, predicted = None, given
     if predict:
         with _timed(seconds, "predict"):
             evaluation, predicted = predict_campaign(campaign, run, progress)
@@ -162,13 +183,40 @@ def predict_campaign(
             run.path / "predictions.parquet"
         )
     predictor, evaluation = train_campaign(campaign, progress)
-    predictions = predictor.predict(campaign, progress=progress)
+    predictions = predict_with(predictor, campaign, campaign.config.predict.predictor, progress)
     if run is not None:
         write_folder(run.path / "predictor", predictor.save)
         write_text(run.path / "evaluation.json", dump_json(asdict(evaluation)))
         write_predictions(predictions, run.path / "predictions.parquet")
         run.finish("predict")
     return evaluation, predictions
+
+
+def predict_with(
+    predictor: Predictor, campaign: Campaign, name: str, progress: Progress = no_progress
+) -> Predictions:
+    """Predict, and check what came back: (n_users, n_coupons) finite numbers, as float64.
+
+    Raises
+    ------
+    PluginError
+        If the predictor fails, or returns anything else.
+    """
+    with plugins.blamed(plugins.PREDICTORS, name, progress) as report:
+        predictions = predictor.predict(campaign, progress=report)
+        shape = (len(predictions.user_ids), len(predictions.coupon_ids))
+        changes: dict[str, Any] = {}
+        for field in (*PREDICTED, "uplift_error"):
+            array = getattr(predictions, field)
+            if array is None and field == "uplift_error":
+                continue
+            changes[field] = np.asarray(array, dtype=np.float64)
+            if changes[field].shape != shape or not np.isfinite(changes[field]).all():
+                raise PluginError(
+                    f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
+                    f"{shape[1]:,} coupons of finite numbers."
+                )
+    return replace(predictions, **changes)
 
 
 def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tuple[Predictor, Evaluation]:
@@ -189,7 +237,10 @@ def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tupl
         )
     settings = campaign.config.predict
     predictor: Predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
-    evaluation = predictor.fit(campaign, seed=campaign.config.seed, device=settings.device, progress=progress)
+    with plugins.blamed(plugins.PREDICTORS, settings.predictor, progress) as report:
+        evaluation = predictor.fit(
+            campaign, seed=campaign.config.seed, device=settings.device, progress=report
+        )
     return predictor, evaluation
 
 
@@ -225,7 +276,8 @@ def write_copy(
     settings = campaign.config.copy_
     writer = plugins.create(plugins.COPYWRITERS, settings.writer, settings.options)
     asked = briefs(campaign, sent)
-    copies: list[Copy] = writer.write(asked, seed=campaign.config.seed, progress=progress)
+    with plugins.blamed(plugins.COPYWRITERS, settings.writer, progress) as report:
+        copies: list[Copy] = writer.write(asked, seed=campaign.config.seed, progress=report)
     return copies, copy_table(copies, asked, settings.writer)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from allocator.errors import PluginError
+from allocator.errors import AllocateError, PluginError
+from allocator.protocols import Progress, no_progress
 
 PREDICTORS = "allocate.predictors.v1"
 COPYWRITERS = "allocate.copywriters.v1"
@@ -77,7 +79,33 @@ def create(group: str, name: str, options: Mapping[str, Any]) -> Any:
         inspect.signature(cls).bind(**options)
     except TypeError as error:
         raise PluginError(f"The {_KIND[group]} '{name}' does not take these options: {error}.") from error
-    return cls(**options)
+    with blamed(group, name):
+        return cls(**options)
+
+
+@contextmanager
+def blamed(group: str, name: str, progress: Progress = no_progress) -> Iterator[Progress]:
+    """Name the plugin in any error that it did not raise on purpose.
+
+    Gives `progress` back for the plugin to call: what the caller raises there to cancel passes through.
+    """
+    cancelled: list[BaseException] = []
+
+    def report(step: str, done: int, total: int) -> None:
+        try:
+            progress(step, done, total)
+        except BaseException as error:
+            cancelled.append(error)
+            raise
+
+    try:
+        yield report
+    except AllocateError:
+        raise
+    except Exception as error:
+        if error in cancelled:
+            raise
+        raise PluginError(f"The {_KIND[group]} '{name}' failed: {error!r}.") from error
 
 
 def installed() -> list[Plugin]:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from allocator import plugins
-from allocator.campaign import Campaign, parse_config, read_campaign
+from allocator.campaign import Campaign, Config, parse_config, read_campaign
 from allocator.campaign.building import Task, build_task
 from allocator.campaign.messages import message_table, recipients
 from allocator.campaign.run_folder import (
@@ -21,6 +21,7 @@ from allocator.campaign.run_folder import (
     STATE,
     dump_json,
     find_predictions,
+    restore_ids,
     versions,
     write_folder,
     write_table,
@@ -66,16 +67,16 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
         message = (
             "the run is unfinished; call `allocate run` again with this --out"
             if is_run(folder)
-            else "there is no run here"
+            else "there is no run here; a run folder comes from `allocate run` or `allocate solve --out`"
         )
         raise InputError(Finding(message, file=str(folder)))
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest, config, summary, prices, assignments = _read_outputs(folder)
     source = campaign_folder or folder / manifest["campaign"]
     if not source.is_dir():
         raise InputError(
             Finding("the campaign folder of this run is not there; name it with --campaign", file=str(source))
         )
-    campaign = read_campaign(source)
+    campaign = read_campaign(source, as_of=config.as_of)
     changed = [
         name for name, digest in manifest["inputs"]["digests"].items() if campaign.digests.get(name) != digest
     ]
@@ -86,20 +87,43 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
                 for name in changed
             ]
         )
-    config = parse_config((folder / "campaign.toml").read_text(encoding="utf-8"))
     campaign = replace(campaign, config=config, as_of=config.as_of or campaign.as_of)
     stored = folder / "predictions.parquet"
     task = build_task(campaign, find_predictions(stored) if stored.is_file() else None)
-    assignments = _read_assignments(folder)
     assigned: dict[str, list[str]] = defaultdict(list)
     for user, coupon in assignments.select("user_id", "coupon_id").iter_rows():
         assigned[user].append(coupon)
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    prices = json.loads((folder / "prices.json").read_text(encoding="utf-8"))
     return OpenRun(campaign, task, summary, prices, assignments, dict(assigned))
 
 
-def verify_run(folder: Path) -> tuple[Certificate, list[str]]:
+def _read_outputs(
+    folder: Path,
+) -> tuple[dict[str, Any], Config, dict[str, Any], dict[str, float], pl.DataFrame]:
+    """Return manifest, resolved configuration, summary, prices and assignments.
+
+    Raises
+    ------
+    InputError
+        Naming the first file that someone removed or spoilt.
+    """
+    name = MANIFEST
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        name = "campaign.toml"
+        config = parse_config((folder / name).read_text(encoding="utf-8"))
+        name = "summary.json"
+        summary = json.loads((folder / name).read_text(encoding="utf-8"))
+        summary["objective"] + summary["bound"]
+        name = "prices.json"
+        prices = json.loads((folder / name).read_text(encoding="utf-8"))
+        name = "assignments"
+        return manifest, config, summary, prices, _read_assignments(folder)
+    except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
+        message = f"the run cannot be opened, because this file is not what the run wrote: {error}"
+        raise InputError(Finding(message, file=str(folder / name))) from error
+
+
+def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certificate, list[str]]:
     """Check a finished run: its files against the manifest, its assignments against the certificate.
 
     Returns
@@ -109,7 +133,7 @@ def verify_run(folder: Path) -> tuple[Certificate, list[str]]:
     """
     from allocator.solver.certificate import certify
 
-    run = open_run(folder)
+    run = open_run(folder, campaign_folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     changed = [
         f"{name} is not the file that the run wrote"
@@ -136,13 +160,12 @@ def verify_run(folder: Path) -> tuple[Certificate, list[str]]:
     return certificate, changed
 
 
-def require_new(folder: Path) -> None:
-    """Raise InputError if a folder is already there with something in it."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def require_new(path: Path) -> None:
+    """Raise InputError if there is a file, or a folder with something in it."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        what = "folder is not empty" if path.is_dir() else "file is already there"
         raise InputError(
-            Finding(
-                "the folder is not empty and is not written over; name another with --out", file=str(folder)
-            )
+            Finding(f"the {what} and is not written over; name another with --out", file=str(path))
         )
 
 
@@ -164,8 +187,8 @@ def save_model(folder: Path, campaign: Campaign, predictor: Predictor, evaluatio
     write_folder(folder, fill)
 
 
-def load_model(folder: Path, device: str = "auto") -> Predictor:
-    """Load a predictor that `save_model` saved."""
+def load_model(folder: Path, device: str = "auto") -> tuple[Predictor, str]:
+    """Load a predictor that `save_model` saved; return it with the name of its plugin."""
     if not (folder / MODEL).is_file():
         raise InputError(
             Finding(
@@ -174,8 +197,9 @@ def load_model(folder: Path, device: str = "auto") -> Predictor:
         )
     about = json.loads((folder / MODEL).read_text(encoding="utf-8"))
     cls = plugins.load(plugins.PREDICTORS, about["predictor"])
-    predictor: Predictor = cls.load(folder / "predictor", device=device)
-    return predictor
+    with plugins.blamed(plugins.PREDICTORS, about["predictor"]):
+        predictor: Predictor = cls.load(folder / "predictor", device=device)
+    return predictor, about["predictor"]
 
 
 def write_copy_of_run(
@@ -210,5 +234,4 @@ def _read_assignments(folder: Path) -> pl.DataFrame:
     if parquet.is_file():
         return pl.read_parquet(parquet)
     text = {"user_id": pl.String, "coupon_id": pl.String}
-    frame = pl.read_csv(folder / "assignments.csv", schema_overrides=text)
-    return frame.with_columns(pl.col(*text).str.replace(r"^'([=+\-@\t\r])", "$1"))
+    return restore_ids(pl.read_csv(folder / "assignments.csv", schema_overrides=text))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.eligibility import Eligibility, eligibility
 from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
+from allocator.campaign.run_folder import PREDICTED
 from allocator.campaign.schema import CHANNELS
 from allocator.errors import Finding, InputError
 from allocator.limits import LimitLike
@@ -38,7 +39,7 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
     """
     allowed = eligibility(campaign)
     if predictions is not None:
-        _check_fit(campaign, predictions)
+        predictions = _aligned(campaign, predictions)
         value, measures = value_of_predictions(campaign, predictions, allowed)
     else:
         value, measures = _value_of_scores(campaign)
@@ -130,19 +131,35 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
     )
 
 
-def _check_fit(campaign: Campaign, predictions: Predictions) -> None:
-    """Raise InputError unless the predictions are of this campaign's users and coupons, in order."""
-    findings = []
-    for name, mine, theirs in (
+def _aligned(campaign: Campaign, predictions: Predictions) -> Predictions:
+    """Return the predictions in the campaign's order of users and coupons.
+
+    Raises
+    ------
+    InputError
+        If they are of other users or coupons.
+    """
+    labels = (
         ("user_id", campaign.user_ids, predictions.user_ids),
         ("coupon_id", campaign.coupon_ids, predictions.coupon_ids),
-    ):
-        if not np.array_equal(mine, theirs):
+    )
+    if all(np.array_equal(mine, theirs) for _, mine, theirs in labels):
+        return predictions
+    findings = []
+    for name, mine, theirs in labels:
+        if not np.array_equal(np.sort(mine), np.sort(theirs)):
             message = "the predictions are of other users or coupons than the campaign; predict again"
-            found, expected = f"{len(theirs):,} labels", f"the {len(mine):,} of the campaign, in its order"
+            found, expected = f"{len(theirs):,} labels", f"the {len(mine):,} of the campaign"
             findings.append(Finding(message, "predictions", column=name, found=found, expected=expected))
     if findings:
         raise InputError(findings)
+    order = [np.argsort(theirs)[np.argsort(np.argsort(mine))] for _, mine, theirs in labels]
+    changes = {
+        name: getattr(predictions, name)[np.ix_(*order)]
+        for name in (*PREDICTED, "uplift_error")
+        if getattr(predictions, name) is not None
+    }
+    return replace(predictions, user_ids=campaign.user_ids, coupon_ids=campaign.coupon_ids, **changes)
 
 
 def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:

@@ -100,6 +100,7 @@ def _used_up(campaign: Campaign) -> NDArray[np.bool_]:
     """Return (n_users, n_coupons) where past redemptions reached the coupon's per-user limit."""
     coupons = campaign.active_coupons
     used = np.zeros((campaign.users.height, coupons.height), np.bool_)
+    used[:, (coupons["per_user_limit"] == 0).fill_null(False).to_numpy()] = True
     limited = coupons.filter(coupons["per_user_limit"].is_not_null())
     if campaign.history is None or limited.height == 0:
         return used

@@ -10,14 +10,14 @@ import polars as pl
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references
-from allocator.campaign.config import Config, read_config
+from allocator.campaign.config import read_config
 from allocator.campaign.limit_tables import known_measures, parse_limits
 from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES, USERS, TableSchema
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
 
 
-def read_campaign(folder: str | Path) -> Campaign:
+def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
     """Read and check a campaign folder.
 
     Parameters
@@ -25,13 +25,15 @@ def read_campaign(folder: str | Path) -> Campaign:
     folder
         Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
         ``events`` and ``scores``, each as CSV or Parquet.
+    as_of
+        The day of the decision where campaign.toml names none; today unless given.
 
     Raises
     ------
     InputError
         With every finding in every file.
     """
-    folder = Path(folder)
+    folder, today = Path(folder), as_of or dt.date.today()
     if not folder.is_dir():
         raise InputError(Finding("there is no such folder", file=str(folder)))
     findings: list[Finding] = []
@@ -46,7 +48,7 @@ def read_campaign(folder: str | Path) -> Campaign:
     users, coupons = tables["users"], tables["coupons"]
     notes: list[str] = []
     if config is not None and coupons is not None:
-        findings += check_coupons(coupons, config, _as_of(config))
+        findings += check_coupons(coupons, config, config.as_of or today)
     if users is not None and coupons is not None:
         found, notes, tables = check_references(tables)
         findings += found
@@ -58,7 +60,7 @@ def read_campaign(folder: str | Path) -> Campaign:
     return Campaign(
         folder=folder,
         config=config,
-        as_of=_as_of(config),
+        as_of=config.as_of or today,
         users=users,
         coupons=coupons,
         history=tables["history"],
@@ -67,10 +69,6 @@ def read_campaign(folder: str | Path) -> Campaign:
         digests=digests,
         notes=tuple(notes),
     )
-
-
-def _as_of(config: Config) -> dt.date:
-    return config.as_of or dt.date.today()
 
 
 def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyped-def]

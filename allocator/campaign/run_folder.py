@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.protocols import Predictions
 
 STATE = "state.json"
 MANIFEST = "manifest.json"
+PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 PACKAGES = (
     "allocate",
     "numpy",
@@ -63,6 +65,7 @@ class RunFolder:
                     file=str(path),
                 )
             )
+        self._new = not path.exists()
         if (path / STATE).is_file():
             earlier = json.loads((path / STATE).read_text(encoding="utf-8"))
             if earlier.get("inputs") != self._state["inputs"]:
@@ -97,6 +100,15 @@ class RunFolder:
             self._state["done"].append(stage)
         self._save_state()
 
+    def abandon(self) -> None:
+        """Forget a run that has finished no stage, so that its folder is free for corrected inputs."""
+        if self._state["done"]:
+            return
+        for file in (self.path / "predictions.parquet", self.path / STATE):
+            file.unlink(missing_ok=True)
+        if self._new and not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def write_manifest(self, seconds: Mapping[str, float], campaign_folder: Path) -> None:
         """Write the manifest, which makes the run complete, and drop the state."""
         files = {
@@ -105,7 +117,7 @@ class RunFolder:
             if file.is_file() and file.name not in (STATE, MANIFEST)
         }
         manifest = {
-            "campaign": os.path.relpath(campaign_folder, self.path),
+            "campaign": os.path.relpath(campaign_folder.resolve(), self.path.resolve()),
             "inputs": self._state["inputs"],
             "versions": versions(),
             "seconds": dict(seconds),
@@ -168,6 +180,7 @@ def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
         fill(temporary)
         if path.exists():
             shutil.rmtree(path)
+        temporary.chmod(0o777 & ~_umask())
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -180,7 +193,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         "user_id": np.repeat(predictions.user_ids, m),
         "coupon_id": np.tile(predictions.coupon_ids, n),
     }
-    for name in ("conversion", "uplift", "redemption", "revenue", "expected_cost", "uplift_error"):
+    for name in (*PREDICTED, "uplift_error"):
         array = getattr(predictions, name)
         if array is not None:
             columns[name] = np.ascontiguousarray(array).ravel()
@@ -188,40 +201,74 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read predictions that `write_predictions` wrote."""
+    """Read predictions that `write_predictions` wrote, or another tool in the same form; any row order.
+
+    Raises
+    ------
+    InputError
+        If the file, a column, a number or a pair is missing.
+    """
     text = {"user_id": pl.String, "coupon_id": pl.String}
-    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, schema_overrides=text)
-    wanted = {"user_id", "coupon_id", "conversion", "uplift", "redemption", "revenue", "expected_cost"}
-    if missing := sorted(wanted - set(frame.columns)):
+    try:
+        if path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        else:
+            frame = pl.read_csv(path, schema_overrides=text)
+            frame = restore_ids(frame) if set(text) <= set(frame.columns) else frame
+    except (pl.exceptions.PolarsError, OSError) as error:
+        message = f"these predictions cannot be read: {str(error).splitlines()[0]}"
+        raise InputError(Finding(message, file=path.name)) from error
+    if missing := [name for name in (*text, *PREDICTED) if name not in frame.columns]:
         raise InputError(
             [Finding("required column is missing", file=path.name, column=name) for name in missing]
         )
-    user_ids = frame["user_id"].unique(maintain_order=True).to_list()
-    coupon_ids = frame["coupon_id"].unique(maintain_order=True).to_list()
-    shape = (len(user_ids), len(coupon_ids))
-    if frame.height != shape[0] * shape[1]:
+    numbers = [*PREDICTED, *(name for name in ("uplift_error",) if name in frame.columns)]
+    frame = frame.select(pl.col(*text).cast(pl.String), pl.col(*numbers).cast(pl.Float64, strict=False))
+    findings = [
+        Finding(
+            "this value cannot be used", path.name, bad[0] + 2, name, repr(frame[name][bad[0]]), "a number"
+        )
+        for name in numbers
+        if len(bad := (~frame[name].is_finite().fill_null(False)).arg_true())
+    ]
+    if findings:
+        raise InputError(findings)
+    users, user = _codes(frame["user_id"])
+    coupons, coupon = _codes(frame["coupon_id"])
+    place = user * len(coupons) + coupon
+    if len(np.unique(place)) != len(users) * len(coupons) or len(place) != len(users) * len(coupons):
         raise InputError(
             Finding(
                 "there is not one row for each user and coupon",
                 file=path.name,
                 found=f"{frame.height:,} rows",
-                expected=f"{shape[0] * shape[1]:,}",
+                expected=f"{len(users) * len(coupons):,}",
             )
         )
-    frame = frame.select(
-        "user_id",
-        "coupon_id",
-        *sorted(wanted - {"user_id", "coupon_id"}),
-        *(["uplift_error"] if "uplift_error" in frame.columns else []),
-    )
-    arrays = {name: frame[name].to_numpy().reshape(shape) for name in frame.columns[2:]}
-    return Predictions(np.asarray(user_ids, np.str_), np.asarray(coupon_ids, np.str_), **arrays)
+    order = np.argsort(place)
+    arrays = {name: frame[name].to_numpy()[order].reshape(len(users), len(coupons)) for name in numbers}
+    return Predictions(users, coupons, **arrays)
+
+
+def _codes(labels: pl.Series) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Return the distinct labels in order of appearance, and each row's index among them."""
+    distinct = labels.unique(maintain_order=True)
+    codes = labels.replace_strict(distinct, pl.int_range(len(distinct), eager=True), return_dtype=pl.Int64)
+    return np.asarray(distinct.to_list(), np.str_), codes.to_numpy()
 
 
 def find_predictions(path: Path | None) -> Predictions | None:
     """Read predictions from a file, or from a run folder that holds them; None for no path."""
-    if path is None:
-        return None
+    return None if path is None else read_predictions(_predictions_file(path))
+
+
+def digest_of(predictions: Path) -> str:
+    """Return the SHA-256 of a predictions file, or of the one in a run folder."""
+    with _predictions_file(predictions).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _predictions_file(path: Path) -> Path:
     file = path / "predictions.parquet" if path.is_dir() else path
     if not file.is_file():
         raise InputError(
@@ -231,14 +278,25 @@ def find_predictions(path: Path | None) -> Predictions | None:
                 expected="a file of `allocate predict`, or a run folder",
             )
         )
-    return read_predictions(file)
+    return file
+
+
+def restore_ids(frame: pl.DataFrame) -> pl.DataFrame:
+    """Undo in a CSV's ids what `write_table` did to those that a spreadsheet would run as a formula."""
+    return frame.with_columns(pl.col("user_id", "coupon_id").str.replace(r"^'('*[=+\-@])", "$1"))
 
 
 def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay."""
     text = pl.selectors.string()
-    runs = text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null()
+    runs = text.str.contains(r"^'*[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null()
     return frame.with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep())
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def _atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -247,10 +305,8 @@ def _atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        # mkstemp makes the file private; a result is as readable as the folder's umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        # mkstemp makes the file private; a result is as readable as the umask says.
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

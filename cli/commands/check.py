@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.console import Terminal, output_options
-from cli.options import campaign_argument
+from cli.options import FOLDER, campaign_argument
 
 EPILOG = """\b
 Examples:
@@ -18,8 +18,9 @@ Examples:
 
 @click.command("check", epilog=EPILOG)
 @campaign_argument
+@click.option("--campaign", type=FOLDER, help="Campaign folder of a run [default: the one it was made from].")
 @output_options
-def command(folder: Path, terminal: Terminal) -> None:
+def command(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
     """Check a campaign folder DIR, or a finished run.
 
     For a campaign: every file, column, limit and scenario, all problems at once. For a run: that no
@@ -28,7 +29,7 @@ def command(folder: Path, terminal: Terminal) -> None:
     from allocator.runs import is_run
 
     if is_run(folder):
-        _check_run(folder, terminal)
+        _check_run(folder, campaign, terminal)
     else:
         _check_campaign(folder, terminal)
 
@@ -61,22 +62,15 @@ def _check_campaign(folder: Path, terminal: Terminal) -> None:
     terminal.say(f"No problems found. Next: allocate {follow} {folder}")
 
 
-def _check_run(folder: Path, terminal: Terminal) -> None:
+def _check_run(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
     from allocator.errors import Finding, InputError
     from allocator.runs import verify_run
 
-    certificate, changed = verify_run(folder)
+    certificate, changed = verify_run(folder, campaign)
     problems = [*changed, *certificate.problems]
-    terminal.emit(
-        {
-            "valid": not problems,
-            "objective": certificate.objective,
-            "dual_bound": certificate.dual_bound,
-            "problems": problems,
-        }
-    )
     if problems:
         raise InputError([Finding(problem, file=str(folder)) for problem in problems])
+    terminal.emit({"valid": True, "objective": certificate.objective, "dual_bound": certificate.dual_bound})
     terminal.say(
         f"The certificate holds: every limit is kept, the plan is worth {certificate.objective:,.6g}, "
         f"and by its prices no plan is worth more than {certificate.dual_bound:,.6g}."

@@ -33,13 +33,15 @@ def command(folder: Path, model: Path, out: Path, device: str | None, terminal: 
     """Predict conversion, uplift, redemption and cost for every user and coupon of the campaign in DIR."""
     from allocator.campaign import read_campaign
     from allocator.campaign.run_folder import write_predictions
-    from allocator.runs import load_model
+    from allocator.pipeline import predict_with
+    from allocator.runs import load_model, require_new
     from cli.render.predictions import prediction_facts, predictions_table
 
+    require_new(out)
     campaign = read_campaign(folder)
-    predictor = load_model(model, device or campaign.config.predict.device)
+    predictor, name = load_model(model, device or campaign.config.predict.device)
     with terminal.progress() as progress:
-        predictions = predictor.predict(campaign, progress=progress)
+        predictions = predict_with(predictor, campaign, name, progress)
     write_predictions(predictions, out)
     facts = prediction_facts(predictions)
     terminal.show(predictions_table(facts))
