@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -39,9 +39,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print a message to standard error; nothing with ``--quiet``."""
         if not self.quiet:
-            from rich.markup import escape
-
-            self._console(sys.stderr).print(escape(text), style="dim", highlight=False)
+            self._console(sys.stderr).print(text, style="dim", soft_wrap=True)
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -54,12 +52,22 @@ class Terminal:
         else:
             yield _lines()
 
-    def _console(self, stream: Any) -> Console:
-        from rich.console import Console
+    def _console(self, stream: TextIO) -> Console:
+        return open_console(stream, self.color)
 
-        # Off a terminal there is no width to respect; tables get room instead of being cut.
-        width = None if stream.isatty() else 120
-        return Console(file=stream, no_color=None if self.color else True, width=width, highlight=False)
+
+def open_console(stream: TextIO, color: bool) -> Console:
+    """Return a console that prints text as it is: no markup, no emoji codes, no guessed highlights."""
+    from rich.console import Console
+
+    # Off a terminal there is no width to respect; tables get room instead of being cut.
+    width = None if stream.isatty() else 120
+    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    if console.no_color or not color:
+        console = Console(
+            file=stream, width=width, highlight=False, markup=False, emoji=False, color_system=None
+        )
+    return console
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,7 +105,7 @@ def _bars(console: Console) -> Iterator[Progress]:
 
     bars = Progress(
         SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
         console=console,

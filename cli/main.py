@@ -97,8 +97,7 @@ def run(args: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return failures.misused(error, arguments)
     except (KeyboardInterrupt, click.Abort):
         return failures.interrupted(arguments)
     except Exception as error:

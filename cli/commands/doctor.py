@@ -6,8 +6,14 @@ import click
 
 from cli.console import Terminal, output_options
 
+EPILOG = """\b
+Examples:
+  allocate doctor
+  allocate doctor --json
+"""
 
-@click.command("doctor")
+
+@click.command("doctor", epilog=EPILOG)
 @output_options
 def command(terminal: Terminal) -> int:
     """Check packages, plugins, the copy model and the accelerator; solve a small problem for real."""

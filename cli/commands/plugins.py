@@ -8,8 +8,14 @@ import click
 
 from cli.console import Terminal, output_options
 
+EPILOG = """\b
+Examples:
+  allocate plugins
+  allocate plugins --json | jq '.plugins[].name'
+"""
 
-@click.command("plugins")
+
+@click.command("plugins", epilog=EPILOG)
 @output_options
 def command(terminal: Terminal) -> int:
     """List predictors, copy writers and limit kinds, and say which cannot be used."""
