@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -391,11 +391,10 @@ def select(
             )
         )
     codes = _match(problem.groups, users or {}, f"limit '{label}': users", findings)
-    return (
-        Term(measure, weight, codes, _coupons(problem, coupons, label, findings))
-        if not findings
-        else _fail(findings)
-    )
+    inside = _coupons(problem, coupons, label, findings)
+    if findings:
+        _fail(findings)
+    return Term(measure, weight, codes, inside)
 
 
 def row(
@@ -505,5 +504,5 @@ def _unknown_column(where: str, column: str, groups: Mapping) -> Finding:  # typ
     return Finding(f"{where}: unknown column", found=repr(column), expected=expected)
 
 
-def _fail(findings: list[Finding]):  # type: ignore[no-untyped-def]
+def _fail(findings: list[Finding]) -> NoReturn:
     raise InputError(findings)

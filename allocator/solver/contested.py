@@ -38,8 +38,6 @@ class Contested:
         (n_rows, n_pairs) what each pair uses of each row.
     decided
         (n_rows,) usage of all decided users.
-    complete
-        Whether every eligible pair of its users is among the pairs.
     """
 
     model: Model
@@ -50,7 +48,6 @@ class Contested:
     value: Array
     uses: sp.csc_array
     decided: Array
-    complete: bool
 
     @property
     def size(self) -> NDArray[np.int64]:
@@ -91,7 +88,6 @@ def contest(model: Model, users: Index, decided: Array, prices: Array, width: Ar
         value=worth[keep],
         uses=sp.csc_array(uses[:, keep]),
         decided=decided,
-        complete=bool(np.isinf(width).all()),
     )
 
 

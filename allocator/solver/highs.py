@@ -41,6 +41,10 @@ def solve_program(
     program: Program, deadline: float = np.inf, absolute_gap: float = 0.0, seed: int = 0
 ) -> Answer | None:
     """Solve a program with HiGHS on one thread; None if it has no feasible solution in time."""
+    if program.rows.shape[1] == 0:
+        possible = bool(np.all(program.row_lower <= 0) and np.all(program.row_upper >= 0))
+        empty = np.zeros(0)
+        return Answer(empty, np.zeros(program.rows.shape[0]), 0.0, 0.0, True) if possible else None
     model = highspy.HighsLp()
     n_rows, n_columns = program.rows.shape
     model.num_col_, model.num_row_ = n_columns, n_rows

@@ -21,6 +21,7 @@ from allocator.solver.pricing.engine import Engine
 
 Array = NDArray[np.float64]
 MOST_CUTS = 120
+LONGEST_STEP = 10.0  # natural units
 FAR = 1e4  # a bound this many steps away cannot matter
 SERIOUS = 0.1  # share of the predicted decrease that makes a step count
 
@@ -156,6 +157,10 @@ def minimise_dual(
         if converged or time.monotonic() > deadline:
             break
         candidate, predicted, usage = cuts.propose(centre, box, step)
+        # A short step predicts little whatever there is to gain; only a long one may end the search.
+        while dual - predicted <= tolerance * scale.value and step < LONGEST_STEP:
+            step *= 10.0
+            candidate, predicted, usage = cuts.propose(centre, box, step)
         decrease = dual - predicted
         if decrease <= tolerance * scale.value:
             converged = True
@@ -169,8 +174,9 @@ def minimise_dual(
             if actual >= 0.5 * decrease:
                 step *= 2.0
         else:
-            # The model was too optimistic this far out; the more so, the shorter the next step.
-            step *= 0.7 if actual > -decrease else 0.35
+            # A cut far below the dual at the centre says nothing there: try nearer.
+            at_centre = cut.value - float(cut.usage @ centre) + model.bound_cost(centre)
+            step *= 0.5 if dual - at_centre > 2.0 * decrease else 0.9
     return Prices(centre, dual, moved, usage, converged)
 
 

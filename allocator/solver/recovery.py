@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.solver.contested import Contested, assign, state_program
+from allocator.solver.contested import Contested, assign, contest, state_program
 from allocator.solver.highs import Answer, solve_program
 from allocator.solver.master import Box
 from allocator.solver.pricing.engine import Engine
@@ -24,7 +24,10 @@ Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
 ROUND = 1e-7  # a linear program's column this close to a whole number is whole
-FIRST_FREE = 60  # classes besides the fractional ones in the first integer program
+FIRST_OPEN = 100  # pairs besides those of fractional classes in the first integer program
+FIRST_EACH = 6  # pairs that each small binding row gets in it
+MOST_OPEN = 5_000  # pairs in the last integer program of a large problem
+SMALL_PROGRAM = 30_000  # contested pairs up to which all of them may be decided in whole numbers
 
 
 @dataclass(frozen=True)
@@ -78,23 +81,36 @@ def recover(
     dual = done.reduced + model.bound_cost(prices)
     allowed = gap * abs(dual)
     usage, value = _chosen_totals(contested, choice)
-    contested = replace(contested, decided=model.usage(done.table) - usage)
+    contested, start = _with_every_pair(contested, start, prices, model.usage(done.table) - usage)
     decided_value = model.earned(done.table) - value
-    everyone = contested.complete and len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
+    everyone = len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
     best, plan, bound = -np.inf, None, np.inf
-    for free in _free_sets(contested, start, prices):
-        report("integer plan", int(free.sum()), len(free))
-        found = _solve_integer(contested, start, free, 0.5 * allowed, deadline, seed)
+    for open_pairs in _open_sets(contested, start, prices):
+        report("integer plan", int(open_pairs.sum()), len(open_pairs))
+        found = _solve_integer(contested, start, open_pairs, 0.5 * allowed, deadline, seed)
         if found is not None:
             objective = decided_value + _objective(contested, found.columns)
             if objective > best:
                 best, plan = objective, choice.copy()
                 assign(contested, found.columns, plan)
-            if everyone and free.all():
+            if everyone and open_pairs.all():
                 bound = decided_value + found.bound
         if min(dual, bound) - best <= allowed or time.monotonic() > deadline:
             break
     return Plan(plan, bound)
+
+
+def _with_every_pair(
+    contested: Contested, start: Array, prices: Array, decided: Array
+) -> tuple[Contested, Array]:
+    """Return the contested users with every eligible pair: whole numbers need more choice than prices."""
+    everything = np.full(len(prices), np.inf)
+    wide = contest(contested.model, contested.users, decided, prices, everything)
+    n_coupons = contested.model.problem.n_coupons
+    keys = [part.pair_class * n_coupons + part.pair_coupon for part in (wide, contested)]
+    columns = np.zeros(len(wide.value))
+    columns[np.searchsorted(keys[0], keys[1])] = start
+    return wide, columns
 
 
 def _chosen_totals(contested: Contested, choice: NDArray[np.int16]) -> tuple[Array, float]:
@@ -119,7 +135,7 @@ def _objective(contested: Contested, columns: Array) -> float:
 def _solve_integer(
     contested: Contested,
     start: Array,
-    free: NDArray[np.bool_],
+    open_pairs: NDArray[np.bool_],
     absolute_gap: float,
     deadline: float,
     seed: int,
@@ -132,7 +148,7 @@ def _solve_integer(
     # A hard program must leave time for the larger one after it.
     until = min(deadline, now + max(0.25 * (deadline - now), 1.0))
     for _ in range(4):
-        found = _solve_free(contested, start, free, absolute_gap, until, seed, tighten)
+        found = _solve_open(contested, start, open_pairs, absolute_gap, until, seed, tighten)
         if found is None:
             return None
         over = model.violation(contested.decided + contested.uses @ found.columns)
@@ -143,23 +159,23 @@ def _solve_integer(
     return None
 
 
-def _solve_free(
+def _solve_open(
     contested: Contested,
     start: Array,
-    free: NDArray[np.bool_],
+    open_pairs: NDArray[np.bool_],
     absolute_gap: float,
     deadline: float,
     seed: int,
     tighten: Array,
 ) -> Answer | None:
-    """Solve the contested program in whole numbers, with all classes fixed that are not `free`.
+    """Decide the open pairs in whole numbers; all others stay where they are.
 
     Parameters
     ----------
     start
-        (n_pairs,) values at which fixed classes stand (whole for those classes).
-    free
-        (n_classes,) classes to decide.
+        (n_pairs,) where the pairs stand (whole for those that are not open).
+    open_pairs
+        (n_pairs,) pairs to decide.
     absolute_gap
         Stop when this close to the best, in objective units.
     tighten
@@ -171,7 +187,8 @@ def _solve_free(
         `columns` covers all pairs; objective and bound count all contested pairs.
     """
     model = contested.model
-    moving = free[contested.pair_class]
+    moving = open_pairs
+    free = np.bincount(contested.pair_class[moving], minlength=len(contested.size)) > 0
     fixed = np.where(moving, 0.0, np.round(start))
     standing = replace(
         contested,
@@ -192,36 +209,56 @@ def _solve_free(
     return Answer(columns, answer.prices, base + answer.objective, base + answer.bound, answer.optimal)
 
 
-def _fractional(contested: Contested, columns: Array) -> NDArray[np.bool_]:
-    """Return the classes for which a linear program's columns are not whole, (n_classes,)."""
-    broken = np.abs(columns - np.round(columns)) > ROUND
-    return np.bincount(contested.pair_class[broken], minlength=len(contested.size)) > 0
+def _open_sets(contested: Contested, start: Array, prices: Array) -> Iterator[NDArray[np.bool_]]:
+    """Yield growing sets of pairs to decide: those that cost least to change, and of each small row some.
 
-
-def _free_sets(contested: Contested, start: Array, prices: Array) -> Iterator[NDArray[np.bool_]]:
-    """Yield growing sets of classes for the integer program: fractional ones and their neighbours."""
-    n = len(contested.size)
-    broken = _fractional(contested, start)
-    order = np.argsort(_margin(contested, start, prices), kind="stable")
-    count = FIRST_FREE + int(broken.sum())
+    A class with an open pair opens whatever it has chosen, too.
+    """
+    loss = _loss(contested, start, prices)
+    n = len(loss)
+    chosen = start > ROUND
+    broken = chosen & (np.abs(start - np.round(start)) > ROUND)
+    order = np.argsort(loss, kind="stable")
+    few, each = FIRST_OPEN + 3 * int(broken.sum()), FIRST_EACH
+    small_rows = _small_rows(contested, prices)
     while True:
-        free = broken.copy()
-        free[order[:count]] = True
-        if count >= n:
-            free[:] = True
-        yield free
-        if count >= n:
+        pairs = broken.copy()
+        pairs[order[:few]] = True
+        for row in small_rows:
+            users = np.flatnonzero(contested.uses[[row]].toarray().ravel())
+            pairs[users[np.argsort(loss[users], kind="stable")[:each]]] = True
+        free = np.bincount(contested.pair_class[pairs], minlength=len(contested.size)) > 0
+        pairs |= chosen & free[contested.pair_class]
+        if few >= n:
+            pairs[:] = True
+        yield pairs
+        if few >= n or (few >= MOST_OPEN and n > SMALL_PROGRAM):
             return
-        count *= 4
+        few, each = 4 * few, 2 * each
 
 
-def _margin(contested: Contested, columns: Array, prices: Array) -> Array:
-    """Return what changing a class's choice costs at most cheaply, per class, in objective units."""
+def _small_rows(contested: Contested, prices: Array) -> NDArray[np.int64]:
+    """Return the binding rows that only few pairs use: the cheapest changes overall may miss them."""
+    uses = sp.csr_array(contested.uses)
+    share = np.diff(uses.indptr) / max(uses.shape[1], 1)
+    return np.flatnonzero((prices != 0) & (share > 0) & (share < 0.25))
+
+
+def _loss(contested: Contested, start: Array, prices: Array) -> Array:
+    """Return what opening each pair costs at the given prices, in objective units.
+
+    For a chosen pair: what dropping it loses. For another: what taking it in place of the worst
+    chosen one (or of a place left empty) loses.
+    """
+    fewest, most = contested.model.problem.per_user
     reduced = contested.value - np.asarray(contested.uses.T @ prices)
-    chosen = columns > 0.5 * contested.size[contested.pair_class]
     n = len(contested.size)
-    taken = np.full(n, np.inf)
-    np.minimum.at(taken, contested.pair_class[chosen], reduced[chosen])
-    other = np.full(n, 0.0 if contested.model.problem.per_user[0] == 0 else -np.inf)
-    np.maximum.at(other, contested.pair_class[~chosen], reduced[~chosen])
-    return np.asarray(np.where(np.isinf(taken), np.abs(other), np.abs(taken - other)))
+    chosen = start > ROUND
+    full = np.bincount(contested.pair_class, start, n) > most * contested.size - 0.5
+    level = np.full(n, np.inf)
+    np.minimum.at(level, contested.pair_class[chosen], reduced[chosen])
+    if fewest == 0:
+        level = np.where(full, level, 0.0)
+    level = np.where(np.isinf(level), 0.0, level)
+    drop = np.maximum(reduced, 0.0) if fewest == 0 else np.zeros(len(reduced))
+    return np.where(chosen, drop, np.maximum(level[contested.pair_class] - reduced, 0.0))

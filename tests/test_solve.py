@@ -1,0 +1,299 @@
+"""`solve` finds the best plan, proves it, and says so when there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from allocator import (
+    Budget,
+    Capacity,
+    Exclude,
+    Floor,
+    InfeasibleError,
+    InputError,
+    Inventory,
+    Limit,
+    NoPlanError,
+    Parity,
+    Problem,
+    ReturnFloor,
+    Share,
+    Status,
+    certify,
+    solve,
+)
+from small_problems import best_by_trying, small_problems
+
+SLOW_DATA = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def campaign(n: int, coupons: int = 6, seed: int = 0) -> tuple[Problem, list]:
+    """A problem of realistic shape with limits of several kinds, some of which bind."""
+    generator = np.random.default_rng(seed)
+    value = generator.gamma(2, 1, (n, coupons)) * generator.lognormal(0, 0.5, (n, 1))
+    value[generator.random((n, coupons)) < 0.2] = np.nan
+    cost = generator.uniform(0.5, 5, (n, coupons))
+    region = generator.choice(["east", "north", "south", "west"], n)
+    age = generator.choice(["18-29", "30-49", "50+"], n)
+    problem = Problem(value, {"cost": cost}, groups={"region": region, "age": age})
+    limits = [
+        Budget(0.4 * n, label="total"),
+        Inventory({str(j): 0.1 * n for j in range(coupons)}),
+        Floor(0.15, by="region", per_head=True, label="every region"),
+        Parity("age", 0.02, label="age fairness"),
+    ]
+    return problem, limits
+
+
+@pytest.mark.parametrize("method", ["decomposition", "exact", "convex", "auto"])
+def test_methods_find_the_hand_made_optimum(method):
+    problem = Problem([[3.0, 5.0], [4.0, 2.0], [1.0, 6.0]], {"cost": [[1.0, 2.0], [1.0, 2.0], [1.0, 2.5]]})
+    solution = solve(problem, [Budget(3.5, label="total")], method=method)
+    assert solution.choice.tolist() == [-1, 0, 1]
+    assert solution.objective == 10.0
+    assert solution.status is Status.OPTIMAL
+
+
+@SLOW_DATA
+@given(small_problems())
+def test_decomposition_and_exact_agree_with_trying_every_plan(case):
+    problem, limits = case
+    best = best_by_trying(problem, limits)
+    for method in ("decomposition", "exact"):
+        if best is None:
+            with pytest.raises((InfeasibleError, NoPlanError)):
+                solve(problem, limits, method=method)
+        else:
+            assert solve(problem, limits, method=method).objective == pytest.approx(best, abs=1e-9)
+
+
+@SLOW_DATA
+@given(small_problems(users=(2, 3), coupons=(2, 3), per_user=((0, 2), (1, 1), (1, 2))))
+def test_several_coupons_a_user_agree_with_trying_every_plan(case):
+    problem, limits = case
+    best = best_by_trying(problem, limits)
+    for method in ("decomposition", "exact"):
+        if best is None:
+            with pytest.raises((InfeasibleError, NoPlanError)):
+                solve(problem, limits, method=method)
+        else:
+            assert solve(problem, limits, method=method).objective == pytest.approx(best, abs=1e-9)
+
+
+@SLOW_DATA
+@given(small_problems(users=(2, 8), coupons=(1, 3)))
+def test_the_bound_is_never_below_a_feasible_plan(case):
+    problem, limits = case
+    try:
+        solution = solve(problem, limits)
+    except (InfeasibleError, NoPlanError):
+        return
+    assert solution.bound >= solution.objective - 1e-9
+    assert solution.certificate.dual_bound >= solution.objective - 1e-9
+    assert solution.verify().valid
+
+
+def test_large_plan_is_certified_within_the_gap_and_keeps_every_limit():
+    problem, limits = campaign(20_000)
+    solution = solve(problem, limits, gap=1e-5)
+    assert solution.status is Status.OPTIMAL
+    assert solution.gap <= 1e-5
+    spend = solution.assignments()["cost"].sum()
+    assert spend <= 8_000 * (1 + 1e-9)
+    rates = {
+        age: float((solution.choice[problem.groups["age"].codes == code] >= 0).mean())
+        for code, age in enumerate(problem.groups["age"].labels)
+    }
+    overall = float((solution.choice >= 0).mean())
+    assert max(abs(rate - overall) for rate in rates.values()) <= 0.02 + 1e-9
+
+
+def test_result_does_not_depend_on_threads_or_on_calling_again():
+    problem, limits = campaign(70_000)
+    plans = [solve(problem, limits, threads=threads, seed=3) for threads in (1, 2, 2)]
+    assert all(np.array_equal(plans[0].choice, plan.choice) for plan in plans[1:])
+    assert all(plans[0].prices == plan.prices for plan in plans[1:])
+
+
+def test_order_of_limits_and_of_users_changes_nothing():
+    problem, limits = campaign(300, coupons=3)
+    first = solve(problem, limits, gap=0, time_limit=30)
+    backwards = solve(problem, limits[::-1], gap=0, time_limit=30)
+    assert backwards.objective == pytest.approx(first.objective, rel=1e-4)
+    shuffled = np.random.default_rng(1).permutation(300)
+    other = Problem(
+        problem.value[shuffled],
+        {"cost": problem.measures["cost"][shuffled]},
+        groups={name: np.array(g.labels)[g.codes][shuffled] for name, g in problem.groups.items()},
+    )
+    assert solve(other, limits, gap=0, time_limit=30).objective == pytest.approx(first.objective, rel=1e-4)
+
+
+def test_float32_input_solves_to_the_same_value():
+    problem, limits = campaign(5_000)
+    narrow = Problem(
+        problem.value.astype(np.float32),
+        {"cost": problem.measures["cost"].astype(np.float32)},
+        groups={name: np.array(g.labels)[g.codes] for name, g in problem.groups.items()},
+    )
+    wide = solve(problem, limits, gap=1e-5).objective
+    assert solve(narrow, limits, gap=1e-5).objective == pytest.approx(wide, rel=1e-4)
+
+
+def test_many_equal_users_are_settled_as_classes():
+    generator = np.random.default_rng(5)
+    kinds = generator.integers(0, 20, 30_000)
+    value, cost = generator.gamma(2, 1, (20, 4))[kinds], generator.uniform(0.5, 5, (20, 4))[kinds]
+    solution = solve(Problem(value, {"cost": cost}), [Budget(20_000, label="total"), Inventory({"1": 500})])
+    assert solution.gap <= 1e-6
+
+
+def test_soft_limit_is_violated_only_where_it_pays():
+    problem = Problem([[3.0], [2.0], [1.0]])
+    cheap = solve(problem, [Capacity(1, label="messages", penalty=1.5)])
+    assert cheap.choice.tolist() == [0, 0, -1]
+    assert cheap.objective == pytest.approx(3.0 + 2.0 - 1.5)
+    hard = solve(problem, [Capacity(1, label="messages")])
+    assert hard.choice.tolist() == [0, -1, -1]
+
+
+def test_every_kind_of_limit_holds_in_the_plan():
+    problem, _ = campaign(2_000)
+    limits = [
+        Budget(900, label="total"),
+        Budget(150, label="north budget", users={"region": "north"}),
+        Capacity(700, label="messages"),
+        Share(label="west share", users={"region": "west"}, at_least=0.3),
+        ReturnFloor(1.2, label="return"),
+        Exclude(label="no coupon 0 in the east", users={"region": "east"}, coupons=["0"]),
+        Limit(label="old", measure="count", users={"age": "50+", "region": ["north", "west"]}, at_least=60),
+    ]
+    solution = solve(problem, limits, gap=1e-4)
+    region = np.array(problem.groups["region"].labels)[problem.groups["region"].codes]
+    age = np.array(problem.groups["age"].labels)[problem.groups["age"].codes]
+    given, coupon = solution.choice >= 0, solution.choice
+    cost = np.where(given, problem.measures["cost"][np.arange(2_000), coupon], 0.0)
+    value = np.where(given, problem.value[np.arange(2_000), coupon], 0.0)
+    assert cost.sum() <= 900 + 1e-6
+    assert cost[region == "north"].sum() <= 150 + 1e-6
+    assert given.sum() <= 700
+    assert cost[region == "west"].sum() >= 0.3 * cost.sum() - 1e-6
+    assert value.sum() >= 1.2 * cost.sum() - 1e-6
+    assert not ((coupon == 0) & (region == "east")).any()
+    assert (given & (age == "50+") & np.isin(region, ["north", "west"])).sum() >= 60
+
+
+def test_prices_say_what_one_more_unit_is_worth():
+    problem, limits = campaign(20_000)
+    base = solve(problem, limits, gap=1e-6)
+    price = base.prices["total"]
+    more = solve(problem, [Budget(8_050, label="total"), *limits[1:]], gap=1e-6)
+    assert (more.bound - base.bound) / 50 == pytest.approx(price, rel=0.02)
+
+
+def test_warm_start_reaches_the_same_plan_value():
+    problem, limits = campaign(20_000)
+    base = solve(problem, limits, gap=1e-5)
+    changed = [Budget(7_200, label="total"), *limits[1:]]
+    warm, cold = solve(problem, changed, gap=1e-5, warm_start=base), solve(problem, changed, gap=1e-5)
+    assert warm.objective == pytest.approx(cold.objective, rel=2e-5)
+
+
+def test_pricer_decides_as_the_plan_did():
+    problem, limits = campaign(5_000)
+    solution = solve(problem, limits, gap=1e-5)
+    pricer = solution.pricer()
+    same = 0
+    for i in range(500):
+        groups = {name: g.labels[g.codes[i]] for name, g in problem.groups.items()}
+        decided = pricer.decide(problem.value[i], {"cost": problem.measures["cost"][i]}, groups)
+        planned = None if solution.choice[i] < 0 else str(problem.coupon_ids[solution.choice[i]])
+        same += decided == planned
+    assert same >= 490  # all but the few that whole numbers settled
+
+
+def test_clash_names_the_limits_and_the_repair():
+    problem = Problem(
+        np.ones((100, 2)), {"cost": np.ones((100, 2))}, groups={"region": ["n"] * 40 + ["s"] * 60}
+    )
+    limits = [
+        Budget(30, label="total"),
+        Floor(50, label="enough in the south", users={"region": "s"}),
+        Inventory({"0": 90}),
+    ]
+    with pytest.raises(InfeasibleError) as caught:
+        solve(problem, limits)
+    assert set(caught.value.labels) == {"total", "enough in the south"}
+    assert sum(caught.value.repairs.values()) == pytest.approx(20, rel=0.05)
+
+
+def test_clash_that_only_whole_numbers_bring_about_is_named():
+    problem = Problem([[1.0], [1.0], [1.0]], groups={"g": ["a", "a", "b"]})
+    limits = [Capacity(2, label="messages"), Floor(1, label="some"), Parity("g", 0.1, label="parity")]
+    with pytest.raises(InfeasibleError) as caught:
+        solve(problem, limits)
+    assert "messages" in caught.value.labels
+
+
+def test_time_limit_returns_the_best_plan_so_far():
+    problem, limits = campaign(3_000)
+    solution = solve(problem, limits, gap=0, time_limit=3)
+    assert solution.seconds < 30
+    assert solution.verify().valid
+
+
+def test_cancelling_from_progress_stops_the_solve():
+    class CancelledError(Exception):
+        pass
+
+    def stop(step: str, done: int, total: int) -> None:
+        raise CancelledError
+
+    problem, limits = campaign(2_000)
+    with pytest.raises(CancelledError):
+        solve(problem, limits, progress=stop)
+
+
+def test_no_limits_gives_everyone_their_best():
+    assert solve(Problem([[1.0, 2.0], [-1.0, -2.0], [np.nan, 3.0]])).choice.tolist() == [1, -1, 1]
+
+
+def test_nobody_is_eligible():
+    solution = solve(Problem(np.full((3, 2), np.nan), {"cost": np.zeros((3, 2))}), [Budget(1, label="total")])
+    assert solution.choice.tolist() == [-1, -1, -1]
+    assert solution.gap == 0
+
+
+def test_unknown_method_and_repeated_labels_are_input_errors():
+    problem = Problem([[1.0]], {"cost": [[1.0]]})
+    with pytest.raises(InputError, match="unknown method"):
+        solve(problem, method="magic")
+    with pytest.raises(InputError, match="two limits have this label"):
+        solve(problem, [Budget(1, label="a"), Budget(2, label="a")])
+
+
+def test_two_solves_at_once_do_not_disturb_each_other():
+    from concurrent.futures import ThreadPoolExecutor
+
+    problem, limits = campaign(5_000)
+    alone = solve(problem, limits, gap=1e-4)
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda _: solve(problem, limits, gap=1e-4), range(4)))
+    assert all(np.array_equal(alone.choice, plan.choice) for plan in together)
+
+
+def test_exact_and_decomposition_agree_on_a_middling_problem():
+    problem, limits = campaign(400, coupons=3)
+    plans = [
+        solve(problem, limits, method=method, gap=1e-4, time_limit=40)
+        for method in ("decomposition", "exact")
+    ]
+    assert plans[0].objective == pytest.approx(plans[1].objective, rel=2e-4)
+    assert certify(problem, limits, plans[1].choice, plans[0].prices).valid
