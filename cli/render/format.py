@@ -37,7 +37,7 @@ def signed(value: float) -> Text:
     return Text(f"{'+' if value > 0 else '-'}{number(abs(value))}", style="green" if value > 0 else "red")
 
 
-def bar(share: float, style: str = "cyan") -> Text:
+def bar(share: float, style: str = "cyan", width: int = BAR) -> Text:
     """Return a bar that is full at 1."""
-    filled = round(max(0.0, min(share, 1.0)) * BAR)
-    return Text("━" * filled, style=style) + Text("─" * (BAR - filled), style="dim")
+    filled = round(max(0.0, min(share, 1.0)) * width)
+    return Text("━" * filled, style=style) + Text("─" * (width - filled), style="dim")

@@ -15,6 +15,7 @@ from cli.render.format import bar, gap_text, number, percent
 MOST_LIMITS = 16
 MOST_GROUPS = 8
 MOST_SAMPLES = 4
+NARROW_BAR = 8  # so that limits with labels of usual length fit into 80 columns
 
 
 def summary_page(summary: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -87,7 +88,7 @@ def _limits(summary: Mapping[str, Any]) -> RenderableType:
             number(row["used"]),
             number(row["at_least"]),
             number(row["at_most"]),
-            Text("") if share is None else bar(share, "yellow" if row["binding"] else "cyan"),
+            Text("") if share is None else bar(share, "yellow" if row["binding"] else "cyan", NARROW_BAR),
             number(abs(row["price"])) if row["binding"] else "",
         )
     if len(limits) > shown:
@@ -173,9 +174,13 @@ def _table(title: str, *columns: str) -> Table:
         padding=(0, 2, 0, 0),
         header_style="dim",
     )
-    for name in columns:
+    for i, name in enumerate(columns):
         right = name.startswith(">")
         table.add_column(
-            name.lstrip(">"), justify="right" if right else "left", overflow="ellipsis", no_wrap=right
+            name.lstrip(">"),
+            justify="right" if right else "left",
+            overflow="ellipsis",
+            no_wrap=right,
+            min_width=8 if i == 0 else None,  # a narrow terminal keeps what a row is about
         )
     return table
