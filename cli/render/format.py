@@ -15,7 +15,7 @@ def number(value: float | None) -> str:
         return "0"
     if abs(value) >= 1000 or value == round(value):
         return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:,.3g}"
+    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:,.2g}"
 
 
 def percent(share: float) -> str:

@@ -15,15 +15,19 @@ from cli.render.format import bar, gap_text, number, percent
 MOST_LIMITS = 16
 MOST_GROUPS = 8
 MOST_SAMPLES = 4
+MOST_LINES = 6  # of a sample message
 NARROW_BAR = 8  # so that limits with labels of usual length fit into 80 columns
 
 
 def summary_page(summary: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Return the whole page: headline, limits, coupons, groups, sample messages."""
-    parts: list[RenderableType] = [_headline(summary), _limits(summary), _coupons(summary)]
-    parts += [_groups(column, rows) for column, rows in summary["by_group"].items()]
+    tables = [_limits(summary), _coupons(summary)]
+    tables += [_groups(column, rows) for column, rows in summary["by_group"].items()]
     if summary["skipped"]:
-        parts.append(_skipped(summary["skipped"]))
+        tables.append(_skipped(summary["skipped"]))
+    parts: list[RenderableType] = [_headline(summary)]
+    for table in tables:
+        parts += [table, Text("")]
     if samples:
         parts.append(_written(summary["copy"]))
         parts.append(samples_panel(samples))
@@ -104,15 +108,15 @@ def _share_used(row: Mapping[str, Any]) -> float | None:
 
 
 def _coupons(summary: Mapping[str, Any]) -> RenderableType:
-    table = _table("Coupons", "coupon", ">users", ">value", ">spend", "share of value")
-    total = max(summary["value"], 1e-12)
+    table = _table("Coupons", "coupon", ">users", ">value", ">spend", "")
+    most = max((row["value"] for row in summary["by_coupon"]), default=0.0) or 1.0
     for row in sorted(summary["by_coupon"], key=lambda row: -row["value"]):
         table.add_row(
             Text(row["label"]),
             number(row["assigned"]),
             number(row["value"]),
             number(row["spend"]),
-            bar(row["value"] / total),
+            bar(row["value"] / most),
         )
     return table
 
@@ -139,13 +143,16 @@ def _skipped(skipped: Mapping[str, int]) -> RenderableType:
 
 def _written(copy: Mapping[str, Any]) -> RenderableType:
     by = ", ".join(f"{count} by {who}" for who, count in copy["written_by"].items())
-    return Text(f"\n{copy['texts']} message texts: {by}", style="bold")
+    return Text(f"{copy['texts']} message texts: {by}", style="bold")
 
 
 def samples_panel(samples: Any) -> RenderableType:
     """Return a few messages, each with who gets it and who wrote it."""
     rows = samples.to_dicts() if hasattr(samples, "to_dicts") else samples
-    chosen = sorted(rows, key=lambda row: -row["audience"])[:MOST_SAMPLES]
+    largest: dict[str, Any] = {}
+    for row in sorted(rows, key=lambda row: -row["audience"]):
+        largest.setdefault(row["coupon_id"], row)
+    chosen = list(largest.values())[:MOST_SAMPLES]
     panels: list[RenderableType] = []
     for row in chosen:
         parts = row.get("parts") or {
@@ -155,13 +162,18 @@ def samples_panel(samples: Any) -> RenderableType:
         for name in ("subject", "preheader", "title"):
             if parts.get(name):
                 body.append(f"{parts[name]}\n", style="bold" if name != "preheader" else "dim")
-        body.append(parts["body"])
+        body.append(_shortened(parts["body"]))
         key = " · ".join(row[name] for name in ("coupon_id", "segment", "channel", "language"))
         about = f"{key} · {row['audience']:,} users · by {row['written_by']}"
         panels.append(
             Panel(body, title=Text(about, style="dim"), title_align="left", border_style="dim", width=76)
         )
     return Group(*panels)
+
+
+def _shortened(body: str) -> str:
+    lines = [line for line in body.splitlines() if line.strip()]
+    return "\n".join(lines[:MOST_LINES]) + ("\n..." if len(lines) > MOST_LINES else "")
 
 
 def _table(title: str, *columns: str) -> Table:

