@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def open_console(stream: TextIO, color: bool) -> Console:
     from rich.console import Console
 
     # Off a terminal there is no width to respect; tables get room instead of being cut.
-    width = None if stream.isatty() else 120
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 120
     console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
     if console.no_color or not color:
         console = Console(

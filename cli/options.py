@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,17 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 campaign_argument = click.argument("folder", metavar="DIR", type=FOLDER)
 
 
+class NumberRange(click.FloatRange):
+    """A range of numbers, which NaN is in for click but not for us."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuse what is no number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
 def solve_options(function: Command) -> Command:
     """Add the settings that override campaign.toml's ``[solve]`` table and seed."""
     for option in (
@@ -21,10 +33,8 @@ def solve_options(function: Command) -> Command:
             "--threads", type=click.IntRange(min=1), help="Worker threads; the plan does not depend on it."
         ),
         click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of everything random."),
-        click.option(
-            "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds for the solver."
-        ),
-        click.option("--gap", type=click.FloatRange(min=0), help="Relative optimality gap to reach."),
+        click.option("--time-limit", type=NumberRange(min=0, min_open=True), help="Seconds for the solver."),
+        click.option("--gap", type=NumberRange(min=0), help="Relative optimality gap to reach."),
         click.option(
             "--method",
             type=click.Choice(["auto", "decomposition", "exact", "convex"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,12 @@ def _scenario(changes: tuple[str, ...], dropped: tuple[str, ...], scales: tuple[
 def _numbers(pairs: tuple[str, ...], option: str) -> dict[str, float]:
     result = {}
     for pair in pairs:
-        key, equals, number = pair.rpartition("=")
+        key, _, text = pair.rpartition("=")
         try:
-            result[key] = float(number)
+            number = float(text)
         except ValueError:
-            equals = ""
-        if not equals or not key:
+            number = math.nan
+        result[key] = number
+        if not key or not math.isfinite(number):
             raise click.BadParameter(f"'{pair}' is not NAME=NUMBER", param_hint=option)
     return result
