@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator import plugins
 from allocator.campaign.building import Task, build_task, scale_predictions
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
@@ -52,7 +54,7 @@ def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
     """
     findings: list[Finding] = []
     tables = [dict(table) for table in campaign.config.limits]
-    by_label = {str(table.get("label", table.get("kind"))): table for table in tables}
+    by_label = {_label(table): table for table in tables}
     place = f"scenario '{scenario.name}'"
     for path, value in scenario.set.items():
         label, _, key = path.rpartition(".")
@@ -93,26 +95,50 @@ def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
             )
     if findings:
         raise InputError(findings)
-    tables = [kept for table in tables if (kept := _without(table, scenario.drop_coupons)) is not None]
-    remaining = pl.col("active") & ~pl.col("coupon_id").is_in(scenario.drop_coupons)
+    gone = set(scenario.drop_coupons)
+    dropped = campaign.active_coupons.filter(pl.col("coupon_id").is_in(gone))
+    left = campaign.active_coupons.filter(~pl.col("coupon_id").is_in(gone))
+    tables = [kept for table in tables if (kept := _without(table, dropped, left)) is not None]
     return replace(
         campaign,
         config=campaign.config.model_copy(update={"limits": tables}),
-        coupons=campaign.coupons.with_columns(active=remaining),
+        coupons=campaign.coupons.with_columns(
+            active=pl.col("active") & ~pl.col("coupon_id").is_in(gone),
+        ),
     )
 
 
-def _without(table: dict[str, Any], dropped: Sequence[str]) -> dict[str, Any] | None:
+def _label(table: dict[str, Any]) -> str:
+    """Return a limit's label: the one it states, or its kind's default."""
+    if "label" in table or table.get("kind") not in plugins.names(plugins.LIMITS):
+        return str(table.get("label"))
+    parameters = inspect.signature(plugins.load(plugins.LIMITS, table["kind"])).parameters
+    return str(parameters["label"].default) if "label" in parameters else str(table["kind"])
+
+
+def _without(table: dict[str, Any], dropped: pl.DataFrame, left: pl.DataFrame) -> dict[str, Any] | None:
     """Take dropped coupons out of a limit's table; None if the limit was only about them."""
-    for key in ("coupons", "at_most"):
-        named = table.get(key)
-        if isinstance(named, dict) and table.get("kind") == "inventory":
-            table[key] = {coupon: bound for coupon, bound in named.items() if coupon not in dropped}
-        elif isinstance(named, list):
-            table[key] = [coupon for coupon in named if coupon not in dropped]
-        if named and not table[key]:
-            return None
-    return table
+    named = table.get("coupons")
+    changes: dict[str, Any] = {}
+    if table.get("kind") == "inventory" and isinstance(table.get("at_most"), dict):
+        bounds = table["at_most"].items()
+        changes["at_most"] = {coupon: n for coupon, n in bounds if coupon not in set(dropped["coupon_id"])}
+    if isinstance(named, list):
+        changes["coupons"] = _kept(named, dropped["coupon_id"], left["coupon_id"])
+    elif isinstance(named, dict):
+        kept = {
+            key: _kept(value, dropped[key], left[key]) for key, value in named.items() if key in left.columns
+        }
+        changes["coupons"] = {**named, **kept} if all(kept.values()) else None
+    elif isinstance(table.get("channel"), str) and "channel" in left.columns:
+        changes["channel"] = next(iter(_kept(table["channel"], dropped["channel"], left["channel"])), None)
+    return {**table, **changes} if all(changes.values()) else None
+
+
+def _kept(labels: Any, dropped: pl.Series, left: pl.Series) -> list[str]:
+    """Return the labels that a remaining coupon carries, and the unknown ones, which are reported later."""
+    gone = set(dropped) - set(left)
+    return [label for label in ([labels] if isinstance(labels, str) else labels) if label not in gone]
 
 
 def build_scenario(campaign: Campaign, predictions: Predictions | None, scenario: Scenario) -> Task:

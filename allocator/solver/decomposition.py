@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, contest, row_prices, state_program
-from allocator.solver.highs import Answer, solve_program
-from allocator.solver.master import Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
+from allocator.solver.highs import solve_program
+from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
 from allocator.solver.recovery import Plan, recover
@@ -50,6 +50,32 @@ class _Search:
         return time.monotonic() > self.deadline
 
 
+@dataclass(frozen=True)
+class _Focus:
+    """The contested users of a price box, the others decided, and the rows that press against it."""
+
+    engine: Engine
+    centre: Array
+    box: Box
+    width: Array
+    pressed: NDArray[np.bool_]
+
+    def contested(self) -> Contested:
+        assert self.engine.users is not None
+        assert self.engine.base is not None
+        model = self.engine.model
+        return contest(model, self.engine.users, model.usage(self.engine.base), self.centre, self.width)
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """Exact prices, and the linear program's solution over the contested pairs."""
+
+    prices: Array
+    contested: Contested
+    columns: Array
+
+
 def decompose(
     model: Model,
     *,
@@ -81,12 +107,21 @@ def decompose(
     """
     engine = Engine(model, threads=threads)
     search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report)
-    prices, contested, answer = _sharpen(search, _first_prices(search, start))
-    if answer is None:
-        return Outcome(Plan(None), prices)
-    start = answer.columns[: len(contested.value)]
-    plan = recover(engine, prices, contested, start, gap=gap, deadline=deadline, seed=seed, report=report)
-    return Outcome(plan, prices)
+    first = _first_prices(search, start)
+    exact = _sharpen(search, first)
+    if exact is None:
+        return Outcome(Plan(None), first.prices)
+    plan = recover(
+        engine,
+        exact.prices,
+        exact.contested,
+        exact.columns,
+        gap=gap,
+        deadline=deadline,
+        seed=seed,
+        report=report,
+    )
+    return Outcome(plan, exact.prices)
 
 
 def _first_prices(search: _Search, start: Array | None) -> Prices:
@@ -112,48 +147,51 @@ def _first_prices(search: _Search, start: Array | None) -> Prices:
     )  # fmt: skip
 
 
-def _sharpen(search: _Search, found: Prices) -> tuple[Array, Contested, Answer | None]:
-    """Make the prices exact: shrink to contested users stage by stage, end in a linear program."""
-    model = search.model
-    far = price_box(model, search.scale)
+def _sharpen(search: _Search, found: Prices) -> _Exact | None:
+    """Make the prices exact: a linear program over the contested users of a price box, which moves
+    until the prices no longer press against its sides.
+    """
+    far = price_box(search.model, search.scale)
     centre = found.prices
     width = np.maximum(found.moved, 0.02 * np.abs(centre)) + 1e-3 * search.scale.price
-    answer: Answer | None = None
+    exact: _Exact | None = None
     for turn in range(ROUNDS):
         search.report("exact prices", turn + 1, 0)
-        engine = search.engine
-        pressed = np.zeros(model.n_rows, np.bool_)
-        box = far
-        last = min(PROGRAM_USERS << turn, MOST_PROGRAM_USERS)
-        for size in _stages(engine.n_users, last):
-            radius, inside = _nearest(engine.radius(centre, width), size)
-            wide = _times(width, radius)
-            box = box.around(centre, wide)
-            engine = engine.restrict(inside, centre)
-            if size == last or search.late():
+        focus = _shrink(search, far, centre, width, min(PROGRAM_USERS << turn, MOST_PROGRAM_USERS))
+        centre, pressed = focus.centre, focus.pressed
+        if not pressed.any() or search.late() or turn == ROUNDS - 1:
+            contested = focus.contested()
+            answer = solve_program(state_program(contested, focus.box), search.deadline)
+            if answer is None:
                 break
-            centre = minimise_dual(
-                model, oracle_of(engine), centre, box, search.scale, step=0.01, tolerance=1e-9,
-                most_passes=60, deadline=search.deadline,
-            ).prices  # fmt: skip
-            pressed = far.touches(box, centre, wide)
-            if pressed.any():
+            centre = focus.box.clip(row_prices(contested, answer))
+            exact = _Exact(centre, contested, answer.columns[: len(contested.value)])
+            pressed = far.touches(focus.box, centre, focus.width)
+            if not pressed.any() or search.late():
                 break
-        if pressed.any() and turn < ROUNDS - 1 and not search.late():
-            width = np.where(pressed, 3.0 * width, width)
-            continue
-        assert engine.users is not None
-        assert engine.base is not None
-        contested = contest(model, engine.users, model.usage(engine.base), centre, wide)
-        answer = solve_program(state_program(contested, box), search.deadline)
-        if answer is None:
-            break
-        centre = box.clip(row_prices(contested, answer))
-        pressed = far.touches(box, centre, wide)
-        if not pressed.any() or search.late():
-            break
         width = np.where(pressed, 3.0 * width, width)
-    return centre, contested, answer
+    return exact
+
+
+def _shrink(search: _Search, far: Box, centre: Array, width: Array, last: int) -> _Focus:
+    """Keep ever fewer contested users, with better prices from each stage, down to `last`."""
+    engine, box = search.engine, far
+    pressed = np.zeros(search.model.n_rows, np.bool_)
+    for size in _stages(engine.n_users, last):
+        radius, inside = _nearest(engine.radius(centre, width), size)
+        wide = np.full_like(width, np.inf) if np.isinf(radius) else width * radius
+        box = box.around(centre, wide)
+        engine = engine.restrict(inside, centre)
+        if size == last or search.late():
+            break
+        centre = minimise_dual(
+            search.model, oracle_of(engine), centre, box, search.scale, step=0.01, tolerance=1e-9,
+            most_passes=60, deadline=search.deadline,
+        ).prices  # fmt: skip
+        pressed = far.touches(box, centre, wide)
+        if pressed.any():
+            break
+    return _Focus(engine, centre, box, wide, pressed)
 
 
 def _stages(n_users: int, last: int) -> Iterator[int]:
@@ -179,7 +217,3 @@ def _nearest(radius: Array, size: int) -> tuple[float, NDArray[np.bool_]]:
         distinct = np.unique(radius)
         limit = float(distinct[min(size, len(distinct)) - 1])
     return limit, (radius <= limit) & movable
-
-
-def _times(width: Array, radius: float) -> Array:
-    return np.full_like(width, np.inf) if np.isinf(radius) else width * radius

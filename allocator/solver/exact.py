@@ -58,7 +58,7 @@ def _run(
         threads=1,
         random_seed=seed % 2**31,
     )
-    result = mathopt.solve(_state(program, integer), solver, params=parameters)
+    result = mathopt.solve(state_model(program, integer), solver, params=parameters)
     reason = result.termination.reason
     if not result.has_primal_feasible_solution():
         return reason
@@ -75,7 +75,7 @@ def _run(
     return Answer(columns, prices, bounds.primal_bound, bounds.dual_bound, optimal)
 
 
-def _state(program: Program, integer: bool) -> mathopt.Model:
+def state_model(program: Program, integer: bool) -> mathopt.Model:
     """Hand the program over as one message; building it variable by variable would take minutes."""
     n_rows, n_columns = program.rows.shape
     whole = program.integer if integer and program.integer is not None else np.zeros(n_columns, np.bool_)

@@ -1,0 +1,1 @@
+"""Measurements against named peers, run on demand: ``python -m benchmarks``."""
