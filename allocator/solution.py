@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allocator.limits import LimitLike
 from allocator.problem import Problem
+from allocator.rows import LimitLike
 
 if TYPE_CHECKING:
     import polars as pl

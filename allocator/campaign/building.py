@@ -13,9 +13,9 @@ from allocator.campaign.limit_tables import group_columns, labels_of, parse_limi
 from allocator.campaign.run_folder import PREDICTED
 from allocator.campaign.schema import CHANNELS
 from allocator.errors import Finding, InputError
-from allocator.limits import LimitLike
 from allocator.problem import Problem
 from allocator.protocols import Predictions
+from allocator.rows import LimitLike
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from allocator import plugins
 from allocator.campaign.config import toml_finding
 from allocator.errors import Finding, InputError, PluginError
-from allocator.limits import Inventory, LimitLike
+from allocator.limits import Inventory
 from allocator.problem import Problem
+from allocator.rows import LimitLike
 
 FILE = "campaign.toml"
 MOST_GROUPS = 500

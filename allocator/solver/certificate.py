@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.limits import LimitLike, Row, Term
 from allocator.problem import Problem
+from allocator.rows import LimitLike, Row, Term
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-9  # relative rounding error of a float64 sum that is not called a violation

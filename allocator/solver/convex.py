@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError, NoPlanError
-from allocator.limits import Limit, LimitLike, Row, select
+from allocator.limits import Limit
 from allocator.objectives import ProportionalFairness
 from allocator.problem import Problem
+from allocator.rows import LimitLike, Row, select
 from allocator.solution import Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import decompose

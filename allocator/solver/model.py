@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.limits import LimitLike, Row, Term
 from allocator.problem import Problem
+from allocator.rows import LimitLike, Row, Term
 
 Array = NDArray[np.float64]
 COUNT, VALUE = 0, 1  # the built-in measures come first in every table

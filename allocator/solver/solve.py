@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
-from allocator.limits import LimitLike
 from allocator.objectives import ProportionalFairness
 from allocator.problem import Problem
+from allocator.rows import LimitLike
 from allocator.solution import Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose

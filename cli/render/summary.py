@@ -51,6 +51,8 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
     reach = f"{summary['assigned']:,} of {summary['users']:,} users get a coupon"
     lines.add_row("reach", f"{reach} ({summary['eligible_users']:,} were eligible)")
     lines.add_row("how good", _quality(summary))
+    if caution := _caution(summary):
+        lines.add_row("caution", Text(caution, style="bold yellow"))
     return Panel(
         lines,
         title=Text(summary["name"], style="bold"),
@@ -77,6 +79,16 @@ def _quality(summary: Mapping[str, Any]) -> str:
     if summary["gap"] == 0:
         return "no plan can be better (proven)"
     return f"at most {gap_text(summary['gap'])} below the best possible plan (proven)"
+
+
+def _caution(summary: Mapping[str, Any]) -> str | None:
+    """Say so where the predictions behind the figures rank users no better than chance."""
+    evaluation = summary.get("evaluation") or {}
+    noise = evaluation.get("metrics", {}).get("qini_noise")
+    pooled = evaluation["arms"][0]["qini"] if evaluation.get("arms") else None
+    if noise is None or pooled is None or pooled > 2 * noise:
+        return None
+    return "on held-out sends the predictor ranks users no better than chance: the value is a guess"
 
 
 def _limits(summary: Mapping[str, Any]) -> RenderableType:
