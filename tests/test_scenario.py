@@ -1,0 +1,117 @@
+"""What-ifs: each changes what it says it changes, and nothing else."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from allocator.campaign import read_campaign
+from allocator.campaign.config import Scenario
+from allocator.errors import InputError
+from allocator.pipeline import Options, predict_campaign, run_campaign, solve_task
+from allocator.scenario import change_campaign, check_scenarios, compare, solve_scenarios
+
+
+def solved(campaign: Any, *scenarios: Scenario, predictions: Any = None) -> list[dict[str, Any]]:
+    check_scenarios(campaign, scenarios)
+    results = solve_scenarios(
+        campaign, predictions, scenarios, lambda task, start: solve_task(campaign, task, start)
+    )
+    return compare(campaign, results)
+
+
+def with_limits(tiny: Any, *tables: str) -> Any:
+    text = (tiny.path / "campaign.toml").read_text()
+    return tiny.write(campaign=text + "".join(f"\n[[limits]]\n{table}\n" for table in tables))
+
+
+def test_a_scenario_gives_the_plan_of_a_campaign_that_says_so(tiny: Any) -> None:
+    base, less = solved(read_campaign(tiny.path), Scenario(name="less", set={"total.at_most": 3.0}))
+    tiny.replace("campaign.toml", "at_most = 6", "at_most = 3")
+    alone = run_campaign(tiny.path, copy=False)
+    assert less["value"] == pytest.approx(alone.summary["value"])
+    assert less["value"] < base["value"]
+    assert less["difference"]["value"] == pytest.approx(less["value"] - base["value"])
+
+
+def test_the_base_is_not_changed_by_its_scenarios(tiny: Any) -> None:
+    campaign = read_campaign(tiny.path)
+    scenarios = (
+        Scenario(name="a", set={"total.at_most": 3.0}, drop_coupons=["C1"], scale={"uplift": 0.5}),
+        Scenario(name="same"),
+    )
+    base, _, same = solved(campaign, *scenarios)
+    assert same["value"] == base["value"]
+    assert same["moved"] == 0
+    assert campaign.config.limits[0]["at_most"] == 6
+
+
+def test_a_dropped_coupon_is_given_to_nobody(tiny: Any) -> None:
+    _, dropped = solved(read_campaign(tiny.path), Scenario(name="a", drop_coupons=["C2"]))
+    assert [row["label"] for row in dropped["by_coupon"]] == ["C1"]
+
+
+def test_uplift_scales_value_and_leaves_spend(tiny: Any) -> None:
+    base, half = solved(read_campaign(tiny.path), Scenario(name="half", scale={"uplift": 0.5}))
+    assert half["value"] == pytest.approx(base["value"] / 2)
+    assert half["spend"] == base["spend"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        'kind = "inventory"\nat_most = { C1 = 1, C2 = 1 }',
+        'kind = "floor"\nat_least = 1\ncoupons = ["C2"]',
+        'kind = "floor"\nat_least = 1\ncoupons = { category = "tea" }',
+        'kind = "floor"\nat_least = 1\ncoupons = { category = ["tea", "nuts"] }',
+        'kind = "capacity"\nat_most = 1\nchannel = "email"',
+        'kind = "inventory"',
+    ],
+)
+def test_limits_on_a_dropped_coupon_go_with_it(tiny: Any, limit: str) -> None:
+    tiny.write(
+        coupons="coupon_id,kind,value,channel,category,inventory\n"
+        "C1,percent,10,sms,nuts,\nC2,amount,5,email,tea,1\n"
+    )
+    campaign = read_campaign(with_limits(tiny, limit).path)
+    base, dropped = solved(campaign, Scenario(name="a", drop_coupons=["C2"]))
+    assert base["error"] is None
+    assert dropped["error"] is None
+
+
+def test_a_limit_can_be_changed_by_its_default_label(tiny: Any) -> None:
+    campaign = read_campaign(with_limits(tiny, 'kind = "return_floor"\nat_least = 1').path)
+    changed = change_campaign(campaign, Scenario(name="a", set={"return floor.at_least": 2.0}))
+    assert changed.config.limits[1]["at_least"] == 2
+
+
+def test_a_key_that_is_not_stated_can_be_set(tiny: Any) -> None:
+    _, floor = solved(read_campaign(tiny.path), Scenario(name="a", set={"total.at_least": 5.5}))
+    assert floor["spend"] >= 5.5
+
+
+def test_everything_wrong_in_every_scenario_is_reported(tiny: Any) -> None:
+    scenarios = (
+        Scenario(name="one", set={"nothing.at_most": 1.0}, drop_coupons=["C8"]),
+        Scenario(name="two", drop_coupons=["C9"], scale={"uplift": -1.0}),
+    )
+    with pytest.raises(InputError) as caught:
+        check_scenarios(read_campaign(tiny.path), scenarios)
+    text = str(caught.value)
+    assert len(caught.value.findings) == 4
+    assert all(word in text for word in ("nothing.at_most", "C8", "C9", "negative", "'one'", "'two'"))
+
+
+def test_scaled_predictions_stay_probabilities(shared_starter: Any) -> None:
+    campaign = Options(predictor="baseline").apply(read_campaign(shared_starter))
+    _, predictions = predict_campaign(campaign, None)
+    before = {name: getattr(predictions, name).copy() for name in ("uplift", "redemption", "expected_cost")}
+    names = ("uplift", "redemption", "revenue", "conversion")
+    scenarios = [Scenario(name=name, scale={name: 1.5}) for name in names]
+    base, *rows = solved(campaign, *scenarios, predictions=predictions)
+    by_name = dict(zip(names, rows, strict=True))
+    assert by_name["uplift"]["value"] > base["value"]
+    assert by_name["revenue"]["value"] > base["value"]
+    assert by_name["redemption"]["value"] < base["value"], "redeemed more often, a coupon costs more"
+    assert by_name["conversion"]["value"] == pytest.approx(base["value"], rel=0.01)
+    assert all(np.array_equal(getattr(predictions, name), array) for name, array in before.items())
