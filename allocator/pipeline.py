@@ -277,8 +277,8 @@ def write_copy(
     writer = plugins.create(plugins.COPYWRITERS, settings.writer, settings.options)
     asked = briefs(campaign, sent)
     with plugins.blamed(plugins.COPYWRITERS, settings.writer, progress) as report:
-        copies: list[Copy] = writer.write(asked, seed=campaign.config.seed, progress=report)
-    return copies, copy_table(copies, asked, settings.writer)
+        copies: list[Copy] = list(writer.write(asked, seed=campaign.config.seed, progress=report))
+        return copies, copy_table(copies, asked, settings.writer)
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -17,7 +17,7 @@ from allocator.campaign.config import toml_finding
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
 from allocator.problem import Problem
-from allocator.rows import LimitLike
+from allocator.rows import LimitLike, Row
 
 FILE = "campaign.toml"
 MOST_GROUPS = 500
@@ -150,6 +150,8 @@ def _make(cls: type[Any], keys: dict[str, Any]) -> LimitLike:
     """Typed constructors get their keys checked and converted; a plugin's plain class checks its own."""
     limit: LimitLike
     limit = TypeAdapter[Any](cls).validate_python(keys) if dataclasses.is_dataclass(cls) else cls(**keys)
+    if not isinstance(limit, LimitLike):
+        raise TypeError(f"{cls.__name__} is no limit: it needs a label and a method rows(problem)")
     return limit
 
 
@@ -201,7 +203,8 @@ def _check_against_data(
     )
     for place, limit in usable:
         try:
-            limit.rows(problem)
+            if strange := [row for row in limit.rows(problem) if not isinstance(row, Row)]:
+                raise TypeError(f"its rows must be Row objects, not {strange[0]!r}")
         except InputError as error:
             findings += [_at(finding, place) for finding in error.findings]
         except Exception as error:
