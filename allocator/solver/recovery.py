@@ -146,7 +146,8 @@ def _solve_integer(
     hard = np.isinf(model.penalty)
     now = time.monotonic()
     # A hard program must leave time for the larger one after it.
-    until = min(deadline, now + max(0.25 * (deadline - now), 1.0))
+    share = 1.0 if open_pairs.all() else 0.25
+    until = min(deadline, now + max(share * (deadline - now), 1.0))
     for _ in range(4):
         found = _solve_open(contested, start, open_pairs, absolute_gap, until, seed, tighten)
         if found is None:
