@@ -15,7 +15,7 @@ class Finding:
     message
         What is wrong and what to do about it, as a sentence.
     file, row, column
-        Where: file name, 1-based line in the file (the header is line 1), column or key name.
+        Where: file name, row as a spreadsheet counts (the header is row 1), column or key name.
     found, expected
         What stands there, and what should.
     """

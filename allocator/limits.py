@@ -126,7 +126,11 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Capacity:
-    """At most so many messages, over all coupons or those of one channel."""
+    """At most so many messages, over all coupons or on one channel.
+
+    A channel's messages are the measure ``messages_<channel>`` where the problem has it, as a
+    campaign's has; else the assignments of the coupons whose ``channel`` group it is.
+    """
 
     at_most: float
     label: str = field(default="capacity", kw_only=True)
@@ -146,16 +150,13 @@ class Capacity:
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
-        coupons = self.coupons if self.channel is None else {"channel": self.channel}
-        return [
-            row(
-                self.label,
-                [select(problem, self.label, "count", self.users, coupons)],
-                None,
-                self.at_most,
-                self.penalty,
-            )
-        ]
+        measure, coupons = "count", self.coupons
+        if self.channel is not None:
+            measure = f"messages_{self.channel}"
+            if measure not in problem.measures:
+                measure, coupons = "count", {"channel": self.channel}
+        part = select(problem, self.label, measure, self.users, coupons)
+        return [row(self.label, [part], None, self.at_most, self.penalty)]
 
 
 @dataclass(frozen=True)

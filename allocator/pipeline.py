@@ -320,7 +320,9 @@ def _save(
     ending: str,
 ) -> None:
     prices = {row["label"]: row["price"] for row in summary["limits"]}
-    assignments = solution.assignments().with_columns(channel=sent["channel"], segment=sent["segment"])
+    counted = [name for name in task.problem.measures if name.startswith("messages_")]  # channel says it
+    assignments = solution.assignments().drop(counted)
+    assignments = assignments.with_columns(channel=sent["channel"], segment=sent["segment"])
     write_table(assignments, path / f"assignments.{ending}")
     reasons = skip_reasons(task, solution)
     left_out = [

@@ -394,3 +394,11 @@ def test_flags_are_read_as_people_write_them(tiny: Any, text: str, expected: boo
 def assert_same(one: Any, other: Any) -> None:
     for name in ("users", "coupons", "scores"):
         assert getattr(one, name).equals(getattr(other, name)), name
+
+
+def test_times_with_an_offset_are_read_as_utc():
+    from allocator.campaign.tables import _cast
+
+    texts = ["2026-06-01T08:00:00+08:00", "2026-06-01 00:30:00-0130", "2026-06-01", "2026-06-01T02:00:00Z"]
+    hours = _cast(pl.Series("at", [*texts, "2026-06-01T02:00:00.5"]), "time").dt.hour().to_list()
+    assert hours == [0, 2, 0, 2, 2]

@@ -44,6 +44,7 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
     else:
         value, measures = _value_of_scores(campaign)
     value = np.where(allowed.allowed, value, np.nan)
+    measures |= _messages(campaign, allowed)
     limits = parse_limits(campaign.config.limits, campaign.users, campaign.coupons, measures)
     coupons = campaign.active_coupons
     columns = {*group_columns(limits), *report_columns(campaign)}
@@ -56,6 +57,18 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
         coupon_groups={name: labels_of(coupons[name]) for name in ("channel", "category")},
     )
     return Task(problem, tuple(limits), allowed)
+
+
+def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
+    """Return the measure ``messages_<channel>`` of each channel that a limit names: a coupon without
+    a channel of its own counts where the user will get it.
+    """
+    named = {table.get("channel") for table in campaign.config.limits}
+    return {
+        f"messages_{name}": (allowed.channel == code).astype(np.float64)
+        for code, name in enumerate(CHANNELS)
+        if name in named
+    }
 
 
 def report_columns(campaign: Campaign) -> list[str]:

@@ -54,7 +54,7 @@ def eligibility(campaign: Campaign) -> Eligibility:
     channel[:, _not_running(coupons, campaign.as_of)] = NO_CHANNEL
     channel[_used_up(campaign)] = NO_CHANNEL
     none_left = (channel == NO_CHANNEL).all(axis=1) & (reason == "")
-    reason[none_left] = "has used up every coupon, or none is running yet"
+    reason[none_left] = "has used up every coupon, or none runs any more"
     pressure = campaign.config.eligibility.max_messages_7d
     if pressure is not None:
         reason[(users["messages_7d"] >= pressure).to_numpy()] = (

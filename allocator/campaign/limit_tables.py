@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from allocator import plugins
 from allocator.campaign.config import toml_finding
+from allocator.campaign.schema import CHANNELS
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
 from allocator.problem import Problem
@@ -60,7 +61,8 @@ def parse_limits(
 def known_measures(scores: pl.DataFrame | None) -> list[str]:
     """Return the measures that limits can name: those of predictions, and those of the scores."""
     scored = set() if scores is None else set(scores.columns) - {"user_id", "coupon_id", "value"}
-    return sorted({"cost", "conversions", "redemptions"} | scored)
+    messages = {f"messages_{channel}" for channel in CHANNELS}
+    return sorted({"cost", "conversions", "redemptions"} | messages | scored)
 
 
 def group_columns(limits: Iterable[LimitLike]) -> list[str]:

@@ -266,11 +266,16 @@ def _cast(text: pl.Series, kind: str) -> pl.Series:
         day = _where(text.str.slice(0, 10), text.str.contains(r"^\d{4}-\d\d-\d\d($|[T ])"))
         return day.str.to_date("%Y-%m-%d", strict=False)
     if kind == "time":
+        # An offset such as +08:00 is taken off, so that all times are in UTC.
+        offset = text.str.extract_groups(r"T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?([+-])(\d\d):?(\d\d)$").struct
+        sign = pl.select(pl.when(offset.field("1") == "-").then(-1).otherwise(1)).to_series()
+        minutes = sign * (60 * offset.field("2").cast(pl.Int64) + offset.field("3").cast(pl.Int64))
+        ahead = pl.select(pl.duration(minutes=pl.lit(minutes.fill_null(0)))).to_series()
         iso = text.str.replace(" ", "T", literal=True).str.strip_suffix("Z").str.slice(0, 19)
         full = pl.select(
             pl.when(iso.str.len_chars() == 10).then(iso + "T00:00:00").otherwise(iso)
         ).to_series()
-        return full.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False).alias(text.name)
+        return (full.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False) - ahead).alias(text.name)
     return text
 
 
