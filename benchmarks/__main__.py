@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import multiprocessing
 import time
 from collections.abc import Callable
 
@@ -20,7 +21,7 @@ from allocator.solver.model import compile_model
 from allocator.solver.pricing.engine import Engine
 from benchmarks.instances import retail
 
-LIMIT_SECONDS = 600.0
+PEER_SECONDS = 300.0
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def compare(n_users: int, *, peers: bool) -> None:
     model = compile_model(problem, limits)
     one_pass = fastest(lambda: Engine(model).price(np.zeros(model.n_rows)))
     began = time.perf_counter()
-    solution = solve(problem, limits, gap=1e-6, time_limit=LIMIT_SECONDS)
+    solution = solve(problem, limits, gap=1e-6, time_limit=PEER_SECONDS)
     ours = time.perf_counter() - began
     size = f"{n_users:,} x {problem.n_coupons}"
     print(f"| {size} | **allocate**, whole numbers | {ours:.2f} | 1 | gap {solution.gap:.1e} |", flush=True)
@@ -58,10 +59,28 @@ def compare(n_users: int, *, peers: bool) -> None:
         ("HiGHS interior point, linear relaxation", lambda: run_highs(program, "ipm")),
         ("OR-Tools PDLP, linear relaxation to 1e-6", lambda: run_pdlp(program)),
     ):
-        began = time.perf_counter()
-        answer = run()
-        seconds = time.perf_counter() - began
-        print(f"| {size} | {name} | {seconds:.2f} | {seconds / ours:.0f} | {answer} |", flush=True)
+        seconds, answer = within_time(run)
+        more = "> " if answer is None else ""
+        print(
+            f"| {size} | {name} | {more}{seconds:.2f} | {more}{seconds / ours:.0f} | {answer or 'stopped'} |",
+            flush=True,
+        )
+
+
+def within_time(run: Callable[[], str]) -> tuple[float, str | None]:
+    """Run a peer in a process of its own and stop it when its time is up: not every solver stops itself."""
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    process = context.Process(target=lambda: answers.put(run()))
+    began = time.perf_counter()
+    process.start()
+    process.join(PEER_SECONDS)
+    seconds = time.perf_counter() - began
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return seconds, None
+    return seconds, answers.get()
 
 
 def fastest(call: Callable[[], object], times: int = 5) -> float:
@@ -89,7 +108,7 @@ def run_highs(program: Program, method: str) -> str:
     model.a_matrix_.start_, model.a_matrix_.index_ = program.rows.indptr, program.rows.indices
     model.a_matrix_.value_ = program.rows.data
     solver = highspy.Highs()
-    for option, value in (("output_flag", False), ("solver", method), ("time_limit", LIMIT_SECONDS)):
+    for option, value in (("output_flag", False), ("solver", method), ("time_limit", PEER_SECONDS)):
         solver.setOptionValue(option, value)
     solver.passModel(model)
     solver.run()
@@ -99,7 +118,7 @@ def run_highs(program: Program, method: str) -> str:
 
 def run_pdlp(program: Program) -> str:
     """Solve the linear relaxation with PDLP, all threads, and return its bound."""
-    parameters = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=LIMIT_SECONDS))
+    parameters = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=PEER_SECONDS))
     result = mathopt.solve(state_model(program, False), mathopt.SolverType.PDLP, params=parameters)
     return f"{result.termination.reason.name}, bound {result.termination.objective_bounds.primal_bound:.6f}"
 
