@@ -71,14 +71,14 @@ class Options:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Everything a run made; `folder` is where it was saved."""
+    """Everything a run made: `texts` has one row a message text; `folder` is where all of it was saved."""
 
     campaign: Campaign
     task: Task
     solution: Solution
     predictions: Predictions | None
     evaluation: Evaluation | None
-    copies: tuple[Copy, ...]
+    texts: pl.DataFrame | None
     summary: dict[str, Any]
     folder: Path | None
 
@@ -171,7 +171,7 @@ def _run_stages(
         _save(run.path, campaign, task, solution, sent, texts, summary, options.format)
         run.write_manifest(seconds, campaign.folder)
     path = None if run is None else run.path
-    return RunResult(campaign, task, solution, predicted, evaluation, tuple(copies), summary, path)
+    return RunResult(campaign, task, solution, predicted, evaluation, texts, summary, path)
 
 
 def predict_campaign(

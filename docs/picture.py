@@ -17,7 +17,7 @@ from cli.render.summary import summary_page
 def draw(run: Path, picture: Path) -> None:
     """Render what `allocate run` printed for a finished run."""
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    texts = pl.read_csv(run / "copy.csv").to_dicts() if (run / "copy.csv").is_file() else []
+    texts = pl.read_csv(run / "copy.csv") if (run / "copy.csv").is_file() else None
     console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(summary_page(summary, texts))
     svg = console.export_svg(title=f"allocate run · {summary['name']}")

@@ -57,7 +57,7 @@ def command(
         )
     if result.evaluation is not None:
         terminal.show(evaluation_page(result.evaluation))
-    terminal.show(summary_page(result.summary, [_sample(c) for c in result.copies]))
+    terminal.show(summary_page(result.summary, result.texts))
     terminal.emit({**result.summary, "folder": out})
     terminal.say(f"Saved to {out}. Open {out / 'report.html'} in a browser.")
     return finish(result.summary, terminal)
@@ -74,16 +74,3 @@ def finish(summary: dict[str, Any], terminal: Terminal) -> int:
     from cli.failures import TARGET_MISSED
 
     return TARGET_MISSED
-
-
-def _sample(copy: Any) -> dict[str, Any]:
-    brief = copy.brief
-    return {
-        "coupon_id": brief.offer.coupon_id,
-        "segment": brief.segment,
-        "channel": brief.channel,
-        "language": brief.language,
-        "audience": brief.audience,
-        "written_by": copy.written_by,
-        "parts": dict(copy.parts),
-    }

@@ -50,7 +50,7 @@ def command(
             copy=False,
             progress=progress,
         )
-    terminal.show(summary_page(result.summary, []))
+    terminal.show(summary_page(result.summary, None))
     terminal.emit({**result.summary, "folder": out})
     if out is not None:
         terminal.say(f"Saved to {out}. Next: allocate copy {out}")

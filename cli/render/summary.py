@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -12,6 +12,9 @@ from rich.text import Text
 
 from cli.render.format import bar, gap_text, number, percent
 
+if TYPE_CHECKING:
+    import polars as pl
+
 MOST_LIMITS = 16
 MOST_GROUPS = 8
 MOST_SAMPLES = 4
@@ -19,7 +22,7 @@ MOST_LINES = 6  # of a sample message
 NARROW_BAR = 8  # so that limits with labels of usual length fit into 80 columns
 
 
-def summary_page(summary: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> RenderableType:
+def summary_page(summary: Mapping[str, Any], texts: pl.DataFrame | None) -> RenderableType:
     """Return the whole page: headline, limits, coupons, groups, sample messages."""
     tables = [_limits(summary), _coupons(summary)]
     tables += [_groups(column, rows) for column, rows in summary["by_group"].items()]
@@ -28,9 +31,9 @@ def summary_page(summary: Mapping[str, Any], samples: Sequence[Mapping[str, Any]
     parts: list[RenderableType] = [_headline(summary)]
     for table in tables:
         parts += [table, Text("")]
-    if samples:
+    if texts is not None and texts.height:
         parts.append(_written(summary["copy"]))
-        parts.append(samples_panel(samples))
+        parts.append(samples_panel(texts))
     parts += [Text(f"Note: {note}", style="dim") for note in summary["notes"]]
     return Group(*parts)
 
@@ -158,23 +161,18 @@ def _written(copy: Mapping[str, Any]) -> RenderableType:
     return Text(f"{copy['texts']} message texts: {by}", style="bold")
 
 
-def samples_panel(samples: Any) -> RenderableType:
-    """Return a few messages, each with who gets it and who wrote it."""
-    rows = samples.to_dicts() if hasattr(samples, "to_dicts") else samples
-    largest: dict[str, Any] = {}
-    for row in sorted(rows, key=lambda row: -row["audience"]):
-        largest.setdefault(row["coupon_id"], row)
-    chosen = list(largest.values())[:MOST_SAMPLES]
+def samples_panel(texts: pl.DataFrame) -> RenderableType:
+    """Return a few messages, each with who gets it and who wrote it: the largest of each coupon first."""
+    largest = texts.sort("audience", descending=True, maintain_order=True).unique(
+        "coupon_id", keep="first", maintain_order=True
+    )
     panels: list[RenderableType] = []
-    for row in chosen:
-        parts = row.get("parts") or {
-            name: row.get(name) for name in ("subject", "preheader", "title", "body")
-        }
+    for row in largest.head(MOST_SAMPLES).iter_rows(named=True):
         body = Text()
         for name in ("subject", "preheader", "title"):
-            if parts.get(name):
-                body.append(f"{parts[name]}\n", style="bold" if name != "preheader" else "dim")
-        body.append(_shortened(parts["body"]))
+            if row[name]:
+                body.append(f"{row[name]}\n", style="bold" if name != "preheader" else "dim")
+        body.append(_shortened(row["body"]))
         key = " · ".join(row[name] for name in ("coupon_id", "segment", "channel", "language"))
         about = f"{key} · {row['audience']:,} users · by {row['written_by']}"
         panels.append(
