@@ -14,7 +14,7 @@ from allocator.solver.highs import solve_program
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
-from allocator.solver.recovery import Plan, recover
+from allocator.solver.recovery import Plan, recover, with_grace
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -161,7 +161,8 @@ def _sharpen(search: _Search, found: Prices) -> _Exact | None:
         centre, pressed = focus.centre, focus.pressed
         if not pressed.any() or search.late() or turn == ROUNDS - 1:
             contested = focus.contested()
-            answer = solve_program(state_program(contested, focus.box), search.deadline)
+            until = with_grace(search.deadline) if exact is None else search.deadline
+            answer = solve_program(state_program(contested, focus.box), until)
             if answer is None:
                 break
             centre = focus.box.clip(row_prices(contested, answer))

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
 ROUND = 1e-7  # a linear program's column this close to a whole number is whole
+GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
 FIRST_OPEN = 100  # pairs besides those of fractional classes in the first integer program
 FIRST_EACH = 6  # pairs that each small binding row gets in it
 MOST_OPEN = 5_000  # pairs in the last integer program of a large problem
@@ -85,9 +86,11 @@ def recover(
     decided_value = model.earned(done.table) - value
     everyone = len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
     best, plan, bound = -np.inf, None, np.inf
+    last_call = with_grace(deadline)
     for open_pairs in _open_sets(contested, start, prices):
         report("integer plan", int(open_pairs.sum()), len(open_pairs))
-        found = _solve_integer(contested, start, open_pairs, 0.5 * allowed, deadline, seed)
+        until = last_call if plan is None else deadline
+        found = _solve_integer(contested, start, open_pairs, 0.5 * allowed, until, seed)
         if found is not None:
             objective = decided_value + _objective(contested, found.columns)
             if objective > best:
@@ -95,9 +98,14 @@ def recover(
                 assign(contested, found.columns, plan)
             if everyone and open_pairs.all():
                 bound = decided_value + found.bound
-        if min(dual, bound) - best <= allowed or time.monotonic() > deadline:
+        if min(dual, bound) - best <= allowed or time.monotonic() > (last_call if plan is None else deadline):
             break
     return Plan(plan, bound)
+
+
+def with_grace(deadline: float) -> float:
+    """Return the deadline for work without which there would be no plan at all."""
+    return max(deadline, time.monotonic() + GRACE_SECONDS)
 
 
 def _with_every_pair(

@@ -60,7 +60,7 @@ def solve(
     gap
         Relative optimality gap at which to stop.
     time_limit
-        Seconds after which the best plan so far is returned.
+        Seconds after which the best plan so far is returned; a few more pass if there is none yet.
     seed
         Of the samples.
     threads
