@@ -264,7 +264,7 @@ def solve_task(
         time_limit=settings.time_limit,
         seed=campaign.config.seed,
         threads=threads,
-        warm_start=warm_start,
+        warm_start=warm_start if settings.method in ("auto", "decomposition") else None,
         progress=progress,
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from allocator.errors import Finding, InputError
 
 BUILT_IN_MEASURES = ("count", "value")
+MOST_COUPONS = 32_767  # choices are stored in 16 bits
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Grouping:
     def from_labels(cls, labels: ArrayLike) -> Self:
         """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
         array = np.asarray(labels)
+        if array.dtype.kind == "f":
+            array = array.astype(object)
         if array.dtype.kind == "O":
             array = np.array(
                 ["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_
@@ -93,11 +96,16 @@ class Problem:
                     np.isinf(self.value),
                 )
             )
+        # Compiled passes want one type for all measures: the narrow one only if every measure has it.
+        narrow = all(np.asarray(array).dtype == np.float32 for array in (measures or {}).values())
+        self._measure_type = np.float32 if narrow else np.float64
         self.measures = {
             name: checked
             for name, array in (measures or {}).items()
             if (checked := self._measure(name, array, findings)) is not None
         }
+        if m > MOST_COUPONS:
+            findings.append(Finding("too many coupons", found=f"{m:,}", expected=f"at most {MOST_COUPONS:,}"))
         self.user_ids = _labels(user_ids, n, "user_ids", findings)
         self.coupon_ids = _labels(coupon_ids, m, "coupon_ids", findings)
         self.groups = _groupings(groups, n, "groups", findings)
@@ -129,7 +137,7 @@ class Problem:
         coupon_ids: ArrayLike | None = None,
         **options: Any,
     ) -> Self:
-        """Build a problem from one row for each eligible user-coupon pair.
+        """Build a problem from one row for each eligible user-coupon pair; it is stored in full.
 
         Parameters
         ----------
@@ -145,6 +153,14 @@ class Problem:
         users, row = _index(np.asarray(user_id, dtype=np.str_), user_ids, "user_id")
         coupons, column = _index(np.asarray(coupon_id, dtype=np.str_), coupon_ids, "coupon_id")
         place = row * len(coupons) + column
+        for name, pairs in {"value": value, **(measures or {})}.items():
+            if np.shape(pairs) != place.shape:
+                found, expected = str(np.shape(pairs)), str(place.shape)
+                raise InputError(
+                    Finding(
+                        "there is not one number for each pair", column=name, found=found, expected=expected
+                    )
+                )
         if len(np.unique(place)) < len(place):
             raise InputError("the scores name a user-coupon pair twice; keep one row for each pair")
 
@@ -169,7 +185,7 @@ class Problem:
             findings.append(Finding(f"'{name}' is built in; give the measure another name", column=name))
             return None
         try:
-            wide = np.broadcast_to(np.asarray(array, dtype=self.value.dtype), self.value.shape)
+            wide = np.broadcast_to(np.asarray(array, dtype=self._measure_type), self.value.shape)
         except ValueError:
             found, expected = str(np.shape(array)), str(self.value.shape)
             findings.append(

@@ -49,6 +49,15 @@ class Row:
     at_most: float
     penalty: float = math.inf
 
+    @property
+    def is_exclusion(self) -> bool:
+        """Whether the row says that some assignments never happen: a hard count of at most 0.
+
+        Such a row has no price; its assignments are forbidden.
+        """
+        counts = all(term.measure == "count" and term.weight > 0 for term in self.terms)
+        return counts and self.at_most == 0 and self.at_least <= 0 and math.isinf(self.penalty)
+
 
 @runtime_checkable
 class LimitLike(Protocol):

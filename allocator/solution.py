@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allocator.errors import Finding, InputError
 from allocator.problem import Problem
 from allocator.rows import LimitLike
 
@@ -70,15 +71,16 @@ class Solution:
     bound
         No plan is worth more.
     bound_source
-        ``dual prices`` (recomputed by the certificate), ``branch and bound`` or ``concave dual``.
+        ``dual prices`` (recomputed by the certificate) or ``branch and bound`` (as the solver states it).
     prices
-        Dual price by row label, in objective units per unit of the row.
+        Dual price by row label, in objective units per unit of the row; an exclusion has none.
     certificate
         The independent check.
     method, seconds, seed
         How it was solved.
-    utility
-        Value of a concave objective, where one was asked for; `bound` then bounds it.
+    utility, utility_bound
+        Value and upper bound of a concave objective, where one was asked for: for proportional
+        fairness the weighted geometric mean of the groups' values.
     """
 
     problem: Problem = field(repr=False)
@@ -94,17 +96,19 @@ class Solution:
     seconds: float
     seed: int
     utility: float | None = None
+    utility_bound: float | None = None
 
     @property
     def gap(self) -> float:
-        """Relative optimality gap: (bound - objective) / |bound|."""
-        reached = self.objective if self.utility is None else self.utility
-        return relative_gap(reached, self.bound)
+        """Relative optimality gap, (bound - objective) / |bound|; of the utility where there is one."""
+        if self.utility is not None and self.utility_bound is not None:
+            return relative_gap(self.utility, self.utility_bound)
+        return relative_gap(self.objective, self.bound)
 
     @property
     def usage(self) -> tuple[LimitUsage, ...]:
         """One row for each row of each limit."""
-        stake = max(abs(self.objective), 1e-12)
+        stake = abs(self.objective)
         result = []
         for row in self.certificate.rows:
             price = self.prices.get(row.label, 0.0)
@@ -120,8 +124,7 @@ class Solution:
         """Check the plan again as it stands now, against the objective and bound stated."""
         from allocator.solver.certificate import certify
 
-        bound = self.bound if self.utility is None else None
-        return certify(self.problem, self.limits, self.choice, self.prices, self.objective, bound)
+        return certify(self.problem, self.limits, self.choice, self.prices, self.objective, self.bound)
 
     def assignments(self) -> pl.DataFrame:
         """Return one row an assignment: ``user_id, coupon_id, value`` and every measure."""
@@ -155,24 +158,19 @@ class Pricer:
 
     def __init__(self, problem: Problem, limits: Sequence[LimitLike], prices: Mapping[str, float]) -> None:
         self.coupon_ids = problem.coupon_ids
+        self.per_user = problem.per_user
         self._labels = {
             column: {label: code for code, label in enumerate(grouping.labels)}
             for column, grouping in problem.groups.items()
         }
         rows = [row for limit in limits for row in limit.rows(problem)]
         self._charges = [
-            (term, prices.get(row.label, 0.0) * term.weight)
+            (term, price * term.weight)
             for row in rows
+            if (price := prices.get(row.label, 0.0)) != 0.0 and not row.is_exclusion
             for term in row.terms
-            if prices.get(row.label, 0.0) != 0.0
         ]
-        self._excluded = [
-            term
-            for row in rows
-            if row.label not in prices
-            for term in row.terms
-            if row.at_most == 0 and term.measure == "count"
-        ]
+        self._excluded = [term for row in rows if row.is_exclusion for term in row.terms]
 
     def reduced_values(
         self, value: ArrayLike, measures: Mapping[str, ArrayLike], groups: Mapping[str, str] | None = None
@@ -186,14 +184,26 @@ class Pricer:
         measures
             Each (n_coupons,).
         groups
-            The user's label in each group column.
+            The user's label in each group column; a label the plan has not seen belongs to no group.
+
+        Raises
+        ------
+        InputError
+            If a group column or a measure that a price needs is missing, or a column is unknown.
         """
         groups = groups or {}
+        if unknown := sorted(set(groups) - set(self._labels)):
+            found, expected = ", ".join(unknown), "of " + ", ".join(self._labels)
+            raise InputError(
+                Finding("the plan has no such group column", column="groups", found=found, expected=expected)
+            )
         worth = np.asarray(value, dtype=np.float64)
         reduced = worth.copy()
         amounts = {"value": worth, **{k: np.asarray(v, dtype=np.float64) for k, v in measures.items()}}
         for term, price in self._charges:
             if self._inside(term.users, groups):
+                if term.measure != "count" and term.measure not in amounts:
+                    raise InputError(Finding("a price needs this measure of the user", column=term.measure))
                 amount = 1.0 if term.measure == "count" else amounts[term.measure]
                 reduced -= price * amount * term.coupons
         for term in self._excluded:
@@ -203,21 +213,26 @@ class Pricer:
 
     def decide(
         self, value: ArrayLike, measures: Mapping[str, ArrayLike], groups: Mapping[str, str] | None = None
-    ) -> str | None:
-        """Return the coupon with the greatest positive reduced value, or None."""
+    ) -> tuple[str, ...]:
+        """Return the coupons to give, best first: those of greatest positive reduced value, within
+        `per_user`. Parameters and errors as for `reduced_values`.
+        """
         reduced = self.reduced_values(value, measures, groups)
-        best = int(np.argmax(reduced))
-        return str(self.coupon_ids[best]) if reduced[best] > 0 else None
+        fewest, most = self.per_user
+        best = np.argsort(-reduced, kind="stable")[:most]
+        given = [
+            j for rank, j in enumerate(best) if np.isfinite(reduced[j]) and (reduced[j] > 0 or rank < fewest)
+        ]
+        return tuple(str(self.coupon_ids[j]) for j in given)
 
     def _inside(self, users: Mapping[str, frozenset[int]], groups: Mapping[str, str]) -> bool:
-        return all(
-            self._labels[column].get(groups.get(column, "")) in codes for column, codes in users.items()
-        )
+        if missing := [column for column in users if column not in groups]:
+            raise InputError(Finding("a price needs the user's label in this column", column=missing[0]))
+        return all(self._labels[column].get(groups[column]) in codes for column, codes in users.items())
 
 
 def relative_gap(objective: float, bound: float) -> float:
-    """Return (bound - objective) / |bound|, 0 where both agree to rounding."""
+    """Return (bound - objective) / the larger of both sizes, 0 where they agree to rounding."""
+    size = max(abs(bound), abs(objective))
     difference = bound - objective
-    if difference <= 1e-12 * max(1.0, abs(bound)):
-        return 0.0
-    return difference / max(abs(bound), 1e-12)
+    return 0.0 if difference <= 1e-12 * size else difference / size

@@ -54,7 +54,7 @@ def test_fair_plan_is_near_its_bound_and_gives_poor_groups_more():
     assert benefits(fair)[2] > 1.5 * benefits(greedy)[2]
     weights = problem.groups["region"].sizes() / problem.n_users
     assert fair.utility == pytest.approx(math.exp(weights @ np.log(benefits(fair))), rel=1e-9)
-    assert math.exp(weights @ np.log(np.maximum(benefits(greedy), 1e-9))) <= fair.bound
+    assert math.exp(weights @ np.log(np.maximum(benefits(greedy), 1e-9))) <= fair.utility_bound
 
 
 def test_fair_optimum_agrees_with_a_general_solver_on_a_small_problem():
@@ -77,9 +77,10 @@ def test_fair_optimum_agrees_with_a_general_solver_on_a_small_problem():
         options={"maxiter": 500},
     )
     fair = solve(problem, [Budget(15, label="total")], objective=ProportionalFairness("region"))
-    assert fair.bound == pytest.approx(math.exp(-relaxed.fun), rel=1e-3)
-    assert fair.utility <= fair.bound * (1 + 1e-9)
-    assert fair.utility >= 0.95 * fair.bound
+    assert fair.utility_bound == pytest.approx(math.exp(-relaxed.fun), rel=1e-3)
+    assert fair.utility <= fair.utility_bound * (1 + 1e-9)
+    assert fair.utility >= 0.95 * fair.utility_bound
+    assert fair.verify().valid
 
 
 def test_weights_shift_the_plan():

@@ -18,6 +18,7 @@ from allocator import (
     NoPlanError,
     Parity,
     Problem,
+    ProportionalFairness,
     ReturnFloor,
     Share,
     Status,
@@ -214,7 +215,7 @@ def test_pricer_decides_as_the_plan_did():
     for i in range(500):
         groups = {name: g.labels[g.codes[i]] for name, g in problem.groups.items()}
         decided = pricer.decide(problem.value[i], {"cost": problem.measures["cost"][i]}, groups)
-        planned = None if solution.choice[i] < 0 else str(problem.coupon_ids[solution.choice[i]])
+        planned = () if solution.choice[i] < 0 else (str(problem.coupon_ids[solution.choice[i]]),)
         same += decided == planned
     assert same >= 490  # all but the few that whole numbers settled
 
@@ -269,6 +270,115 @@ def test_nobody_is_eligible():
     solution = solve(Problem(np.full((3, 2), np.nan), {"cost": np.zeros((3, 2))}), [Budget(1, label="total")])
     assert solution.choice.tolist() == [-1, -1, -1]
     assert solution.gap == 0
+
+
+def test_pricer_says_what_it_needs_and_gives_as_many_as_a_user_may_get():
+    problem = Problem(
+        np.ones((4, 2)), {"cost": np.ones((4, 2))}, groups={"g": ["a", "a", "b", "b"]}, per_user=(0, 2)
+    )
+    pricer = solve(
+        problem, [Budget(3, label="total", users={"g": "a"}), Exclude(users={"g": "b"}, coupons=["0"])]
+    ).pricer()
+    assert pricer.decide([5.0, 4.0], {"cost": [1.0, 1.0]}, {"g": "a"}) == ("0", "1")
+    assert pricer.decide([5.0, 4.0], {"cost": [1.0, 1.0]}, {"g": "b"}) == ("1",)
+    assert pricer.decide([np.nan, -1.0], {"cost": [1.0, 1.0]}, {"g": "b"}) == ()
+    with pytest.raises(InputError, match="no such group column"):
+        pricer.decide([5.0, 4.0], {"cost": [1.0, 1.0]}, {"G": "a"})
+    with pytest.raises(InputError, match="needs this measure"):
+        pricer.decide([5.0, 4.0], {}, {"g": "a"})
+    with pytest.raises(InputError, match="label in this column"):
+        pricer.decide([5.0, 4.0], {"cost": [1.0, 1.0]})
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-4, 1e5, 1e9])
+@pytest.mark.parametrize("method", ["decomposition", "exact"])
+def test_the_unit_of_value_changes_no_plan(unit, method):
+    generator = np.random.default_rng(8)
+    value, cost = generator.random((150, 3)), generator.uniform(0.2, 2, (150, 3))
+    plain, scaled = (
+        solve(Problem(k * value, {"cost": cost}), [Budget(15, label="total")], method=method, gap=1e-5)
+        for k in (1, unit)
+    )
+    assert scaled.objective == pytest.approx(unit * plain.objective, rel=2e-5)
+    assert scaled.certificate.dual_bound == pytest.approx(unit * plain.certificate.dual_bound, rel=1e-6)
+
+
+def test_a_budget_in_tiny_units_is_not_overspent():
+    generator = np.random.default_rng(9)
+    value, cost = generator.random((500, 3)), 1e-9 * generator.uniform(0.2, 2, (500, 3))
+    solution = solve(Problem(value, {"cost": cost}), [Budget(5e-8, label="total")], gap=1e-3)
+    assert solution.assignments()["cost"].sum() <= 5e-8 * (1 + 1e-9)
+
+
+def test_exclusions_that_leave_someone_too_little_are_named():
+    problem = Problem(np.ones((4, 1)), groups={"g": ["a", "a", "b", "b"]}, per_user=(1, 1))
+    with pytest.raises(InfeasibleError) as caught:
+        solve(problem, [Exclude(label="none for a", users={"g": "a"})])
+    assert caught.value.labels == ("none for a",)
+
+
+def test_a_free_or_excluded_user_does_not_spoil_the_proof():
+    generator = np.random.default_rng(10)
+    value, cost = generator.random((300, 3)), generator.uniform(0.2, 2, (300, 3))
+    cost[0] = 0.0
+    problem = Problem(value, {"cost": cost}, groups={"g": ["a"] * 3 + ["b"] * 297})
+    solution = solve(problem, [Budget(25, label="total"), Exclude(users={"g": "a"}, coupons=["1"])], gap=1e-6)
+    assert solution.status is Status.OPTIMAL
+
+
+def test_repairs_make_a_plan_possible():
+    n = 400
+    problem = Problem(
+        np.ones((n, 2)), {"cost": np.ones((n, 2))}, groups={"g": [str(i % 6) for i in range(n)]}
+    )
+    floors = Floor(0.5, by="g", per_head=True, label="half of each")
+    with pytest.raises(InfeasibleError) as caught:
+        solve(problem, [Budget(40, label="total"), floors])
+    assert set(caught.value.repairs) == {"total"}
+    more = caught.value.repairs["total"]
+    assert more == pytest.approx(160, rel=0.05)
+    assert solve(problem, [Budget(40 + 1.05 * more, label="total"), floors]).verify().valid
+
+
+def test_a_penalty_beyond_any_value_still_counts():
+    problem = Problem(np.zeros((4, 2)))
+    solution = solve(problem, [Limit(label="many", measure="count", at_least=10, penalty=1.0)])
+    assert solution.objective == pytest.approx(-6.0)
+    assert solution.gap <= 1e-6
+
+
+def test_no_time_at_all_still_gives_a_plan():
+    problem, limits = campaign(60_000, coupons=8)
+    budget_and_stock = [limit for limit in limits if not isinstance(limit, Floor | Parity)]
+    solution = solve(problem, budget_and_stock, time_limit=0.01)
+    assert solution.verify().valid
+    assert (solution.choice >= 0).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"gap": float("nan")}, "gap"),
+        ({"time_limit": 0}, "time_limit"),
+        ({"threads": -1}, "threads"),
+        ({"seed": -1}, "seed"),
+        ({"limits": Budget(3)}, "must be a list"),
+        ({"limits": ["total"]}, "not a limit"),
+    ],
+)
+def test_settings_that_make_no_sense_are_input_errors(settings, words):
+    problem = Problem([[1.0]], {"cost": [[1.0]]})
+    with pytest.raises(InputError, match=words):
+        solve(problem, **settings)
+
+
+def test_a_setting_that_a_method_would_ignore_is_an_error():
+    problem = Problem([[1.0]], groups={"g": ["a"]})
+    base = solve(problem)
+    with pytest.raises(InputError, match="warm_start"):
+        solve(problem, method="exact", warm_start=base)
+    with pytest.raises(InputError, match="concave objective"):
+        solve(problem, method="exact", objective=ProportionalFairness("g"))
 
 
 def test_unknown_method_and_repeated_labels_are_input_errors():

@@ -78,7 +78,7 @@ def certify(
     choice
         (n_users,) or (n_users, k) coupon indices, -1 for none.
     prices
-        Dual price by row label; rows without a price count as exclusions or price 0.
+        Dual price by row label; a row without one has price 0, and an exclusion needs none.
     claimed_objective, claimed_bound
         Figures to compare with what is recomputed.
     """
@@ -135,11 +135,8 @@ def _check_row(problem: Problem, row: Row, choice: NDArray[np.integer]) -> RowCh
         for term in row.terms
     ]
     used = math.fsum(parts)
-    size = max(
-        1.0,
-        *(abs(part) for part in parts),
-        *(abs(b) for b in (row.at_least, row.at_most) if math.isfinite(b)),
-    )
+    bounds = [abs(bound) for bound in (row.at_least, row.at_most) if math.isfinite(bound)]
+    size = max([*(abs(part) for part in parts), *bounds], default=0.0)
     violation = max(row.at_least - used, used - row.at_most, 0.0)
     soft = math.isfinite(row.penalty)
     if not soft and violation <= TOLERANCE * size:
@@ -194,13 +191,10 @@ def _dual_bound(
             problems.append(f"the price of '{row.label}' is not a price: {price:g}")
             continue
         side = row.at_most if price > 0 else row.at_least
+        if row.is_exclusion:
+            excluded += row.terms
+            continue
         if price == 0:
-            if (
-                row.label not in prices
-                and row.at_most == 0
-                and all(t.measure == "count" and t.weight > 0 for t in row.terms)
-            ):
-                excluded += row.terms
             continue
         if not math.isfinite(side):
             problems.append(f"the price of '{row.label}' has the wrong sign: {price:g}")
@@ -256,7 +250,7 @@ def _compare(
     objective: float, bound: float, claimed_objective: float | None, claimed_bound: float | None
 ) -> list[str]:
     problems = []
-    size = 1e-9 * max(1.0, abs(objective), abs(bound))
+    size = 1e-9 * max(abs(objective), abs(bound))
     if bound < objective - size:
         problems.append(f"the bound {bound:,.6g} is below the objective {objective:,.6g}")
     if claimed_objective is not None and abs(objective - claimed_objective) > size:

@@ -146,9 +146,12 @@ def state_program(
     contested: Contested,
     box: Box,
     classes: NDArray[np.bool_] | None = None,
-    tighten: Array | None = None,
+    tighten: tuple[Array, Array] | None = None,
 ) -> Program:
-    """State the program: pairs, then a violation column for each finite side of the box."""
+    """State the program: pairs, then a violation column for each finite side of the box.
+
+    `tighten` is by how much the lower and the upper bounds move inwards, against rounding.
+    """
     model = contested.model
     fewest, most = model.problem.per_user
     size = contested.size.astype(np.float64)
@@ -165,7 +168,9 @@ def state_program(
     over = np.union1d(over, np.flatnonzero(np.isfinite(box.highest) & (box.highest < 0)))
     under = np.union1d(under, np.flatnonzero(np.isfinite(box.lowest) & (box.lowest > 0)))
     scale = _row_scale(contested)
-    violations = sp.hstack([_picks(over, -1.0, model.n_rows), _picks(under, 1.0, model.n_rows)])
+    violations = sp.hstack(
+        [_picks(over, -1.0 / scale[over], model.n_rows), _picks(under, 1.0 / scale[under], model.n_rows)]
+    )
     rows = sp.vstack(
         [
             sp.hstack([contested.uses, violations]),
@@ -173,18 +178,21 @@ def state_program(
         ]
     )
     row_scale = np.concatenate([scale, np.ones(members.shape[0])])
-    slack = np.zeros(model.n_rows) if tighten is None else tighten
-    lower = np.concatenate([(model.at_least - contested.decided + slack) * scale, fewest * size[active]])
-    upper = np.concatenate([(model.at_most - contested.decided - slack) * scale, most * size[active]])
+    least, most_of = _tightened(model, tighten)
+    lower = np.concatenate([(least - contested.decided) * scale, fewest * size[active]])
+    upper = np.concatenate([(most_of - contested.decided) * scale, most * size[active]])
     n_violations = violations.shape[1]
     return Program(
-        value=np.concatenate([contested.value, -box.highest[over], box.lowest[under]]),
+        value=np.concatenate(
+            [contested.value, -box.highest[over] / scale[over], box.lowest[under] / scale[under]]
+        ),
         rows=sp.csc_array(sp.diags_array(row_scale) @ rows),
         row_lower=lower,
         row_upper=upper,
         column_lower=np.zeros(n_pairs + n_violations),
         column_upper=np.concatenate([size[contested.pair_class], np.full(n_violations, np.inf)]),
         integer=None if classes is None else np.arange(n_pairs + n_violations) < n_pairs,
+        unit=_unit(contested.value),
     )
 
 
@@ -201,5 +209,20 @@ def _row_scale(contested: Contested) -> Array:
     return 1.0 / np.where(greatest > 0, greatest, 1.0)
 
 
-def _picks(rows: Index, sign: float, n_rows: int) -> sp.csc_array:
-    return sp.csc_array((np.full(len(rows), sign), (rows, np.arange(len(rows)))), shape=(n_rows, len(rows)))
+def _tightened(model: Model, tighten: tuple[Array, Array] | None) -> tuple[Array, Array]:
+    """Return the rows' bounds moved inwards; an equality stays one."""
+    if tighten is None:
+        return model.at_least, model.at_most
+    least, most = model.at_least + tighten[0], model.at_most - tighten[1]
+    crossed = least > most
+    return np.where(crossed, model.at_least, least), np.where(crossed, model.at_most, most)
+
+
+def _unit(value: Array) -> float:
+    """Return a power of two near the greatest value, so that scaling by it loses no digit."""
+    greatest = float(np.max(np.abs(value), initial=0.0))
+    return float(2.0 ** np.round(np.log2(greatest))) if greatest > 0 else 1.0
+
+
+def _picks(rows: Index, amount: Array, n_rows: int) -> sp.csc_array:
+    return sp.csc_array((amount, (rows, np.arange(len(rows)))), shape=(n_rows, len(rows)))

@@ -38,6 +38,7 @@ Report = Callable[[str, int, int], None]
 MOST_COLUMNS = 300
 CLOSE = 1e-5  # relative gap of the mixture at which recovery takes over
 SMOOTH = 0.5  # weight of the best prices so far in the next pass
+PROOF_SECONDS = 20.0  # for the proof that no mixture meets every limit
 HARD = 1e3  # charge for violating a hard row in the master, in natural units
 ROOM = 1e-4  # relative room that the integer plan has around each group's value
 
@@ -62,7 +63,7 @@ def solve_convex(
         outcome = decompose(
             model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=found.prices, report=report
         )
-        return finish(model, limits, outcome, "convex", gap, began, seed, threads)
+        return finish(model, limits, outcome, "convex", gap, began, seed, threads, report)
     weights = _group_weights(model.problem, objective)
     priced = compile_model(model.problem, [*limits, _Benefits(objective.by)])
     priced = replace(priced, worth=np.zeros_like(priced.worth))
@@ -169,7 +170,7 @@ def _mix(
             break
     assert best is not None
     if over > 1e-3:
-        raise prove_infeasible(engine, scale) or NoPlanError(
+        raise prove_infeasible(engine, scale, time.monotonic() + PROOF_SECONDS, report) or NoPlanError(
             "The convex method found no mixture of plans that meets every limit in time: allow more time."
         )
     return best
@@ -271,7 +272,7 @@ def _fair_solution(
         groups.codes[user], problem.value[user, choice[user, slot]].astype(np.float64), len(groups.labels)
     )
     utility = math.exp(float(weights @ np.log(earned))) if (earned > 0).all() else 0.0
-    bound = math.exp(found.bound)
+    utility_bound = math.exp(found.bound)
     # A price in logarithms times the geometric mean is a price in objective units.
     prices = {label: float(p) * utility for label, p in zip(labels, found.prices, strict=False)}
     certificate = certify(problem, limits, choice, prices)
@@ -280,15 +281,16 @@ def _fair_solution(
     return Solution(
         problem=problem,
         limits=limits,
-        status=Status.OPTIMAL if relative_gap(utility, bound) <= gap else Status.FEASIBLE,
+        status=Status.OPTIMAL if relative_gap(utility, utility_bound) <= gap else Status.FEASIBLE,
         choice=choice[:, 0].astype(np.int64) if choice.shape[1] == 1 else choice.astype(np.int64),
         objective=certificate.objective,
-        bound=bound,
-        bound_source="concave dual",
+        bound=certificate.dual_bound,
+        bound_source="dual prices",
         prices=prices,
         certificate=certificate,
         method="convex",
         seconds=time.monotonic() - began,
         seed=seed,
         utility=utility,
+        utility_bound=utility_bound,
     )

@@ -14,7 +14,7 @@ from allocator.solver.highs import solve_program
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
-from allocator.solver.recovery import Plan, recover, with_grace
+from allocator.solver.recovery import Plan, plan_without_programs, recover, with_grace
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -110,17 +110,13 @@ def decompose(
     first = _first_prices(search, start)
     exact = _sharpen(search, first)
     if exact is None:
-        return Outcome(Plan(None), first.prices)
+        return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
     plan = recover(
-        engine,
-        exact.prices,
-        exact.contested,
-        exact.columns,
-        gap=gap,
-        deadline=deadline,
-        seed=seed,
-        report=report,
-    )
+        engine, exact.prices, exact.contested, exact.columns,
+        gap=gap, deadline=deadline, seed=seed, report=report,
+    )  # fmt: skip
+    if plan.choice is None:
+        plan = Plan(plan_without_programs(engine, exact.prices))
     return Outcome(plan, exact.prices)
 
 
@@ -165,13 +161,18 @@ def _sharpen(search: _Search, found: Prices) -> _Exact | None:
             answer = solve_program(state_program(contested, focus.box), until)
             if answer is None:
                 break
-            centre = focus.box.clip(row_prices(contested, answer))
+            centre = _clean(focus.box.clip(row_prices(contested, answer)), search.scale)
             exact = _Exact(centre, contested, answer.columns[: len(contested.value)])
             pressed = far.touches(focus.box, centre, focus.width)
             if not pressed.any() or search.late():
                 break
         width = np.where(pressed, 3.0 * width, width)
     return exact
+
+
+def _clean(prices: Array, scale: Scale) -> Array:
+    """Make prices zero that are rounding errors: a bound of zero must come out as zero."""
+    return np.where(np.abs(prices) < 1e-12 * scale.price, 0.0, prices)
 
 
 def _shrink(search: _Search, far: Box, centre: Array, width: Array, last: int) -> _Focus:

@@ -71,8 +71,8 @@ def _run(
         duals = result.dual_values()
         prices = np.array([duals[row] for row in sorted(duals, key=lambda r: r.id)])
     bounds = result.termination.objective_bounds
-    optimal = reason == mathopt.TerminationReason.OPTIMAL
-    return Answer(columns, prices, bounds.primal_bound, bounds.dual_bound, optimal)
+    unit = program.unit
+    return Answer(columns, unit * prices, unit * bounds.primal_bound, unit * bounds.dual_bound)
 
 
 def state_model(program: Program, integer: bool) -> mathopt.Model:
@@ -88,7 +88,7 @@ def state_model(program: Program, integer: bool) -> mathopt.Model:
     model.objective.maximize = True
     worth = np.flatnonzero(program.value)
     model.objective.linear_coefficients.ids.extend(worth.tolist())
-    model.objective.linear_coefficients.values.extend(program.value[worth].tolist())
+    model.objective.linear_coefficients.values.extend((program.value[worth] / program.unit).tolist())
     rows = model.linear_constraints
     rows.ids.extend(range(n_rows))
     rows.lower_bounds.extend(program.row_lower.tolist())

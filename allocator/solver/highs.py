@@ -15,7 +15,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Program:
-    """Maximise value x subject to row and column bounds; `integer` marks integer columns."""
+    """Maximise value x subject to row and column bounds; `integer` marks integer columns.
+
+    Solvers see the value in units of `unit`: their tolerances are absolute.
+    """
 
     value: Array
     rows: sp.csc_array
@@ -24,6 +27,7 @@ class Program:
     column_lower: Array
     column_upper: Array
     integer: NDArray[np.bool_] | None = None
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,6 @@ class Answer:
     prices: Array
     objective: float
     bound: float
-    optimal: bool
 
 
 def solve_program(
@@ -44,12 +47,12 @@ def solve_program(
     if program.rows.shape[1] == 0:
         possible = bool(np.all(program.row_lower <= 0) and np.all(program.row_upper >= 0))
         empty = np.zeros(0)
-        return Answer(empty, np.zeros(program.rows.shape[0]), 0.0, 0.0, True) if possible else None
+        return Answer(empty, np.zeros(program.rows.shape[0]), 0.0, 0.0) if possible else None
     model = highspy.HighsLp()
     n_rows, n_columns = program.rows.shape
     model.num_col_, model.num_row_ = n_columns, n_rows
     model.sense_ = highspy.ObjSense.kMaximize
-    model.col_cost_ = program.value
+    model.col_cost_ = program.value / program.unit
     model.col_lower_, model.col_upper_ = program.column_lower, program.column_upper
     model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
@@ -63,9 +66,9 @@ def solve_program(
     for option, setting in (
         ("output_flag", False),
         ("threads", 1),
-        ("random_seed", seed),
+        ("random_seed", seed % 2**31),
         ("mip_rel_gap", 0.0),
-        ("mip_abs_gap", max(absolute_gap, 1e-12)),
+        ("mip_abs_gap", max(absolute_gap / program.unit, 1e-12)),
         ("mip_feasibility_tolerance", 1e-9),
         ("primal_feasibility_tolerance", 1e-9),
         ("dual_feasibility_tolerance", 1e-9),
@@ -78,17 +81,13 @@ def solve_program(
     info, solution = solver.getInfo(), solver.getSolution()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible.value:
         return None
-    optimal = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    if program.integer is None:
-        if not optimal:
-            return None
-        bound = info.objective_function_value
-    else:
-        bound = info.mip_dual_bound
+    if program.integer is None and solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    objective = info.objective_function_value
+    bound = objective if program.integer is None else info.mip_dual_bound
     return Answer(
         np.array(solution.col_value),
-        np.array(solution.row_dual),
-        info.objective_function_value,
-        bound,
-        optimal,
+        program.unit * np.array(solution.row_dual),
+        program.unit * objective,
+        program.unit * bound,
     )

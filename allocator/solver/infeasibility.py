@@ -7,8 +7,9 @@ with a price are the witnesses.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,31 +20,80 @@ from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
 
 Array = NDArray[np.float64]
+Report = Callable[[str, int, int], None]
+
 CERTAIN = 1e-7  # a least charge above this share of the value at stake is no rounding error
 PASSES = 150
+NOTICEABLE = 0.01  # share of the whole charge below which a row's part is noise of the mixture
 
 
-def prove_infeasible(engine: Engine, scale: Scale) -> InfeasibleError | None:
-    """Return the clash of limits if no plan, not even a fractional one, can meet them all."""
+@dataclass(frozen=True)
+class _Proof:
+    """The least charge for violating rows of one model, within a time."""
+
+    engine: Engine
+    scale: Scale
+    deadline: float
+
+    @property
+    def threshold(self) -> float:
+        """The dual value below which a clash is certain."""
+        return -CERTAIN * self.scale.value
+
+    def least_charge(self, rows: NDArray[np.bool_], start: Array, stop_below: float = -np.inf) -> Prices:
+        """Minimise the charge for violating some hard rows; the other rows are free."""
+        model = self.engine.model
+        hard = rows & np.isinf(model.penalty)
+        lowest = np.where(hard & np.isfinite(model.at_least), -self.scale.price, 0.0)
+        highest = np.where(hard & np.isfinite(model.at_most), self.scale.price, 0.0)
+        return minimise_dual(
+            model, oracle_of(self.engine), start, Box(lowest, highest), self.scale, step=1.0,
+            tolerance=0.1 * CERTAIN, most_passes=PASSES, deadline=self.deadline, stop_below=stop_below,
+        )  # fmt: skip
+
+    def clashes(self, rows: NDArray[np.bool_], start: Array) -> bool:
+        """Return whether some rows are certain to clash; no answer in time counts as no."""
+        return self.least_charge(rows, start, self.threshold).dual < self.threshold
+
+
+def prove_infeasible(
+    engine: Engine, scale: Scale, deadline: float = np.inf, report: Report = lambda step, done, total: None
+) -> InfeasibleError | None:
+    """Return the clash of limits if no plan, not even a fractional one, can meet them all.
+
+    Past the deadline the clash that is named may hold more limits than a smallest one.
+    """
     model = replace(engine.model, worth=np.zeros_like(engine.model.worth))
-    engine = Engine(model, threads=engine.threads)
-    proof = _least_violation(engine, scale, np.ones(model.n_rows, np.bool_))
-    if proof.dual >= -CERTAIN * scale.value:
+    proof = _Proof(Engine(model, threads=engine.threads), scale, deadline)
+    every = np.ones(model.n_rows, np.bool_)
+    whole = proof.least_charge(every, np.zeros(model.n_rows))
+    if whole.dual >= proof.threshold:
         return None
-    witnesses = np.abs(proof.prices) > 1e-6 * scale.price
+    witnesses = np.abs(whole.prices) > 1e-6 * scale.price
 
     def clashes(rows: NDArray[np.bool_]) -> bool:
-        return _least_violation(engine, scale, rows).dual < -CERTAIN * scale.value
+        return proof.clashes(rows, np.where(rows, whole.prices, 0.0))
 
-    minimal = _minimal(witnesses, clashes)
-    repair = _least_violation(engine, scale, minimal)
-    over = model.violation(repair.usage)
-    size = np.maximum(np.abs(repair.usage), 1.0)
-    repairs = {model.labels[r]: float(over[r]) for r in np.flatnonzero(minimal & (over > 1e-6 * size))}
-    return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)], repairs)
+    minimal = _minimal(witnesses, clashes, report) if clashes(witnesses) else every
+    return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)], _repairs(model, scale, whole))
 
 
-def prove_no_whole_plan(model: Model, deadline: float, seed: int) -> InfeasibleError | None:
+def _repairs(model: Model, scale: Scale, whole: Prices) -> dict[str, float]:
+    """Return by how much each row gives in the plan of least charge.
+
+    The mixture says which rows give and in what proportion; the dual value says how much in all.
+    """
+    charge = scale.price * model.violation(whole.usage) * np.isinf(model.penalty)
+    charge[charge < NOTICEABLE * charge.sum()] = 0.0
+    if charge.sum() <= 0:
+        return {}
+    amount = charge / charge.sum() * -whole.dual / scale.price
+    return {model.labels[r]: float(amount[r]) for r in np.flatnonzero(amount)}
+
+
+def prove_no_whole_plan(
+    model: Model, deadline: float, seed: int, report: Report = lambda step, done, total: None
+) -> InfeasibleError | None:
     """Return the clash of limits that only whole numbers bring about; for small problems.
 
     A fractional plan may meet limits that no whole one does, for example parity within a tight
@@ -54,33 +104,25 @@ def prove_no_whole_plan(model: Model, deadline: float, seed: int) -> InfeasibleE
     model = replace(model, worth=np.zeros_like(model.worth))
 
     def clashes(rows: NDArray[np.bool_]) -> bool:
+        if time.monotonic() > deadline:
+            return False
         return solve_exactly(model.with_rows(rows), gap=1.0, deadline=deadline, seed=seed).plan.impossible
 
     every = np.ones(model.n_rows, np.bool_)
     if not clashes(every):
         return None
-    minimal = _minimal(every, clashes)
+    minimal = _minimal(every, clashes, report)
     return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)])
 
 
-def _least_violation(engine: Engine, scale: Scale, rows: NDArray[np.bool_]) -> Prices:
-    """Minimise the charge for violating some hard rows; the other rows are free."""
-    model = engine.model
-    hard = rows & np.isinf(model.penalty)
-    lowest = np.where(hard & np.isfinite(model.at_least), -scale.price, 0.0)
-    highest = np.where(hard & np.isfinite(model.at_most), scale.price, 0.0)
-    return minimise_dual(
-        model, oracle_of(engine), np.zeros(model.n_rows), Box(lowest, highest), scale,
-        step=1.0, tolerance=0.1 * CERTAIN, most_passes=PASSES,
-    )  # fmt: skip
-
-
-def _minimal(rows: NDArray[np.bool_], clashes: Callable[[NDArray[np.bool_]], bool]) -> NDArray[np.bool_]:
+def _minimal(
+    rows: NDArray[np.bool_], clashes: Callable[[NDArray[np.bool_]], bool], report: Report
+) -> NDArray[np.bool_]:
     """Drop every row without which the others still clash (deletion filter)."""
     kept = rows.copy()
-    if not clashes(kept):
-        return kept
-    for r in np.flatnonzero(rows):
+    candidates = np.flatnonzero(rows)
+    for done, r in enumerate(candidates):
+        report("clashing limits", done, len(candidates))
         trial = kept.copy()
         trial[r] = False
         if trial.any() and clashes(trial):

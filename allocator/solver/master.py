@@ -37,7 +37,7 @@ class Scale:
 def natural_scale(engine: Engine) -> Scale:
     """Measure the scale of a model from the sizes of all eligible pairs."""
     sizes = engine.extent()
-    value = max(sizes.reduced, 1e-12)
+    value = sizes.reduced or 1.0
     used = np.asarray(abs(engine.model.weights) @ sizes.table.ravel()) / engine.model.problem.n_coupons
     most = float(used.max(initial=0.0)) or 1.0
     return Scale(value, value / np.where(used > 1e-12 * most, used, most))
@@ -69,7 +69,7 @@ class Box:
 def price_box(model: Model, scale: Scale) -> Box:
     """Return the box of all sensible prices: signs, penalties, and a far cap against running away."""
     lowest, highest = model.price_range()
-    cap = 1e5 * scale.price
+    cap = np.where(np.isinf(model.penalty), 1e5 * scale.price, np.inf)
     return Box(np.maximum(lowest, -cap), np.minimum(highest, cap))
 
 
@@ -110,7 +110,6 @@ class Prices:
     dual: float
     moved: Array
     usage: Array
-    converged: bool
 
 
 def minimise_dual(
@@ -124,6 +123,7 @@ def minimise_dual(
     tolerance: float,
     most_passes: int,
     deadline: float = np.inf,
+    stop_below: float = -np.inf,
     report: Callable[[int, float], None] = lambda passes, dual: None,
 ) -> Prices:
     """Minimise the dual function over a box by a proximal bundle method.
@@ -142,6 +142,8 @@ def minimise_dual(
         Stop when the predicted decrease falls below this share of the value at stake.
     most_passes, deadline
         Stop after so many passes, or at this `time.monotonic()`.
+    stop_below
+        Stop as soon as the dual value is below this.
     report
         Called after each pass with passes and dual value.
     """
@@ -151,10 +153,9 @@ def minimise_dual(
     cuts = _Cuts(model, scale)
     cuts.add(cut)
     moved = np.zeros(model.n_rows)
-    converged = model.n_rows == 0
     for passes in range(2, most_passes + 1):
         report(passes - 1, dual)
-        if converged or time.monotonic() > deadline:
+        if model.n_rows == 0 or time.monotonic() > deadline or dual < stop_below:
             break
         candidate, predicted, usage = cuts.propose(centre, box, step)
         # A short step predicts little whatever there is to gain; only a long one may end the search.
@@ -163,7 +164,6 @@ def minimise_dual(
             candidate, predicted, usage = cuts.propose(centre, box, step)
         decrease = dual - predicted
         if decrease <= tolerance * scale.value:
-            converged = True
             break
         cut = oracle(candidate)
         cuts.add(cut)
@@ -177,7 +177,7 @@ def minimise_dual(
             # A cut far below the dual at the centre says nothing there: try nearer.
             at_centre = cut.value - float(cut.usage @ centre) + model.bound_cost(centre)
             step *= 0.5 if dual - at_centre > 2.0 * decrease else 0.9
-    return Prices(centre, dual, moved, usage, converged)
+    return Prices(centre, dual, moved, usage)
 
 
 class _Cuts:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.errors import Finding, InputError
+from allocator.errors import Finding, InfeasibleError, InputError
 from allocator.problem import Problem
 from allocator.rows import LimitLike, Row, Term
 
@@ -115,10 +115,10 @@ class Model:
         """Return by how much each row is violated, in its own unit."""
         return np.maximum(np.maximum(self.at_least - usage, usage - self.at_most), 0.0)
 
-    def tolerance(self) -> Array:
-        """Return the rounding error that a row's usage may carry, in its own unit."""
+    def tolerance(self, gross: Array) -> Array:
+        """Return the rounding error that a row's usage may carry; `gross` is the sum of its parts' sizes."""
         bounds = np.maximum(np.abs(_finite(self.at_least)), np.abs(_finite(self.at_most)))
-        return 1e-9 * np.maximum(bounds, 1.0)
+        return 1e-9 * np.maximum(bounds, gross)
 
     def coefficients(self, users: NDArray[np.int64], coupons: NDArray[np.int64]) -> sp.csc_array:
         """Return (n_rows, n_pairs): how much each pair uses of each row."""
@@ -150,11 +150,12 @@ def compile_model(problem: Problem, limits: Sequence[LimitLike]) -> Model:
     forbidden = np.zeros((n_cells, problem.n_coupons), dtype=np.bool_)
     priced = []
     for row in rows:
-        if is_exclusion(row):
+        if row.is_exclusion:
             for term in row.terms:
                 forbidden |= _cells_of(term, combinations, columns)[:, None] & term.coupons
         else:
             priced.append(row)
+    _check_enough_left(problem, cell, forbidden, rows)
     used = {term.measure for row in priced for term in row.terms}
     measures = ("count", "value", *(name for name in problem.measures if name in used))
     return Model(
@@ -170,6 +171,18 @@ def compile_model(problem: Problem, limits: Sequence[LimitLike]) -> Model:
         forbidden=forbidden,
         worth=np.ones((n_cells, problem.n_coupons)),
     )
+
+
+def _check_enough_left(
+    problem: Problem, cell: NDArray[np.int32], forbidden: NDArray[np.bool_], rows: Sequence[Row]
+) -> None:
+    """Raise InfeasibleError if exclusions leave a user fewer coupons than each must get."""
+    fewest = problem.per_user[0]
+    if fewest == 0 or not forbidden.any():
+        return
+    left = (problem.eligible() & ~forbidden[cell]).sum(axis=1)
+    if (left < fewest).any():
+        raise InfeasibleError([row.label for row in rows if row.is_exclusion])
 
 
 def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
@@ -189,12 +202,6 @@ def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
             ]
         )
     return rows
-
-
-def is_exclusion(row: Row) -> bool:
-    """Return whether a row says that some assignments never happen (count at most 0)."""
-    simple = all(term.measure == "count" and term.weight > 0 for term in row.terms)
-    return simple and row.at_most == 0 and row.at_least <= 0 and np.isinf(row.penalty)
 
 
 def _cells(problem: Problem, rows: Sequence[Row]) -> tuple[NDArray[np.int32], NDArray[np.int64], list[str]]:

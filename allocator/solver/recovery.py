@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from allocator.solver.contested import Contested, assign, contest, state_program
 from allocator.solver.highs import Answer, solve_program
 from allocator.solver.master import Box
+from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Engine
 
 Array = NDArray[np.float64]
@@ -84,7 +85,9 @@ def recover(
     usage, value = _chosen_totals(contested, choice)
     contested, start = _with_every_pair(contested, start, prices, model.usage(done.table) - usage)
     decided_value = model.earned(done.table) - value
-    everyone = len(contested.users) == int(model.problem.eligible().any(axis=1).sum())
+    # A user whose choice no price can move is decided for good; if all others are open, bounds are global.
+    movable = np.isfinite(engine.radius(prices, np.ones(model.n_rows)))
+    everyone = len(contested.users) == int(movable.sum())
     best, plan, bound = -np.inf, None, np.inf
     last_call = with_grace(deadline)
     for open_pairs in _open_sets(contested, start, prices):
@@ -150,21 +153,26 @@ def _solve_integer(
 ) -> Answer | None:
     """Solve one integer program; tighten rows that rounding pushed over their bound and repeat."""
     model = contested.model
-    tighten = np.zeros(model.n_rows)
     hard = np.isinf(model.penalty)
     now = time.monotonic()
     # A hard program must leave time for the larger one after it.
     share = 1.0 if open_pairs.all() else 0.25
     until = min(deadline, now + max(share * (deadline - now), 1.0))
+    inwards = np.zeros(model.n_rows), np.zeros(model.n_rows)
+    bound = np.inf
     for _ in range(4):
-        found = _solve_open(contested, start, open_pairs, absolute_gap, until, seed, tighten)
+        found = _solve_open(contested, start, open_pairs, absolute_gap, until, seed, inwards)
         if found is None:
             return None
-        over = model.violation(contested.decided + contested.uses @ found.columns)
-        broken = hard & (over > 0.5 * model.tolerance())
-        if not broken.any():
-            return found
-        tighten = np.where(broken, tighten + 2.0 * over, tighten)
+        bound = min(bound, found.bound) if np.isinf(bound) else bound  # tightened programs bound nothing
+        used = contested.decided + contested.uses @ found.columns
+        gross = np.abs(contested.decided) + abs(contested.uses) @ found.columns
+        allowed = 0.5 * model.tolerance(gross)
+        short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
+        over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
+        if not (short.any() or over.any()):
+            return replace(found, bound=bound)
+        inwards = inwards[0] + 2.0 * short, inwards[1] + 2.0 * over
     return None
 
 
@@ -175,7 +183,7 @@ def _solve_open(
     absolute_gap: float,
     deadline: float,
     seed: int,
-    tighten: Array,
+    inwards: tuple[Array, Array],
 ) -> Answer | None:
     """Decide the open pairs in whole numbers; all others stay where they are.
 
@@ -187,8 +195,8 @@ def _solve_open(
         (n_pairs,) pairs to decide.
     absolute_gap
         Stop when this close to the best, in objective units.
-    tighten
-        (n_rows,) by how much to tighten each row against rounding.
+    inwards
+        By how much to move lower and upper bounds inwards against rounding, (n_rows,) each.
 
     Returns
     -------
@@ -208,14 +216,14 @@ def _solve_open(
         decided=contested.decided + contested.uses @ fixed,
     )
     lowest, highest = model.price_range()
-    program = state_program(standing, Box(lowest, highest), free, tighten)
+    program = state_program(standing, Box(lowest, highest), free, inwards)
     answer = solve_program(program, deadline, absolute_gap, seed)
     if answer is None:
         return None
-    columns = fixed
+    columns = fixed.copy()
     columns[moving] = np.round(answer.columns[: moving.sum()])
-    base = float(contested.value @ fixed) - float(contested.value[moving] @ columns[moving])
-    return Answer(columns, answer.prices, base + answer.objective, base + answer.bound, answer.optimal)
+    base = float(contested.value @ fixed)
+    return Answer(columns, answer.prices, base + answer.objective, base + answer.bound)
 
 
 def _open_sets(contested: Contested, start: Array, prices: Array) -> Iterator[NDArray[np.bool_]]:
@@ -271,3 +279,48 @@ def _loss(contested: Contested, start: Array, prices: Array) -> Array:
     level = np.where(np.isinf(level), 0.0, level)
     drop = np.maximum(reduced, 0.0) if fewest == 0 else np.zeros(len(reduced))
     return np.where(chosen, drop, np.maximum(level[contested.pair_class] - reduced, 0.0))
+
+
+def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | None:
+    """Return a feasible plan found without linear or integer programs, None if this finds none.
+
+    For when time has run out: what users choose at the prices, less the choices that earn least for what
+    they use of an exceeded row; or nothing for anyone.
+    """
+    model = engine.model
+    most = model.problem.per_user[1]
+    choice = np.empty((model.problem.n_users, most), np.int16)
+    engine.price(prices, choice)
+    if model.problem.per_user[0] == 0:
+        for row in range(model.n_rows):
+            _drop_excess(model, row, prices, choice)
+        nothing = np.full_like(choice, -1)
+        return next((plan for plan in (choice, nothing) if _feasible(model, plan)), None)
+    return choice if _feasible(model, choice) else None
+
+
+def _drop_excess(model: Model, row: int, prices: Array, choice: NDArray[np.int16]) -> None:
+    """Take back the choices that lose least for each unit of an exceeded row, until it is kept."""
+    users, slots = np.nonzero(choice >= 0)
+    coupons = choice[users, slots].astype(np.int64)
+    uses = model.coefficients(users, coupons)
+    used = uses[[row]].toarray().ravel()
+    excess = float(used.sum()) - float(model.at_most[row])
+    if excess <= 0 or np.isfinite(model.penalty[row]):
+        return
+    earned = model.worth[model.cell[users], coupons] * model.problem.value[users, coupons]
+    reduced = earned - np.asarray(uses.T @ prices)
+    candidates = np.flatnonzero(used > 0)
+    order = candidates[np.argsort(reduced[candidates] / used[candidates], kind="stable")]
+    needed = int(np.searchsorted(np.cumsum(used[order]), excess * (1 + 1e-9))) + 1
+    dropped = order[:needed]
+    choice[users[dropped], slots[dropped]] = -1
+
+
+def _feasible(model: Model, choice: NDArray[np.int16]) -> bool:
+    users, slots = np.nonzero(choice >= 0)
+    uses = model.coefficients(users, choice[users, slots].astype(np.int64))
+    usage = np.asarray(uses.sum(axis=1)).ravel()
+    gross = np.asarray(abs(uses).sum(axis=1)).ravel()
+    hard = np.isinf(model.penalty)
+    return bool((model.violation(usage)[hard] <= 0.5 * model.tolerance(gross)[hard]).all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -27,12 +27,12 @@ Progress = Callable[[str, int, int], None]
 
 SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what decomposition leaves open
 
-PROOF_SECONDS = 20.0  # for the proof that a small problem has no plan
+PROOF_SECONDS = 20.0  # for the proof that there is no plan, past the time limit
 
 
 def solve(
     problem: Problem,
-    limits: Sequence[LimitLike] = (),
+    limits: Iterable[LimitLike] = (),
     *,
     objective: ProportionalFairness | None = None,
     method: Method = "auto",
@@ -55,8 +55,8 @@ def solve(
         A concave objective instead of the sum of values; solved by the ``convex`` method.
     method
         ``decomposition`` for any size, ``exact`` (OR-Tools) for small problems, ``convex`` (CVXPY)
-        for concave objectives; ``auto`` picks decomposition, and lets exact finish a small problem
-        whose gap is still open.
+        for concave objectives; ``auto`` picks decomposition (convex for a concave objective), and lets
+        exact look for a plan of a small problem where decomposition finds none.
     gap
         Relative optimality gap at which to stop.
     time_limit
@@ -79,9 +79,8 @@ def solve(
     NoPlanError
         If time ran out before any plan was found.
     """
-    if method not in ("auto", "decomposition", "exact", "convex"):
-        found, expected = repr(method), "auto, decomposition, exact or convex"
-        raise InputError(Finding("unknown method", column="method", found=found, expected=expected))
+    limits = _checked_limits(limits)
+    _check_settings(method, objective, warm_start, gap, time_limit, seed, threads)
     began = time.monotonic()
     deadline = began + time_limit
     report = progress or (lambda step, done, total: None)
@@ -91,7 +90,7 @@ def solve(
 
         return solve_convex(
             model,
-            tuple(limits),
+            limits,
             objective,
             gap=gap,
             deadline=deadline,
@@ -101,7 +100,7 @@ def solve(
             report=report,
         )
     outcome, used = _run(model, method, gap, deadline, seed, threads, warm_start, report)
-    return finish(model, tuple(limits), outcome, used, gap, began, seed, threads)
+    return finish(model, limits, outcome, used, gap, began, seed, threads, report)
 
 
 def _run(
@@ -146,11 +145,12 @@ def finish(
     began: float,
     seed: int,
     threads: int | None,
+    report: Progress,
 ) -> Solution:
     """Certify an outcome and make it a solution, or say why there is none."""
     choice = outcome.plan.choice
     if choice is None:
-        raise _why_no_plan(model, seed, threads)
+        raise _why_no_plan(model, seed, threads, report)
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices)
     if not certificate.valid:
@@ -175,14 +175,69 @@ def finish(
     )
 
 
-def _why_no_plan(model: Model, seed: int, threads: int | None) -> InfeasibleError | NoPlanError:
+def _why_no_plan(
+    model: Model, seed: int, threads: int | None, report: Progress
+) -> InfeasibleError | NoPlanError:
     engine = Engine(model, threads=threads)
-    clash = prove_infeasible(engine, natural_scale(engine))
+    deadline = time.monotonic() + PROOF_SECONDS
+    clash = prove_infeasible(engine, natural_scale(engine), deadline, report)
     if clash is None and model.problem.value.size <= SMALL:
-        clash = prove_no_whole_plan(model, time.monotonic() + PROOF_SECONDS, seed)
+        clash = prove_no_whole_plan(model, deadline, seed, report)
     if clash is not None:
         return clash
     return NoPlanError(
         "No plan was found that meets every limit, though no proof that none exists either: "
         "allow more time, or relax the tightest limits a little."
     )
+
+
+def _checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
+    if isinstance(limits, LimitLike):
+        raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
+    checked = tuple(limits)
+    for limit in checked:
+        if not isinstance(limit, LimitLike):
+            raise InputError(Finding("this is not a limit", column="limits", found=repr(limit)))
+    return checked
+
+
+def _check_settings(
+    method: str,
+    objective: ProportionalFairness | None,
+    warm_start: Solution | None,
+    gap: float,
+    time_limit: float,
+    seed: int,
+    threads: int | None,
+) -> None:
+    """Raise InputError with every setting that makes no sense or that the method would ignore."""
+    findings = []
+
+    def wrong(column: str, found: object, expected: str) -> None:
+        findings.append(
+            Finding("the setting cannot be used", column=column, found=repr(found), expected=expected)
+        )
+
+    if method not in ("auto", "decomposition", "exact", "convex"):
+        findings.append(
+            Finding(
+                "unknown method",
+                column="method",
+                found=repr(method),
+                expected="auto, decomposition, exact or convex",
+            )
+        )
+    if objective is not None and method not in ("auto", "convex"):
+        wrong("method", method, "convex or auto, for a concave objective")
+    if warm_start is not None and (objective is not None or method in ("exact", "convex")):
+        wrong("warm_start", method, "method decomposition or auto, which start from prices")
+    if not gap >= 0:
+        wrong("gap", gap, "0 or more")
+    if not time_limit > 0:
+        wrong("time_limit", time_limit, "more than 0 seconds")
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        wrong("seed", seed, "a whole number, 0 or more")
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        wrong("threads", threads, "a whole number, 1 or more")
+    if findings:
+        raise InputError(findings)

@@ -60,7 +60,6 @@ class Engine:
         self.measures = tuple(arrays[1:]) or (arrays[0],)
         self.cell = model.cell if users is None else np.ascontiguousarray(model.cell[users])
         self.threads = threads or os.cpu_count() or 1
-        self.passes = 0
 
     @property
     def n_users(self) -> int:
@@ -77,7 +76,6 @@ class Engine:
         choice
             (n_users, most) int16, filled with coupon indices (-1: none) if given.
         """
-        self.passes += 1
         fewest, most = self.model.problem.per_user
         table = self._padded(self.model.price_table(prices))
         kept = np.zeros((0, most), np.int16) if choice is None else choice
