@@ -131,5 +131,5 @@ def _import_message(group: str, entry: EntryPoint, error: ImportError) -> str:
     package, _ = _package(entry)
     message = f"The {_KIND[group]} '{entry.name}' of {package} cannot be imported: {error}."
     if package == "allocate" and group in _EXTRA:
-        message += f" Install what it needs with: pip install 'allocate[{_EXTRA[group]}]'."
+        message += f" In a checkout of Allocate, pip install '.[{_EXTRA[group]}]' brings what it needs."
     return message

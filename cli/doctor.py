@@ -52,7 +52,7 @@ def _package(name: str, needed: bool) -> Check:
     try:
         return Check(name, True, needed, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        extra = "" if needed else "; pip install 'allocate[all]' brings it"
+        extra = "" if needed else "; pip install '.[all]' in a checkout of Allocate brings it"
         return Check(name, False, needed, f"not installed{extra}")
 
 

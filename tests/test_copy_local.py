@@ -9,8 +9,10 @@ from allocator.errors import PluginError
 from allocator.protocols import Brief, Offer
 from copygen import LocalWriter, check
 
-torch = pytest.importorskip("torch", reason="needs the extra: pip install 'allocate[copy]'")
-pytest.importorskip("llguidance", reason="needs the extra: pip install 'allocate[copy]'")
+torch = pytest.importorskip(
+    "torch", reason="needs the extra: pip install '.[copy]' in a checkout of Allocate"
+)
+pytest.importorskip("llguidance", reason="needs the extra: pip install '.[copy]' in a checkout of Allocate")
 
 from copygen.backends import embedded  # noqa: E402
 

@@ -37,7 +37,7 @@ def open_backend(options: LocalOptions, progress: Progress) -> LocalModel:
     if missing:
         raise PluginError(
             f"The local copy writer needs {', '.join(missing)}, not installed;"
-            " run: pip install 'allocate[copy]'"
+            " run: pip install '.[copy]' in a checkout of Allocate"
             ' (or set writer = "template" under [copy] in campaign.toml).'
         )
     from copygen.backends.local import LocalModel
