@@ -30,6 +30,7 @@ from allocator.campaign.run_folder import (
     write_table,
     write_text,
 )
+from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
 from allocator.errors import AllocateError, Finding, InputError, PluginError
 from allocator.protocols import ArmEvaluation, Copy, Evaluation, Predictions, Progress, no_progress
@@ -127,6 +128,7 @@ def run_campaign(
         "predictions": None if predictions is None else digest_of(predictions),
     }
     given = find_predictions(predictions)
+    _try_plugins(campaign, predict, copy)
     run = None if out is None else RunFolder(Path(out), _inputs(campaign, options, stages))
     try:
         return _run_stages(campaign, run, options, given, predict, copy, progress)
@@ -134,6 +136,56 @@ def run_campaign(
         if run is not None:
             run.abandon()
         raise
+
+
+def check_campaign(folder: str | Path) -> Campaign:
+    """Read a campaign folder and check also what reading alone does not: scenarios and plugins' names.
+
+    Raises
+    ------
+    InputError
+        With every finding.
+    """
+    from allocator.scenario import check_scenarios
+
+    campaign = read_campaign(folder)
+    findings = _unknown_plugins(campaign)
+    try:
+        check_scenarios(campaign)
+    except InputError as error:
+        findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return campaign
+
+
+def _unknown_plugins(campaign: Campaign) -> list[Finding]:
+    """Compare the names of the plugins with those installed; none is imported."""
+    config = campaign.config
+    asked = (
+        ("predict.predictor", plugins.PREDICTORS, config.predict.predictor),
+        ("copy.writer", plugins.COPYWRITERS, config.copy_.writer),
+    )
+    return [
+        Finding(
+            "no plugin of this name is installed",
+            "campaign.toml",
+            column=key,
+            found=repr(name),
+            expected="one of " + ", ".join(known),
+        )
+        for key, group, name in asked
+        if name not in (known := plugins.names(group))
+    ]
+
+
+def _try_plugins(campaign: Campaign, predict: bool, copy: bool) -> None:
+    """Make each plugin that the run will use, so that a wrong name or option is found before the work."""
+    settings, writing = campaign.config.predict, campaign.config.copy_
+    if predict:
+        plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
+    if copy:
+        plugins.create(plugins.COPYWRITERS, writing.writer, writing.options)
 
 
 def _run_stages(
@@ -320,7 +372,7 @@ def _save(
     ending: str,
 ) -> None:
     prices = {row["label"]: row["price"] for row in summary["limits"]}
-    counted = [name for name in task.problem.measures if name.startswith("messages_")]  # channel says it
+    counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
     assignments = solution.assignments().drop(counted)
     assignments = assignments.with_columns(channel=sent["channel"], segment=sent["segment"])
     write_table(assignments, path / f"assignments.{ending}")

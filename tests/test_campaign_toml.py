@@ -6,6 +6,7 @@ import pytest
 
 from allocator.campaign import parse_config, read_campaign
 from allocator.errors import Finding, InputError
+from allocator.pipeline import check_campaign
 from allocator.scenario import check_scenarios
 
 
@@ -121,6 +122,30 @@ def test_a_column_with_too_many_values_is_no_group(tiny: Any) -> None:
         "too many to group by"
         in one(with_limit(tiny, 'kind = "parity"\nby = "town"\ntolerance = 0.1')).message
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("regoin", "no such column"), ("user_id", "no such column"), ("town", "too many to group by")],
+)
+def test_segments_need_a_column_with_few_values(tiny: Any, column: str, words: str) -> None:
+    tiny.write(users="user_id,town\n" + "".join(f"u{i},town{i}\n" for i in range(1, 700)))
+    found = one(tiny.replace("campaign.toml", "[copy]", f'[copy]\nsegment_by = "{column}"'))
+    assert found.column == "copy.segment_by"
+    assert words in found.message
+
+
+def test_check_names_plugins_that_are_not_installed(tiny: Any) -> None:
+    tiny.replace(
+        "campaign.toml", 'writer = "template"', 'writer = "templat"\n[predict]\npredictor = "oracle"'
+    )
+    tiny.replace("campaign.toml", "[copy]", '[[scenarios]]\nname = "a"\ndrop_coupons = ["C9"]\n[copy]')
+    with pytest.raises(InputError) as caught:
+        check_campaign(tiny.path)
+    columns = [finding.column for finding in caught.value.findings]
+    assert columns[:2] == ["predict.predictor", "copy.writer"]
+    assert "template" in str(caught.value.findings[1].expected)
+    assert "unknown coupon" in caught.value.findings[2].message
 
 
 def test_limits_may_count_any_measure_of_the_scores(tiny: Any) -> None:

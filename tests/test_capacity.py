@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -25,3 +26,10 @@ def test_channel_capacity_counts_coupons_without_a_channel_of_their_own(starter:
     assert (assigned["channel"] == "sms").sum() == usage.used <= 90
     assert usage.binding
     assert "messages_sms" not in assigned.columns
+
+
+def test_a_limit_may_count_the_messages_of_a_channel_by_measure(tiny: Any):
+    limit = '[[limits]]\nkind = "limit"\nlabel = "texts"\nmeasure = "messages_sms"\nat_most = 1\n'
+    result = run_campaign(tiny.replace("campaign.toml", "[copy]", limit + "[copy]").path, copy=False)
+    usage = {row.label: row for row in result.solution.usage}["texts"]
+    assert usage.used == result.summary["assigned"] == 1

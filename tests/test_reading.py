@@ -226,6 +226,16 @@ def test_control_characters_never_reach_a_terminal(tiny: Any) -> None:
     assert "\x1b" not in str(found)
 
 
+@pytest.mark.parametrize("name", ["messages_push", "count", "=HYPERLINK(1)", "+1", "-1", "@x"])
+def test_a_measure_may_not_have_a_name_with_a_meaning_of_its_own(tiny: Any, name: str) -> None:
+    found = one(tiny.write(scores=f"user_id,coupon_id,value,cost,{name}\nu1,C1,3,1,2\n"))
+    assert place(found) == ("scores.csv", 1, name)
+
+
+def test_a_feature_may_not_be_named_like_a_formula(tiny: Any) -> None:
+    assert place(one(tiny.replace("users.csv", "region", "=region"))) == ("users.csv", 1, "=region")
+
+
 # References
 
 

@@ -232,6 +232,23 @@ def test_a_caller_may_cancel_with_an_error_of_its_own(shared_starter: Path, tmp_
         run_campaign(shared_starter, tmp_path / "out", options=FAST, progress=Stop("train", CancelledError))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(predictor="baseline", writer="nobody"),
+        Options(predictor="nobody", writer="template"),
+    ],
+)
+def test_a_plugin_that_is_not_there_is_found_before_the_work(
+    shared_starter: Path, tmp_path: Path, options: Options
+) -> None:
+    steps = Stop(None)
+    with pytest.raises(PluginError, match="nobody"):
+        run_campaign(shared_starter, tmp_path / "out", options=options, progress=steps)
+    assert steps.seen == ["read campaign"]
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_failed_leaves_its_folder_free(tiny: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     floor = '[[limits]]\nkind = "floor"\nlabel = "all"\nat_least = 4\nmeasure = "cost"\n'

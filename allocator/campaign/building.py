@@ -11,7 +11,7 @@ from allocator.campaign.campaign import Campaign
 from allocator.campaign.eligibility import Eligibility, eligibility
 from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
 from allocator.campaign.run_folder import PREDICTED
-from allocator.campaign.schema import CHANNELS
+from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
 from allocator.protocols import Predictions
@@ -60,34 +60,22 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
 
 
 def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
-    """Return the measure ``messages_<channel>`` of each channel that a limit names: a coupon without
-    a channel of its own counts where the user will get it.
+    """Return the measure ``messages_<channel>`` of each channel that a limit counts, by `channel` or by
+    `measure`: a coupon without a channel of its own counts where the user will get it.
     """
-    named = {table.get("channel") for table in campaign.config.limits}
+    tables = campaign.config.limits
+    channels, measures = ({table.get(key) for table in tables} for key in ("channel", "measure"))
     return {
-        f"messages_{name}": (allowed.channel == code).astype(np.float64)
-        for code, name in enumerate(CHANNELS)
-        if name in named
+        name: (allowed.channel == code).astype(np.float64)
+        for code, (channel, name) in enumerate(zip(CHANNELS, MESSAGE_MEASURES, strict=True))
+        if channel in channels or name in measures
     }
 
 
 def report_columns(campaign: Campaign) -> list[str]:
     """Return the user columns that results are broken down by even if no limit uses them."""
     column = campaign.config.copy_.segment_by
-    if column is None:
-        return []
-    if column not in campaign.users.columns:
-        known = ", ".join(campaign.users.columns)
-        raise InputError(
-            Finding(
-                "users have no such column",
-                "campaign.toml",
-                column="copy.segment_by",
-                found=repr(column),
-                expected=f"one of {known}",
-            )
-        )
-    return [column]
+    return [] if column is None else [column]
 
 
 def value_of_predictions(

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from allocator import plugins
 from allocator.campaign.config import toml_finding
-from allocator.campaign.schema import CHANNELS
+from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
 from allocator.problem import Problem
@@ -61,8 +61,7 @@ def parse_limits(
 def known_measures(scores: pl.DataFrame | None) -> list[str]:
     """Return the measures that limits can name: those of predictions, and those of the scores."""
     scored = set() if scores is None else set(scores.columns) - {"user_id", "coupon_id", "value"}
-    messages = {f"messages_{channel}" for channel in CHANNELS}
-    return sorted({"cost", "conversions", "redemptions"} | messages | scored)
+    return sorted({"cost", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
 
 
 def group_columns(limits: Iterable[LimitLike]) -> list[str]:
@@ -188,7 +187,7 @@ def _check_against_data(
     findings: list[Finding] = []
     usable = []
     for place, limit in limits:
-        wrong = [_column_finding(place, column, users) for column in group_columns([limit])]
+        wrong = [column_finding(place, column, users) for column in group_columns([limit])]
         findings += [finding for finding in wrong if finding is not None]
         if not any(wrong):
             usable.append((place, limit))
@@ -214,7 +213,8 @@ def _check_against_data(
     return findings
 
 
-def _column_finding(place: str, column: str, users: pl.DataFrame) -> Finding | None:
+def column_finding(place: str, column: str, users: pl.DataFrame) -> Finding | None:
+    """Return why users cannot be grouped by a column, as a key of campaign.toml asks; None if they can."""
     if column not in users.columns or column == "user_id":
         known = ", ".join(name for name in users.columns if name != "user_id")
         return Finding(

@@ -9,6 +9,7 @@ Type = Literal["text", "number", "integer", "flag", "date", "time"]
 
 COUPON_KINDS = ("percent", "amount", "free_shipping")
 CHANNELS = ("sms", "push", "email", "in_app")
+MESSAGE_MEASURES = tuple(f"messages_{channel}" for channel in CHANNELS)
 EVENT_KINDS = ("view", "search", "cart", "purchase")
 
 
@@ -47,13 +48,17 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """One file: its name without ending, its columns, and whether further columns are welcome."""
+    """One file: its name without ending, its columns, and whether further columns are welcome.
+
+    `reserved` are names that no further column may have.
+    """
 
     name: str
     columns: tuple[Column, ...]
     required: bool = False
     extra: Literal["features", "measures", "error"] = "error"
     key: tuple[str, ...] = field(default=())
+    reserved: tuple[str, ...] = ()
 
 
 USER_ID = Column("user_id", required=True, aliases=("external_id", "customer_id", "household_id"))
@@ -130,4 +135,5 @@ SCORES = TableSchema(
     ),
     extra="measures",
     key=("user_id", "coupon_id"),
+    reserved=("count", *MESSAGE_MEASURES),
 )

@@ -37,7 +37,9 @@ def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
     for name in raw.columns:
         if name in known:
             continue
-        if schema.extra == "error":
+        if wrong := _wrong_name(name, schema, path.name):
+            findings.append(wrong)
+        elif schema.extra == "error":
             close = ", ".join(sorted(known))
             findings.append(
                 Finding("unknown column; rename or remove it", path.name, 1, name, expected=f"one of {close}")
@@ -52,6 +54,16 @@ def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
     if findings:
         raise InputError(findings)
     return pl.DataFrame(present)
+
+
+def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
+    """Refuse names that have a meaning of their own, here or in a spreadsheet that opens the results."""
+    if name in schema.reserved:
+        return Finding("this name is Allocate's own; give the column another", file, 1, name)
+    if schema.extra != "error" and name[0] in "=+-@":
+        message = "a spreadsheet would run this name as a formula; start it with a letter"
+        return Finding(message, file, 1, name)
+    return None
 
 
 def _read_text_frame(path: Path) -> pl.DataFrame:

@@ -23,8 +23,9 @@ Examples:
 def command(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
     """Check a campaign folder DIR, or a finished run.
 
-    For a campaign: every file, column, limit and scenario, all problems at once. For a run: that no
-    file was changed, and that the assignments keep every limit and are worth what summary.json says.
+    For a campaign: every file, column, limit, scenario and plugin name, all problems at once. For a
+    run: that no file was changed, and that the assignments keep every limit and are worth what
+    summary.json says.
     """
     from allocator.runs import is_run
 
@@ -35,13 +36,11 @@ def command(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
 
 
 def _check_campaign(folder: Path, terminal: Terminal) -> None:
-    from allocator.campaign import read_campaign
     from allocator.campaign.eligibility import eligibility
-    from allocator.scenario import check_scenarios
+    from allocator.pipeline import check_campaign
     from cli.render.check import campaign_table
 
-    campaign = read_campaign(folder)
-    check_scenarios(campaign)
+    campaign = check_campaign(folder)
     allowed = eligibility(campaign)
     facts = {
         "campaign": campaign.config.name,
