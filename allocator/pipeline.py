@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -334,10 +335,17 @@ def write_copy(
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read an evaluation that a run saved."""
+    """Read an evaluation that a run saved; what JSON wrote as null was NaN."""
     data = json.loads(path.read_text(encoding="utf-8"))
-    data["arms"] = tuple(ArmEvaluation(**arm) for arm in data["arms"])
-    data["calibration"] = tuple(tuple(row) for row in data["calibration"])
+
+    def restored(figures: dict[str, Any]) -> dict[str, Any]:
+        return {name: math.nan if figure is None else figure for name, figure in figures.items()}
+
+    data["arms"] = tuple(ArmEvaluation(**restored(arm)) for arm in data["arms"])
+    data["calibration"] = tuple(
+        tuple(math.nan if figure is None else figure for figure in row) for row in data["calibration"]
+    )
+    data["metrics"] = restored(data["metrics"])
     return Evaluation(**{**data, "notes": tuple(data["notes"])})
 
 

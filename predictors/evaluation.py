@@ -91,8 +91,9 @@ def evaluate(
     noise = pooled.qini_noise(np.random.default_rng(seed))
     metrics = _metrics(history, scores)
     metrics["qini_noise"] = noise
-    total = sum(n for _, _, n in calibration)
-    metrics["uplift_calibration_error"] = sum(abs(p - o) * n for p, o, n in calibration) / total
+    if calibration:  # a tiny held-out set may have no bin with both treated and control rows
+        total = sum(n for _, _, n in calibration)
+        metrics["uplift_calibration_error"] = sum(abs(p - o) * n for p, o, n in calibration) / total
     if few:
         findings.append(
             f"{_names(few)}: fewer than {FEW_ROWS} held-out rows with or without the coupon, read with care."

@@ -1,11 +1,18 @@
 """Qini, calibration and notes on hand-made examples."""
 
 import dataclasses
+import io
+import math
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
+from allocator.campaign.run_folder import dump_json
+from allocator.pipeline import read_evaluation
+from allocator.protocols import ArmEvaluation, Evaluation
+from cli.render.evaluation import evaluation_page
 from predictors.calibration import fit_offsets
 from predictors.evaluation import evaluate, qini
 from predictors.history import History
@@ -107,6 +114,30 @@ def test_a_small_arm_is_pointed_out():
     history, truth = make_history(150)
     report = evaluate(history, scores_of(truth), predictor="test", rows_train=1)
     assert any("C: fewer than 100" in note for note in report.notes)
+
+
+def test_a_held_out_set_without_a_comparable_bin_has_no_calibration_error():
+    history, _ = make_history(2)
+    treated = np.array([True, False])
+    history = dataclasses.replace(history, treated=treated, coupon=np.where(treated, 0, -1))
+    report = evaluate(history, scores_of(np.array([0.3, 0.1])), predictor="test", rows_train=1)
+    assert report.calibration == ()
+    assert "uplift_calibration_error" not in report.metrics
+    assert report.arms[0].treated == 1
+
+
+def test_unknown_figures_survive_a_file_and_are_shown_as_unknown(tmp_path):
+    arm = ArmEvaluation("C", 3, 0, math.nan, 0.1, math.nan)
+    calibration = ((0.1, math.nan, 3), (0.2, 0.1, 4))
+    report = Evaluation("test", 5, 3, (arm,), calibration, {"conversion_auc": math.nan}, ("few rows",))
+    (tmp_path / "evaluation.json").write_text(dump_json(dataclasses.asdict(report)))
+    again = read_evaluation(tmp_path / "evaluation.json")
+    assert math.isnan(again.arms[0].uplift_observed)
+    assert math.isnan(again.metrics["conversion_auc"])
+    console = Console(width=100, file=io.StringIO(), record=True)
+    for each in (report, again):
+        console.print(evaluation_page(each))
+        assert "conversion auc –" in console.export_text()
 
 
 def constant_logits(n, coupons, baseline=0.2):

@@ -406,9 +406,56 @@ def assert_same(one: Any, other: Any) -> None:
         assert getattr(one, name).equals(getattr(other, name)), name
 
 
-def test_times_with_an_offset_are_read_as_utc():
-    from allocator.campaign.tables import _cast
+def history_at(tiny: Any, text: str) -> Any:
+    return tiny.write(history=f"user_id,coupon_id,sent_at,converted\nu1,C1,{text},1\n")
 
-    texts = ["2026-06-01T08:00:00+08:00", "2026-06-01 00:30:00-0130", "2026-06-01", "2026-06-01T02:00:00Z"]
-    hours = _cast(pl.Series("at", [*texts, "2026-06-01T02:00:00.5"]), "time").dt.hour().to_list()
-    assert hours == [0, 2, 0, 2, 2]
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-06-01", "2026-06-01T00:00:00"),
+        ("2026-06-01T18:05", "2026-06-01T18:05:00"),
+        ("2026-06-01 18:05:09", "2026-06-01T18:05:09"),
+        ("2026-06-01T02:00:00.5", "2026-06-01T02:00:00"),
+        ("2026-06-01T02:00:00Z", "2026-06-01T02:00:00"),
+        ("2026-06-01 02:00:00 UTC", "2026-06-01T02:00:00"),
+        ("2026-06-01T08:00:00+08:00", "2026-06-01T00:00:00"),
+        ("2026-06-01T08:00+08", "2026-06-01T00:00:00"),
+        ("2026-06-01 00:30:00-0130", "2026-06-01T02:00:00"),
+    ],
+)
+def test_times_are_read_as_utc(tiny: Any, text: str, expected: str) -> None:
+    history = read_campaign(history_at(tiny, text).path).history
+    assert history is not None
+    assert history["sent_at"].to_list() == [dt.datetime.fromisoformat(expected)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-05-30Tjunk",
+        "2026-05-30 whatever",
+        "2026-05-30T18",
+        "2026-05-30T24:00",
+        "2026-05-30T18:00:00 o'clock",
+        "2026-05-30T18:00:00+8",
+        "2026-05-3",
+        "2026-02-30",
+        "x2026-05-30",
+    ],
+)
+def test_what_is_no_time_is_named(tiny: Any, text: str) -> None:
+    assert place(one(history_at(tiny, text))) == ("history.csv", 2, "sent_at")
+
+
+@pytest.mark.parametrize("text", ["2026-11-30Tjunk", "2026-11-30 whatever", "2026-11-30T"])
+def test_junk_after_a_date_is_named(tiny: Any, text: str) -> None:
+    found = one(tiny.replace("coupons.csv", "TEN,2026-12-31", f"TEN,{text}"))
+    assert place(found) == ("coupons.csv", 2, "ends_at")
+
+
+def test_a_coupon_that_starts_later_is_noted(tiny: Any) -> None:
+    rows = "C1,amount,1,2026-06-02\nC2,amount,1,2026-06-01\n"
+    notes = read_campaign(tiny.write(coupons="coupon_id,kind,value,starts_at\n" + rows).path).notes
+    assert len(notes) == 1
+    assert "'C1' starts on 2026-06-02, after the day of the decision" in notes[0]

@@ -141,6 +141,20 @@ def test_reasons_tell_the_rules_apart(tiny: Any, tmp_path: Path) -> None:
     assert "earn" in skipped["u4"]
 
 
+def test_messages_and_report_name_a_segment_alike(tiny: Any, tmp_path: Path) -> None:
+    tiny.write(users="user_id,tier\nu1,1\nu2,2.0\nu3,\nu4,1\n")
+    tiny.replace("campaign.toml", "[copy]", '[copy]\nsegment_by = "tier"').replace(
+        "campaign.toml", "at_most = 6", "at_most = 600"
+    )
+    summary = run_campaign(tiny.path, tmp_path / "out").summary
+    messages = read(tmp_path / "out" / "messages.csv")
+    assert dict(messages.select("user_id", "segment").iter_rows()) == {
+        "u1": "1", "u2": "2", "u3": "(missing)", "u4": "1"
+    }  # fmt: skip
+    assert [row["label"] for row in summary["by_group"]["tier"]] == ["(missing)", "1", "2"]
+    assert messages["body"].null_count() == 0
+
+
 # Same input, same output
 
 

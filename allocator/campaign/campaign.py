@@ -49,7 +49,7 @@ class Campaign:
     digests
         SHA-256 of every input file, by name.
     notes
-        What was left out while reading, as sentences.
+        What was left out while reading and what is worth a second look, as sentences.
     """
 
     folder: Path

@@ -63,6 +63,15 @@ def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list
     return findings
 
 
+def late_starts(coupons: pl.DataFrame, as_of: dt.date) -> list[str]:
+    """Return a note for each active coupon that only starts after the day of the decision."""
+    late = coupons.filter(pl.col("active") & (pl.col("starts_at") > as_of))
+    return [
+        f"coupon '{coupon}' starts on {day}, after the day of the decision ({as_of})"
+        for coupon, day in late.select("coupon_id", "starts_at").iter_rows()
+    ]
+
+
 def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
     """Check that ids in one file exist in the others.
 

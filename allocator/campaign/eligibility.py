@@ -38,7 +38,10 @@ class Eligibility:
 
 
 def eligibility(campaign: Campaign) -> Eligibility:
-    """Apply holdout, message pressure, consent, dates and per-user limits."""
+    """Apply holdout, message pressure, consent, end dates and per-user limits.
+
+    A coupon that starts after the day of the decision may be given: the campaign's notes name it.
+    """
     users, coupons = campaign.users, campaign.active_coupons
     consent = _consent(campaign)
     channel = np.full((users.height, coupons.height), NO_CHANNEL, np.int8)

@@ -26,19 +26,19 @@ def recipients(campaign: Campaign, task: Task, assignments: pl.DataFrame) -> pl.
     users = np.array([row[user] for user in assignments["user_id"]], dtype=np.int64)
     coupons = np.array([column[coupon] for coupon in assignments["coupon_id"]], dtype=np.int64)
     table = campaign.config.copy_
-    segment: Any = EVERYONE
+    segment = pl.lit(EVERYONE)
     if table.segment_by is not None:
-        labels = campaign.users[table.segment_by].cast(pl.String).fill_null("unknown")
-        segment = labels.gather(users)
+        grouping = task.problem.groups[table.segment_by]  # so that messages and report name a segment alike
+        segment = pl.lit(
+            pl.Series([grouping.labels[code] for code in grouping.codes[users]], dtype=pl.String)
+        )
     locale = campaign.users["locale"].str.to_lowercase().str.slice(0, 2).gather(users)
     language = pl.Series(
         [code if code in table.languages else table.languages[0] for code in locale], dtype=pl.String
     )
     channel = pl.Series([CHANNELS[c] for c in task.eligibility.channel[users, coupons]], dtype=pl.String)
     frame = pl.DataFrame({"user_id": assignments["user_id"], "coupon_id": assignments["coupon_id"]})
-    return frame.with_columns(
-        segment=pl.lit(segment) if isinstance(segment, str) else segment, channel=channel, language=language
-    )
+    return frame.with_columns(segment=segment, channel=channel, language=language)
 
 
 def briefs(campaign: Campaign, sent: pl.DataFrame) -> list[Brief]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.checks import check_coupons, check_references
+from allocator.campaign.checks import check_coupons, check_references, late_starts
 from allocator.campaign.config import read_config
 from allocator.campaign.limit_tables import column_finding, known_measures, parse_limits
 from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES, USERS, TableSchema
@@ -58,6 +58,8 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     if config is not None and users is not None and (segment := config.copy_.segment_by) is not None:
         wrong = column_finding("copy.segment_by", segment, users)
         findings += [wrong] if wrong is not None else []
+    if config is not None and coupons is not None:
+        notes += late_starts(coupons, config.as_of or today)
     if findings or config is None or users is None or coupons is None:
         raise InputError(findings)
     return Campaign(

@@ -18,6 +18,11 @@ MOSTLY = 0.95  # a feature with this share of numbers is a number column with st
 TRUE = ("1", "true", "yes", "y", "t")
 FALSE = ("0", "false", "no", "n", "f")
 MISSING = ("na", "n/a", "null", "none")
+# A date, then perhaps a time of day, then perhaps Z, UTC or an offset such as +08:00, and nothing else.
+TIME = (
+    r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>(?:[01]\d|2[0-3]):[0-5]\d)(?:(?P<second>:[0-5]\d)(?:\.\d+)?)?"
+    r" ?(?:Z|UTC|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?)?$"
+)
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
@@ -275,20 +280,21 @@ def _cast(text: pl.Series, kind: str) -> pl.Series:
         lower = text.str.to_lowercase()
         return _where(lower.is_in(TRUE), lower.is_in(TRUE + FALSE)).alias(text.name)
     if kind == "date":
-        day = _where(text.str.slice(0, 10), text.str.contains(r"^\d{4}-\d\d-\d\d($|[T ])"))
+        day = text.str.extract(TIME, 1)
         return day.str.to_date("%Y-%m-%d", strict=False)
     if kind == "time":
-        # An offset such as +08:00 is taken off, so that all times are in UTC.
-        offset = text.str.extract_groups(r"T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?([+-])(\d\d):?(\d\d)$").struct
-        sign = pl.select(pl.when(offset.field("1") == "-").then(-1).otherwise(1)).to_series()
-        minutes = sign * (60 * offset.field("2").cast(pl.Int64) + offset.field("3").cast(pl.Int64))
-        ahead = pl.select(pl.duration(minutes=pl.lit(minutes.fill_null(0)))).to_series()
-        iso = text.str.replace(" ", "T", literal=True).str.strip_suffix("Z").str.slice(0, 19)
-        full = pl.select(
-            pl.when(iso.str.len_chars() == 10).then(iso + "T00:00:00").otherwise(iso)
-        ).to_series()
-        return (full.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False) - ahead).alias(text.name)
+        return _time(text)
     return text
+
+
+def _time(text: pl.Series) -> pl.Series:
+    """Cast text to times in UTC: what is ahead of UTC is taken off, fractions of a second are left out."""
+    parts = text.str.extract_groups(TIME).struct.unnest()
+    local = pl.col("day") + "T" + pl.col("clock").fill_null("00:00") + pl.col("second").fill_null(":00")
+    minutes = 60 * pl.col("hours").cast(pl.Int64) + pl.col("minutes").cast(pl.Int64).fill_null(0)
+    ahead = pl.when(pl.col("sign") == "-").then(-minutes).otherwise(minutes).fill_null(0)
+    utc = local.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False) - pl.duration(minutes=ahead)
+    return parts.select(utc.alias(text.name)).to_series()
 
 
 def _without_missing(text: pl.Series) -> pl.Series:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -26,7 +28,8 @@ def evaluation_page(evaluation: Evaluation) -> RenderableType:
         parts.append(
             Text(
                 " · ".join(
-                    f"{name.replace('_', ' ')} {value:.3f}" for name, value in evaluation.metrics.items()
+                    f"{name.replace('_', ' ')} {_figure(value, '.3f')}"
+                    for name, value in evaluation.metrics.items()
                 )
             )
         )
@@ -65,21 +68,17 @@ def _calibration(evaluation: Evaluation) -> RenderableType:
     )
     for name, justify in (("predicted", "right"), ("observed", "right"), ("rows", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    most = (
-        max(
-            (abs(value) for row in evaluation.calibration for value in row[:2] if value == value), default=1.0
-        )
-        or 1.0
-    )
+    known = [abs(value) for row in evaluation.calibration for value in row[:2] if math.isfinite(value)]
+    most = max(known, default=1.0) or 1.0
     for predicted, observed, rows in evaluation.calibration:
         table.add_row(
             _figure(predicted, "+.1%"),
             _figure(observed, "+.1%"),
             f"{rows:,}",
-            bar(max(observed or 0.0, 0.0) / most),
+            bar(max(observed, 0.0) / most if math.isfinite(observed) else 0.0),
         )
     return table
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "–" if value is None or value != value else format(value, form)
+def _figure(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "–"

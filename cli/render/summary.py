@@ -89,7 +89,7 @@ def _caution(summary: Mapping[str, Any]) -> str | None:
     evaluation = summary.get("evaluation") or {}
     noise = evaluation.get("metrics", {}).get("qini_noise")
     pooled = evaluation["arms"][0]["qini"] if evaluation.get("arms") else None
-    if noise is None or pooled is None or pooled > 2 * noise:
+    if noise is None or pooled is None or not pooled <= 2 * noise:  # NaN tells nothing
         return None
     return "on held-out sends the predictor ranks users no better than chance: the value is a guess"
 
