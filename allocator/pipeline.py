@@ -379,7 +379,6 @@ def _save(
     summary: dict[str, Any],
     ending: str,
 ) -> None:
-    prices = {row["label"]: row["price"] for row in summary["limits"]}
     counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
     assignments = solution.assignments().drop(counted)
     assignments = assignments.with_columns(channel=sent["channel"], segment=sent["segment"])
@@ -393,7 +392,7 @@ def _save(
         write_table(texts, path / "copy.csv")
         write_table(message_table(sent, texts), path / f"messages.{ending}")
     write_text(path / "campaign.toml", resolved_toml(campaign))
-    write_text(path / "prices.json", dump_json(prices))
+    write_text(path / "prices.json", dump_json(solution.prices))
     write_text(path / "report.html", render_report(summary, texts))
     write_text(path / "summary.json", dump_json(summary))
 

@@ -169,6 +169,20 @@ def require_new(path: Path) -> None:
         )
 
 
+def require_table(path: Path) -> None:
+    """Raise InputError if `path` cannot become a new CSV or Parquet file."""
+    require_new(path)
+    findings = []
+    if path.suffix not in (".csv", ".parquet"):
+        message = "the file's ending says in which form it is written"
+        findings.append(Finding(message, str(path), found=repr(path.suffix), expected=".csv or .parquet"))
+    if not path.parent.is_dir():
+        message = "there is no such folder; make it, or name another with --out"
+        findings.append(Finding(message, file=str(path.parent)))
+    if findings:
+        raise InputError(findings)
+
+
 def save_model(folder: Path, campaign: Campaign, predictor: Predictor, evaluation: Evaluation) -> None:
     """Save a trained predictor with its evaluation and what it was trained on."""
     require_new(folder)

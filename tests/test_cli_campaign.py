@@ -181,6 +181,7 @@ def test_whatif_shows_an_impossible_scenario_beside_the_others(allocate: Any, ti
     base, changed = outcome.document["scenarios"]
     assert base["error"] is None
     assert "'all'" in changed["error"]
+    assert outcome.code == 0
     assert "no plan" in allocate("whatif", tiny.path, "--set", "all.at_least=5").out
 
 
@@ -212,6 +213,17 @@ def test_whatif_names_what_it_cannot_do(
     assert outcome.out == ""
 
 
+# solve
+
+
+def test_spend_is_set_beside_the_budget_for_all_spend_and_no_other_limit(allocate: Any, tiny: Any) -> None:
+    assert "6 USD of 6" in allocate("solve", tiny.path).out
+    part = 'at_most = 6\ncoupons = ["C1", "C2"]'
+    outcome = allocate("solve", tiny.replace("campaign.toml", "at_most = 6", part).path)
+    assert "6 USD" in outcome.out
+    assert "USD of" not in outcome.out
+
+
 # explain
 
 
@@ -224,7 +236,7 @@ def test_explain_tells_why(allocate: Any, starter: Path, tmp_path: Path) -> None
     assert f"Gets {coupon}: worth" in allocate("explain", out, "--user", user).out
     held = skipped.filter(pl.col("reason").str.contains("holdout"))["user_id"][0]
     assert "Gets nothing: in the holdout" in allocate("explain", out, "--user", held).out
-    outbid = skipped.filter(pl.col("reason").str.contains("other users"))["user_id"][0]
+    outbid = skipped.filter(pl.col("reason").str.contains("others earn more"))["user_id"][0]
     words = " ".join(allocate("explain", out, "--user", outbid, "--json").document["words"])
     assert "Gets nothing: the best coupon" in words
     stranger = allocate("explain", out, "--user", "nobody")
@@ -324,6 +336,16 @@ def test_predict_writes_over_nothing(chain: Path, allocate: Any, starter: Path) 
     outcome = allocate("predict", starter, "--model", chain / "model", "--out", starter / "users.csv")
     assert outcome.code == 3
     assert (starter / "users.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "words"), [("a/b/p.csv", "no such folder"), ("p.json", ".csv or .parquet")])
+def test_predict_checks_where_it_writes_first(
+    allocate: Any, shared_starter: Path, tmp_path: Path, name: str, words: str
+) -> None:
+    outcome = allocate("predict", shared_starter, "--model", tmp_path / "no model", "--out", tmp_path / name)
+    assert outcome.code == 3
+    assert words in outcome.err
+    assert "no trained model" not in outcome.err
 
 
 def test_train_and_copy_write_over_nothing(chain: Path, allocate: Any, shared_starter: Path) -> None:

@@ -1,6 +1,7 @@
 """What a run leaves on disk: complete, reproducible, resumable, and impossible to change unseen."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from allocator.campaign import read_campaign
+from allocator.campaign.run_folder import write_folder, write_text
 from allocator.errors import InfeasibleError, InputError, PluginError
 from allocator.pipeline import Options, run_campaign
 from allocator.runs import open_run, verify_run
@@ -153,6 +155,41 @@ def test_messages_and_report_name_a_segment_alike(tiny: Any, tmp_path: Path) -> 
     }  # fmt: skip
     assert [row["label"] for row in summary["by_group"]["tier"]] == ["(missing)", "1", "2"]
     assert messages["body"].null_count() == 0
+
+
+def test_a_user_whom_a_rule_leaves_out_is_told_of_limits(tiny: Any, tmp_path: Path) -> None:
+    rule = '[[limits]]\nkind = "exclude"\nlabel = "no south"\nusers = { region = "south" }\n'
+    tiny.replace("campaign.toml", "[copy]", rule + "[copy]")
+    run_campaign(tiny.path, tmp_path / "out", copy=False)
+    skipped = dict(read(tmp_path / "out" / "skipped.csv").iter_rows())
+    assert "what the limits allow" in skipped["u2"]
+    assert set(json.loads((tmp_path / "out" / "prices.json").read_text())) == {"total"}
+    assert verify_run(tmp_path / "out")[0].problems == ()
+
+
+def test_a_folder_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    write_folder(folder, lambda target: (target / "first").touch())
+    with pytest.raises(FileNotFoundError):
+        write_folder(folder, shutil.rmtree)  # nothing is left to move into place
+    assert [path.name for path in folder.iterdir()] == ["first"]
+    write_folder(folder, lambda target: (target / "second").touch())
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_the_umask_of_the_process_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", None)
+        write_text(tmp_path / "file", "text")
+        write_folder(tmp_path / "folder", lambda target: (target / "inside").touch())
+        monkeypatch.undo()
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+        assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
 
 
 # Same input, same output

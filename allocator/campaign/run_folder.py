@@ -8,8 +8,8 @@ import json
 import math
 import os
 import platform
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -174,16 +174,19 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
 
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
-    """Fill a new folder and move it into place when it is complete."""
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    """Fill a new folder and move it into place when it is complete; an old one stays until then."""
+    temporary, old = _beside(path), _beside(path)
+    temporary.mkdir()
     try:
         fill(temporary)
         if path.exists():
-            shutil.rmtree(path)
-        temporary.chmod(0o777 & ~_umask())
+            path.replace(old)
         temporary.replace(path)
     finally:
+        if old.exists() and not path.exists():
+            old.replace(path)
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -293,20 +296,16 @@ def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep())
 
 
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def _beside(path: Path) -> Path:
+    """Return a new hidden name in the same folder, from where a file or folder can be moved to `path`."""
+    return path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
 
 
 def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
+    temporary.touch(exist_ok=False)
     try:
         write(temporary)
-        # mkstemp makes the file private; a result is as readable as the umask says.
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

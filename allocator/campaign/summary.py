@@ -10,6 +10,7 @@ import numpy as np
 from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.run_folder import versions
+from allocator.limits import Budget
 from allocator.problem import Grouping, Problem
 from allocator.protocols import Copy
 from allocator.solution import Solution
@@ -46,6 +47,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "eligible_users": int(task.eligibility.allowed.any(axis=1).sum()),
         "assigned": len(user),
         "spend": spend,
+        "budget": _budget(task),
         "value": float(_amount(problem, "value", user, coupon).sum()),
         "measures": {name: float(_amount(problem, name, user, coupon).sum()) for name in problem.measures},
         "limits": [_limit_row(row) for row in solution.usage],
@@ -84,7 +86,7 @@ def skip_reasons(task: Task, solution: Solution) -> list[str]:
     best = np.max(np.where(eligible, task.problem.value, -np.inf), axis=1)
     reasons = task.eligibility.reason.copy().astype("<U80")
     open_ = (reasons == "") & nothing
-    reasons[open_] = "other users earn more from the limited budget"
+    reasons[open_] = "others earn more from what the limits allow"
     reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
     reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
     reasons[~nothing] = ""
@@ -133,6 +135,21 @@ def _limit_row(row: Any) -> dict[str, Any]:
         "label": row.label, "used": row.used, "at_least": row.at_least, "at_most": row.at_most,
         "slack": row.slack, "price": row.price, "binding": row.binding,
     }  # fmt: skip
+
+
+def _budget(task: Task) -> float | None:
+    """Return the first limit of the whole spend."""
+    return next(
+        (
+            limit.at_most
+            for limit in task.limits
+            if isinstance(limit, Budget)
+            and limit.measure == "cost"
+            and limit.users is None
+            and limit.coupons is None
+        ),
+        None,
+    )
 
 
 def _count(items: Sequence[str]) -> dict[str, int]:

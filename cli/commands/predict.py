@@ -34,10 +34,10 @@ def command(folder: Path, model: Path, out: Path, device: str | None, terminal: 
     from allocator.campaign import read_campaign
     from allocator.campaign.run_folder import write_predictions
     from allocator.pipeline import predict_with
-    from allocator.runs import load_model, require_new
+    from allocator.runs import load_model, require_table
     from cli.render.predictions import prediction_facts, predictions_table
 
-    require_new(out)
+    require_table(out)
     campaign = read_campaign(folder)
     predictor, name = load_model(model, device or campaign.config.predict.device)
     with terminal.progress() as progress:

@@ -48,7 +48,8 @@ def command(
 ) -> None:
     """Solve the campaign in DIR as it is and under each scenario, and compare the plans.
 
-    Options of the command line together make one more scenario.
+    Options of the command line together make one more scenario. A scenario without a plan is a
+    result, not a failure: it is listed with the limits that clash, and the exit code stays 0.
     """
     from allocator.campaign import read_campaign
     from allocator.campaign.run_folder import find_predictions

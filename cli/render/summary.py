@@ -67,15 +67,7 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
 
 def _spend(summary: Mapping[str, Any]) -> str:
     text = f"{number(summary['spend'])} {summary['currency']}"
-    budgets = [
-        row
-        for row in summary["limits"]
-        if row["at_most"] not in (None, float("inf"))
-        and abs(row["used"] - summary["spend"]) < 1e-6 * max(1.0, summary["spend"])
-    ]
-    if budgets:
-        text += f" of {number(budgets[0]['at_most'])}"
-    return text
+    return text if summary["budget"] is None else f"{text} of {number(summary['budget'])}"
 
 
 def _quality(summary: Mapping[str, Any]) -> str:
