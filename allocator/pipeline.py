@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from allocator import plugins
 from allocator.campaign import Campaign, read_campaign
 from allocator.campaign.building import Task, build_task
-from allocator.campaign.messages import briefs, copy_table, message_table, recipients
+from allocator.campaign.messages import message_table, recipients
 from allocator.campaign.report import render_report
 from allocator.campaign.run_folder import (
-    PREDICTED,
     RunFolder,
     digest_of,
     dump_json,
     find_predictions,
-    read_predictions,
-    write_folder,
     write_predictions,
     write_table,
     write_text,
 )
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
-from allocator.errors import AllocateError, Finding, InputError, PluginError
-from allocator.protocols import ArmEvaluation, Copy, Evaluation, Predictions, Progress, no_progress
+from allocator.errors import AllocateError, Finding, InputError
+from allocator.protocols import Copy, Evaluation, Predictions, Progress, no_progress
 from allocator.solution import Solution
-
-if TYPE_CHECKING:
-    from allocator.protocols import Predictor
+from allocator.stages import predict_campaign, solve_task, write_copy
 
 
 @dataclass(frozen=True)
@@ -225,128 +217,6 @@ def _run_stages(
         run.write_manifest(seconds, campaign.folder)
     path = None if run is None else run.path
     return RunResult(campaign, task, solution, predicted, evaluation, texts, summary, path)
-
-
-def predict_campaign(
-    campaign: Campaign, run: RunFolder | None, progress: Progress = no_progress
-) -> tuple[Evaluation | None, Predictions]:
-    """Train on the campaign's history and predict; a run folder keeps both for a later resume."""
-    if run is not None and run.done("predict"):
-        return read_evaluation(run.path / "evaluation.json"), read_predictions(
-            run.path / "predictions.parquet"
-        )
-    predictor, evaluation = train_campaign(campaign, progress)
-    predictions = predict_with(predictor, campaign, campaign.config.predict.predictor, progress)
-    if run is not None:
-        write_folder(run.path / "predictor", predictor.save)
-        write_text(run.path / "evaluation.json", dump_json(asdict(evaluation)))
-        write_predictions(predictions, run.path / "predictions.parquet")
-        run.finish("predict")
-    return evaluation, predictions
-
-
-def predict_with(
-    predictor: Predictor, campaign: Campaign, name: str, progress: Progress = no_progress
-) -> Predictions:
-    """Predict, and check what came back: (n_users, n_coupons) finite numbers, as float64.
-
-    Raises
-    ------
-    PluginError
-        If the predictor fails, or returns anything else.
-    """
-    with plugins.blamed(plugins.PREDICTORS, name, progress) as report:
-        predictions = predictor.predict(campaign, progress=report)
-        shape = (len(predictions.user_ids), len(predictions.coupon_ids))
-        changes: dict[str, Any] = {}
-        for field in (*PREDICTED, "uplift_error"):
-            array = getattr(predictions, field)
-            if array is None and field == "uplift_error":
-                continue
-            changes[field] = np.asarray(array, dtype=np.float64)
-            if changes[field].shape != shape or not np.isfinite(changes[field]).all():
-                raise PluginError(
-                    f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
-                    f"{shape[1]:,} coupons of finite numbers."
-                )
-    return replace(predictions, **changes)
-
-
-def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tuple[Predictor, Evaluation]:
-    """Train the campaign's predictor on its history.
-
-    Raises
-    ------
-    InputError
-        If the campaign has no history.
-    PluginError
-        If the predictor cannot be loaded.
-    """
-    if campaign.history is None:
-        raise InputError(
-            Finding(
-                "training needs history.csv with past sends and a control group", file=str(campaign.folder)
-            )
-        )
-    settings = campaign.config.predict
-    predictor: Predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
-    with plugins.blamed(plugins.PREDICTORS, settings.predictor, progress) as report:
-        evaluation = predictor.fit(
-            campaign, seed=campaign.config.seed, device=settings.device, progress=report
-        )
-    return predictor, evaluation
-
-
-def solve_task(
-    campaign: Campaign,
-    task: Task,
-    warm_start: Solution | None = None,
-    *,
-    threads: int | None = None,
-    progress: Progress = no_progress,
-) -> Solution:
-    """Solve a campaign's task with the settings of its ``[solve]`` table."""
-    from allocator.solver.solve import solve
-
-    settings = campaign.config.solve
-    return solve(
-        task.problem,
-        task.limits,
-        method=settings.method,
-        gap=settings.gap,
-        time_limit=settings.time_limit,
-        seed=campaign.config.seed,
-        threads=threads,
-        warm_start=warm_start if settings.method in ("auto", "decomposition") else None,
-        progress=progress,
-    )
-
-
-def write_copy(
-    campaign: Campaign, sent: pl.DataFrame, progress: Progress = no_progress
-) -> tuple[list[Copy], pl.DataFrame]:
-    """Write every message that the recipients need; return the copies, and them as a table."""
-    settings = campaign.config.copy_
-    writer = plugins.create(plugins.COPYWRITERS, settings.writer, settings.options)
-    asked = briefs(campaign, sent)
-    with plugins.blamed(plugins.COPYWRITERS, settings.writer, progress) as report:
-        copies: list[Copy] = list(writer.write(asked, seed=campaign.config.seed, progress=report))
-        return copies, copy_table(copies, asked, settings.writer)
-
-
-def read_evaluation(path: Path) -> Evaluation:
-    """Read an evaluation that a run saved; what JSON wrote as null was NaN."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-
-    def restored(figures: dict[str, Any]) -> dict[str, Any]:
-        return {name: math.nan if figure is None else figure for name, figure in figures.items()}
-
-    data["arms"] = tuple(ArmEvaluation(**restored(arm)) for arm in data["arms"])
-    data["calibration"] = tuple(
-        tuple(math.nan if figure is None else figure for figure in row) for row in data["calibration"]
-    )
-    data["metrics"] = restored(data["metrics"])
-    return Evaluation(**{**data, "notes": tuple(data["notes"])})
 
 
 def resolved_toml(campaign: Campaign) -> str:

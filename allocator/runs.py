@@ -225,7 +225,8 @@ def write_copy_of_run(
     progress: Progress = no_progress,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Write the messages of a finished run into a new folder; return the texts and their counts."""
-    from allocator.pipeline import Options, write_copy
+    from allocator.pipeline import Options
+    from allocator.stages import write_copy
 
     require_new(out)
     run = open_run(folder, campaign_folder)

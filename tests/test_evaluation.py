@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from allocator.campaign.run_folder import dump_json
-from allocator.pipeline import read_evaluation
 from allocator.protocols import ArmEvaluation, Evaluation
+from allocator.stages import read_evaluation
 from cli.render.evaluation import evaluation_page
 from predictors.calibration import fit_offsets
 from predictors.evaluation import evaluate, qini

@@ -8,8 +8,9 @@ import pytest
 from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
 from allocator.errors import InputError
-from allocator.pipeline import Options, predict_campaign, run_campaign, solve_task
+from allocator.pipeline import Options, run_campaign
 from allocator.scenario import change_campaign, check_scenarios, compare, solve_scenarios
+from allocator.stages import predict_campaign, solve_task
 
 
 def solved(campaign: Any, *scenarios: Scenario, predictions: Any = None) -> list[dict[str, Any]]:

@@ -33,8 +33,8 @@ def command(folder: Path, model: Path, out: Path, device: str | None, terminal: 
     """Predict conversion, uplift, redemption and cost for every user and coupon of the campaign in DIR."""
     from allocator.campaign import read_campaign
     from allocator.campaign.run_folder import write_predictions
-    from allocator.pipeline import predict_with
     from allocator.runs import load_model, require_table
+    from allocator.stages import predict_with
     from cli.render.predictions import prediction_facts, predictions_table
 
     require_table(out)

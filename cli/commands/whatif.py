@@ -53,8 +53,9 @@ def command(
     """
     from allocator.campaign import read_campaign
     from allocator.campaign.run_folder import find_predictions
-    from allocator.pipeline import Options, solve_task
+    from allocator.pipeline import Options
     from allocator.scenario import check_scenarios, compare, solve_scenarios
+    from allocator.stages import solve_task
     from cli.render.comparison import comparison_page
 
     options = Options(**settings)
