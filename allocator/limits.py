@@ -63,9 +63,7 @@ class Limit:
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
-        return [
-            row(self.label, [term(problem, self, self.measure)], self.at_least, self.at_most, self.penalty)
-        ]
+        return _within_bounds(problem, self)
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,7 @@ class Budget:
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
-        return [
-            row(self.label, [term(problem, self, self.measure)], self.at_least, self.at_most, self.penalty)
-        ]
+        return _within_bounds(problem, self)
 
 
 @dataclass(frozen=True)
@@ -314,3 +310,9 @@ class Exclude:
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem: the count is at most 0."""
         return [row(self.label, [term(problem, self, "count")], None, 0.0, None)]
+
+
+def _within_bounds(problem: Problem, limit: Limit | Budget) -> list[Row]:
+    """State that a measure over the limit's own users and coupons keeps its bounds."""
+    part = term(problem, limit, limit.measure)
+    return [row(limit.label, [part], limit.at_least, limit.at_most, limit.penalty)]

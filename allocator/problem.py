@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -296,6 +296,3 @@ def _index(
             )
         )
     return labels, place
-
-
-Selector = Mapping[str, str | Sequence[str]]

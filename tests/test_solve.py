@@ -53,6 +53,16 @@ def campaign(n: int, coupons: int = 6, seed: int = 0) -> tuple[Problem, list]:
     return problem, limits
 
 
+def check_against_trying_every_plan(problem: Problem, limits: list) -> None:
+    best = best_by_trying(problem, limits)
+    for method in ("decomposition", "exact"):
+        if best is None:
+            with pytest.raises((InfeasibleError, NoPlanError)):
+                solve(problem, limits, method=method)
+        else:
+            assert solve(problem, limits, method=method).objective == pytest.approx(best, abs=1e-9)
+
+
 @pytest.mark.parametrize("method", ["decomposition", "exact", "convex", "auto"])
 def test_methods_find_the_hand_made_optimum(method):
     problem = Problem([[3.0, 5.0], [4.0, 2.0], [1.0, 6.0]], {"cost": [[1.0, 2.0], [1.0, 2.0], [1.0, 2.5]]})
@@ -65,27 +75,13 @@ def test_methods_find_the_hand_made_optimum(method):
 @SLOW_DATA
 @given(small_problems())
 def test_decomposition_and_exact_agree_with_trying_every_plan(case):
-    problem, limits = case
-    best = best_by_trying(problem, limits)
-    for method in ("decomposition", "exact"):
-        if best is None:
-            with pytest.raises((InfeasibleError, NoPlanError)):
-                solve(problem, limits, method=method)
-        else:
-            assert solve(problem, limits, method=method).objective == pytest.approx(best, abs=1e-9)
+    check_against_trying_every_plan(*case)
 
 
 @SLOW_DATA
 @given(small_problems(users=(2, 3), coupons=(2, 3), per_user=((0, 2), (1, 1), (1, 2))))
 def test_several_coupons_a_user_agree_with_trying_every_plan(case):
-    problem, limits = case
-    best = best_by_trying(problem, limits)
-    for method in ("decomposition", "exact"):
-        if best is None:
-            with pytest.raises((InfeasibleError, NoPlanError)):
-                solve(problem, limits, method=method)
-        else:
-            assert solve(problem, limits, method=method).objective == pytest.approx(best, abs=1e-9)
+    check_against_trying_every_plan(*case)
 
 
 @SLOW_DATA

@@ -85,11 +85,6 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             self._save_state()
 
-    @property
-    def resumed(self) -> tuple[str, ...]:
-        """Stages that are already done."""
-        return tuple(self._state["done"])
-
     def done(self, stage: str) -> bool:
         """Return whether a stage's files are complete."""
         return stage in self._state["done"]

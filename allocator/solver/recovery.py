@@ -101,7 +101,8 @@ def recover(
                 assign(contested, found.columns, plan)
             if everyone and open_pairs.all():
                 bound = decided_value + found.bound
-        if min(dual, bound) - best <= allowed or time.monotonic() > (last_call if plan is None else deadline):
+        over_at = last_call if plan is None else deadline  # a plan may have been found just now
+        if min(dual, bound) - best <= allowed or time.monotonic() > over_at:
             break
     return Plan(plan, bound)
 
@@ -288,39 +289,36 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
     they use of an exceeded row; or nothing for anyone.
     """
     model = engine.model
-    most = model.problem.per_user[1]
-    choice = np.empty((model.problem.n_users, most), np.int16)
+    choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
     engine.price(prices, choice)
-    if model.problem.per_user[0] == 0:
-        for row in range(model.n_rows):
-            _drop_excess(model, row, prices, choice)
-        nothing = np.full_like(choice, -1)
-        return next((plan for plan in (choice, nothing) if _feasible(model, plan)), None)
-    return choice if _feasible(model, choice) else None
-
-
-def _drop_excess(model: Model, row: int, prices: Array, choice: NDArray[np.int16]) -> None:
-    """Take back the choices that lose least for each unit of an exceeded row, until it is kept."""
     users, slots = np.nonzero(choice >= 0)
     coupons = choice[users, slots].astype(np.int64)
-    uses = model.coefficients(users, coupons)
-    used = uses[[row]].toarray().ravel()
+    uses = sp.csr_array(model.coefficients(users, coupons))
+    kept = np.ones(len(users), np.bool_)
+    if model.problem.per_user[0] == 0:
+        earned = model.worth[model.cell[users], coupons] * model.problem.value[users, coupons]
+        reduced = earned - np.asarray(uses.T @ prices)
+        for row in range(model.n_rows):
+            _drop_excess(model, row, uses, reduced, kept)
+        if not _feasible(model, uses, kept):
+            kept[:] = False
+    choice[users[~kept], slots[~kept]] = -1
+    return choice if _feasible(model, uses, kept) else None
+
+
+def _drop_excess(model: Model, row: int, uses: sp.csr_array, reduced: Array, kept: NDArray[np.bool_]) -> None:
+    """Take back the choices that lose least for each unit of an exceeded row, until it is kept."""
+    used = uses[[row]].toarray().ravel() * kept
     excess = float(used.sum()) - float(model.at_most[row])
     if excess <= 0 or np.isfinite(model.penalty[row]):
         return
-    earned = model.worth[model.cell[users], coupons] * model.problem.value[users, coupons]
-    reduced = earned - np.asarray(uses.T @ prices)
     candidates = np.flatnonzero(used > 0)
     order = candidates[np.argsort(reduced[candidates] / used[candidates], kind="stable")]
     needed = int(np.searchsorted(np.cumsum(used[order]), excess * (1 + 1e-9))) + 1
-    dropped = order[:needed]
-    choice[users[dropped], slots[dropped]] = -1
+    kept[order[:needed]] = False
 
 
-def _feasible(model: Model, choice: NDArray[np.int16]) -> bool:
-    users, slots = np.nonzero(choice >= 0)
-    uses = model.coefficients(users, choice[users, slots].astype(np.int64))
-    usage = np.asarray(uses.sum(axis=1)).ravel()
-    gross = np.asarray(abs(uses).sum(axis=1)).ravel()
+def _feasible(model: Model, uses: sp.csr_array, kept: NDArray[np.bool_]) -> bool:
+    usage, gross = uses @ kept.astype(np.float64), abs(uses) @ kept.astype(np.float64)
     hard = np.isinf(model.penalty)
     return bool((model.violation(usage)[hard] <= 0.5 * model.tolerance(gross)[hard]).all())
