@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from allocator.solver.interrupt import run_interruptibly
+
 Array = NDArray[np.float64]
 
 
@@ -77,7 +79,8 @@ def solve_program(
     if np.isfinite(deadline):
         solver.setOptionValue("time_limit", max(deadline - time.monotonic(), 0.01))
     solver.passModel(model)
-    solver.run()
+    solver.HandleUserInterrupt = True
+    run_interruptibly(solver.run, solver.cancelSolve)
     info, solution = solver.getInfo(), solver.getSolution()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible.value:
         return None
