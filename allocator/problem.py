@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allocator.batch import Batch
 from allocator.errors import Finding, InputError
 
 BUILT_IN_MEASURES = ("count", "value")
@@ -125,6 +126,11 @@ class Problem:
         """Number of coupons."""
         return int(self.value.shape[1])
 
+    @property
+    def n_pairs(self) -> int:
+        """Number of user-coupon pairs, eligible or not."""
+        return self.n_users * self.n_coupons
+
     @classmethod
     def from_scores(
         cls,
@@ -171,6 +177,45 @@ class Problem:
 
         tables = {name: dense(pairs, 0.0) for name, pairs in (measures or {}).items()}
         return cls(dense(value, np.nan), tables, user_ids=users, coupon_ids=coupons, **options)
+
+    def batches(
+        self, measures: Sequence[str] | None = None, users: NDArray[np.int64] | None = None
+    ) -> Iterator[Batch]:
+        """Yield consecutive users' rows, in order: everyone's, or at least those of `users`.
+
+        One pass over the data. A problem in memory is one batch, without a copy.
+
+        Parameters
+        ----------
+        measures
+            Names of the measures to read besides ``value``; all unless given.
+        users
+            Rising indices of the users that matter; others may be left out to save reading.
+        """
+        names = self.measures if measures is None else measures
+        yield Batch(slice(0, self.n_users), self.value, {name: self.measures[name] for name in names})
+
+    def gather(self, users: NDArray[np.int64], measures: Sequence[str] | None = None) -> Batch:
+        """Return a copy of some users' rows, in the order of `users` (rising indices): one pass.
+
+        Parameters
+        ----------
+        users, measures
+            As in `batches`.
+        """
+        wanted = np.asarray(users, dtype=np.int64)
+        parts = []
+        for batch in self.batches(measures, wanted):
+            assert isinstance(batch.users, slice)
+            inside = slice(*np.searchsorted(wanted, [batch.users.start, batch.users.stop]))
+            parts.append(batch.take(wanted[inside] - batch.users.start))
+        if len(parts) == 1:
+            return parts[0]
+        return Batch(
+            wanted,
+            np.concatenate([part.value for part in parts]),
+            {name: np.concatenate([part.measures[name] for part in parts]) for name in parts[0].measures},
+        )
 
     def measure(self, name: str) -> NDArray[np.floating]:
         """Return a stored measure (not ``count``), (n_users, n_coupons)."""

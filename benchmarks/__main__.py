@@ -18,7 +18,7 @@ from allocator.solver.exact import state_model
 from allocator.solver.highs import Program
 from allocator.solver.master import Box
 from allocator.solver.model import compile_model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import engine_for
 from benchmarks.instances import retail
 
 PEER_SECONDS = 300.0
@@ -42,7 +42,7 @@ def compare(n_users: int, *, peers: bool) -> None:
     """Print one row for each solver on one instance."""
     problem, limits = retail(n_users)
     model = compile_model(problem, limits)
-    one_pass = fastest(lambda: Engine(model).price(np.zeros(model.n_rows)))
+    one_pass = fastest(lambda: engine_for(model).price(np.zeros(model.n_rows)))
     began = time.perf_counter()
     solution = solve(problem, limits, gap=1e-6, time_limit=PEER_SECONDS)
     ours = time.perf_counter() - began
@@ -51,7 +51,7 @@ def compare(n_users: int, *, peers: bool) -> None:
     print(f"| {size} | one pass over the data | {one_pass:.4f} | 1 / {ours / one_pass:.0f} | |", flush=True)
     if not peers:
         return
-    everyone, free = np.arange(n_users), np.full(model.n_rows, np.inf)
+    everyone, free = model.gather(np.arange(n_users)), np.full(model.n_rows, np.inf)
     relaxed = contest(model, everyone, np.zeros(model.n_rows), np.zeros(model.n_rows), free)
     program = state_program(relaxed, Box(*model.price_range()))
     for name, run in (

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from allocator.batch import Batch
 from allocator.solver.highs import Answer, Program
 from allocator.solver.master import Box
 from allocator.solver.model import Model
@@ -28,8 +29,8 @@ class Contested:
     ----------
     model
         The model.
-    users, starts
-        Users sorted by class, and where each class starts, (n_users,) and (n_classes + 1,).
+    batch, starts
+        Users' rows sorted by class, and where each class starts, (n_classes + 1,).
     pair_class, pair_coupon
         The pairs, sorted by class, (n_pairs,).
     value
@@ -41,7 +42,7 @@ class Contested:
     """
 
     model: Model
-    users: Index
+    batch: Batch
     starts: Index
     pair_class: Index
     pair_coupon: Index
@@ -50,29 +51,35 @@ class Contested:
     decided: Array
 
     @property
+    def users(self) -> Index:
+        """Indices of the users in the problem, sorted by class, (n_users,)."""
+        return self.batch.indices()
+
+    @property
     def size(self) -> NDArray[np.int64]:
         """Number of users of each class."""
         return np.diff(self.starts)
 
 
-def contest(model: Model, users: Index, decided: Array, prices: Array, width: Array) -> Contested:
+def contest(model: Model, batch: Batch, decided: Array, prices: Array, width: Array) -> Contested:
     """Group contested users into classes and keep the pairs that prices in the box may choose.
 
     Parameters
     ----------
-    users
-        Indices of contested users.
+    batch
+        Rows of the contested users.
     decided
         (n_rows,) usage of all other users.
     prices, width
         Centre and half-width of the price box; infinite width keeps every eligible pair.
     """
-    users, starts = _classes(model, users)
-    first = users[starts[:-1]]
-    value = np.asarray(model.problem.value[first] * model.worth[model.cell[first]], dtype=np.float64)
-    allowed = ~np.isnan(value) & ~model.forbidden[model.cell[first]]
+    batch, starts = _classes(model, batch)
+    first = starts[:-1]
+    cell = model.cell[batch.users][first]
+    value = np.asarray(batch.value[first] * model.worth[cell], dtype=np.float64)
+    allowed = ~np.isnan(value) & ~model.forbidden[cell]
     row, coupon = np.nonzero(allowed)
-    uses = model.coefficients(first[row], coupon)
+    uses = model.coefficients(batch, first[row], coupon)
     worth = value[row, coupon]
     reduced = worth - np.asarray(uses.T @ prices)
     finite = np.where(np.isfinite(width), width, 0.0)
@@ -81,7 +88,7 @@ def contest(model: Model, users: Index, decided: Array, prices: Array, width: Ar
     keep = _can_be_chosen(reduced, spread, row, len(first), model.problem.per_user)
     return Contested(
         model=model,
-        users=users,
+        batch=batch,
         starts=starts,
         pair_class=row[keep],
         pair_coupon=coupon[keep],
@@ -91,13 +98,11 @@ def contest(model: Model, users: Index, decided: Array, prices: Array, width: Ar
     )
 
 
-def _classes(model: Model, users: Index) -> tuple[Index, Index]:
+def _classes(model: Model, batch: Batch) -> tuple[Batch, Index]:
     """Sort users by class: equal cell, values and measures."""
-    columns = [
-        model.problem.value[users],
-        *(model.problem.measure(name)[users] for name in model.measures[2:]),
-    ]
-    keys = np.ascontiguousarray(np.hstack([model.cell[users][:, None].astype(np.float64), *columns]))
+    columns = [batch.value, *(batch.measure(name) for name in model.measures[2:])]
+    cell = model.cell[batch.users][:, None].astype(np.float64)
+    keys = np.ascontiguousarray(np.hstack([cell, *columns]))
     keys[np.isnan(keys)] = np.inf
     keys += 0.0  # -0.0 and 0.0 are one number
     bytes_ = keys.view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).ravel()
@@ -105,7 +110,7 @@ def _classes(model: Model, users: Index) -> tuple[Index, Index]:
     rank = np.argsort(np.argsort(first))  # classes in the order of their first user
     order = np.argsort(rank[inverse], kind="stable")
     sizes = np.bincount(rank[inverse], minlength=len(first))
-    return users[order], np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return batch.take(order), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _can_be_chosen(
@@ -132,11 +137,12 @@ def assign(contested: Contested, columns: Array, choice: NDArray[np.int16]) -> N
 
     Coupons are dealt out in turn, so that no user gets one twice and counts differ by at most one.
     """
-    choice[contested.users] = -1
+    everyone = contested.users
+    choice[everyone] = -1
     counts = np.round(columns).astype(np.int64)
     for c in np.unique(contested.pair_class[counts > 0]):
         of_class = slice(*np.searchsorted(contested.pair_class, [c, c + 1]))
-        users = contested.users[contested.starts[c] : contested.starts[c + 1]]
+        users = everyone[contested.starts[c] : contested.starts[c + 1]]
         dealt = np.repeat(contested.pair_coupon[of_class], counts[of_class])
         turn = np.arange(len(dealt))
         choice[users[turn % len(users)], turn // len(users)] = dealt

@@ -30,7 +30,7 @@ from allocator.solver.decomposition import decompose
 from allocator.solver.infeasibility import prove_infeasible
 from allocator.solver.master import Scale, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import Engine, engine_for
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -139,7 +139,7 @@ def _mix(
     model: Model, weights: Array | None, deadline: float, threads: int | None, report: Report
 ) -> _Mixture:
     """Generate columns until the mixture is close to the bound that the prices prove."""
-    engine = Engine(model, threads=threads)
+    engine = engine_for(model, threads)
     scale = natural_scale(engine)
     n_groups = 0 if weights is None else len(weights)
     n_limits = model.n_rows - n_groups

@@ -13,7 +13,7 @@ from allocator.solver.contested import Contested, contest, row_prices, state_pro
 from allocator.solver.highs import solve_program
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import Model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import Engine, engine_for
 from allocator.solver.recovery import Plan, plan_without_programs, recover, with_grace
 
 Array = NDArray[np.float64]
@@ -61,10 +61,9 @@ class _Focus:
     pressed: NDArray[np.bool_]
 
     def contested(self) -> Contested:
-        assert self.engine.users is not None
         assert self.engine.base is not None
         model = self.engine.model
-        return contest(model, self.engine.users, model.usage(self.engine.base), self.centre, self.width)
+        return contest(model, self.engine.batch(), model.usage(self.engine.base), self.centre, self.width)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def decompose(
     report
         Progress.
     """
-    engine = Engine(model, threads=threads)
+    engine = engine_for(model, threads)
     search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report)
     first = _first_prices(search, start)
     exact = _sharpen(search, first)
@@ -131,7 +130,7 @@ def _first_prices(search: _Search, start: Array | None) -> Prices:
     if start is None:
         for size in (s for s in SAMPLES if s * 3 < n):
             users = np.sort(generator.choice(n, size, replace=False))
-            oracle = oracle_of(Engine(model, users, threads=search.engine.threads), n / size)
+            oracle = oracle_of(search.engine.take(users), n / size)
             found = minimise_dual(
                 model, oracle, prices, box, scale, step=step, tolerance=1e-6, most_passes=100,
                 deadline=search.deadline, report=lambda k, _: search.report("prices on a sample", k, 0),

@@ -17,6 +17,7 @@ from ortools.math_opt.python import mathopt
 from allocator.solver.contested import assign, contest, row_prices, state_program
 from allocator.solver.decomposition import Outcome
 from allocator.solver.highs import Answer, Program
+from allocator.solver.interrupt import run_interruptibly
 from allocator.solver.master import Box
 from allocator.solver.model import Model
 from allocator.solver.recovery import Plan
@@ -27,9 +28,9 @@ def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Ou
 
     Users with equal rows are one class with a multiplicity, as in the decomposition's programs.
     """
-    users = np.arange(model.problem.n_users)
     nothing = np.zeros(model.n_rows)
-    everything = contest(model, users, nothing, nothing, np.full(model.n_rows, np.inf))
+    everyone = model.gather(np.arange(model.problem.n_users))
+    everything = contest(model, everyone, nothing, nothing, np.full(model.n_rows, np.inf))
     lowest, highest = model.price_range()
     classes = np.ones(len(everything.size), np.bool_)
     program = state_program(everything, Box(lowest, highest), classes)
@@ -58,7 +59,9 @@ def _run(
         threads=1,
         random_seed=seed % 2**31,
     )
-    result = mathopt.solve(state_model(program, integer), solver, params=parameters)
+    # No cancelling: SCIP's build in MathOpt complains on standard error about any interrupter.
+    stated = state_model(program, integer)
+    result = run_interruptibly(lambda: mathopt.solve(stated, solver, params=parameters))
     reason = result.termination.reason
     if not result.has_primal_feasible_solution():
         return reason

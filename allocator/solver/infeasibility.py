@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from allocator.errors import InfeasibleError
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of
 from allocator.solver.model import Model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -64,7 +64,7 @@ def prove_infeasible(
     Past the deadline the clash that is named may hold more limits than a smallest one.
     """
     model = replace(engine.model, worth=np.zeros_like(engine.model.worth))
-    proof = _Proof(Engine(model, threads=engine.threads), scale, deadline)
+    proof = _Proof(engine.with_model(model), scale, deadline)
     every = np.ones(model.n_rows, np.bool_)
     whole = proof.least_charge(every, np.zeros(model.n_rows))
     if whole.dual >= proof.threshold:

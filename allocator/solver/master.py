@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from allocator.solver.model import Model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
 MOST_CUTS = 120

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from allocator.batch import Batch
 from allocator.errors import Finding, InfeasibleError, InputError
 from allocator.problem import Problem
 from allocator.rows import LimitLike, Row, Term
@@ -120,14 +121,29 @@ class Model:
         bounds = np.maximum(np.abs(_finite(self.at_least)), np.abs(_finite(self.at_most)))
         return 1e-9 * np.maximum(bounds, gross)
 
-    def coefficients(self, users: NDArray[np.int64], coupons: NDArray[np.int64]) -> sp.csc_array:
-        """Return (n_rows, n_pairs): how much each pair uses of each row."""
+    def gather(self, users: NDArray[np.int64]) -> Batch:
+        """Return some users' raw rows, with the measures that the rows use: one pass over the data."""
+        return self.problem.gather(users, self.measures[2:])
+
+    def coefficients(
+        self, batch: Batch, places: NDArray[np.int64], coupons: NDArray[np.int64]
+    ) -> sp.csc_array:
+        """Return (n_rows, n_pairs): how much each pair of a user of a batch and a coupon uses of each row.
+
+        Parameters
+        ----------
+        batch
+            Users' rows, in memory.
+        places, coupons
+            (n_pairs,) each: the user's place in the batch, and the coupon.
+        """
         _, n_cells, n_coupons = self.shape
-        place = self.cell[users].astype(np.int64) * n_coupons + coupons
+        cell = self.cell[batch.users][places].astype(np.int64)
+        place = cell * n_coupons + coupons
         columns = self.weights.tocsc()
         total = columns[:, COUNT * n_cells * n_coupons + place]
         for k, name in enumerate(self.measures[1:], start=1):
-            amount = np.asarray(self.problem.measure(name)[users, coupons], dtype=np.float64)
+            amount = np.asarray(batch.measure(name)[places, coupons], dtype=np.float64)
             total = total + columns[:, k * n_cells * n_coupons + place] @ sp.diags_array(amount)
         return sp.csc_array(total)
 

@@ -19,7 +19,7 @@ from allocator.solver.contested import Contested, assign, contest, state_program
 from allocator.solver.highs import Answer, solve_program
 from allocator.solver.master import Box
 from allocator.solver.model import Model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -87,7 +87,7 @@ def recover(
     decided_value = model.earned(done.table) - value
     # A user whose choice no price can move is decided for good; if all others are open, bounds are global.
     movable = np.isfinite(engine.radius(prices, np.ones(model.n_rows)))
-    everyone = len(contested.users) == int(movable.sum())
+    everyone = contested.batch.n_users == int(movable.sum())
     best, plan, bound = -np.inf, None, np.inf
     last_call = with_grace(deadline)
     for open_pairs in _open_sets(contested, start, prices):
@@ -117,7 +117,7 @@ def _with_every_pair(
 ) -> tuple[Contested, Array]:
     """Return the contested users with every eligible pair: whole numbers need more choice than prices."""
     everything = np.full(len(prices), np.inf)
-    wide = contest(contested.model, contested.users, decided, prices, everything)
+    wide = contest(contested.model, contested.batch, decided, prices, everything)
     n_coupons = contested.model.problem.n_coupons
     keys = [part.pair_class * n_coupons + part.pair_coupon for part in (wide, contested)]
     columns = np.zeros(len(wide.value))
@@ -130,9 +130,9 @@ def _chosen_totals(contested: Contested, choice: NDArray[np.int16]) -> tuple[Arr
     model = contested.model
     chosen = choice[contested.users]
     row, _ = np.nonzero(chosen >= 0)
-    users, coupons = contested.users[row], chosen[chosen >= 0].astype(np.int64)
-    usage = np.asarray(model.coefficients(users, coupons).sum(axis=1)).ravel()
-    earned = model.worth[model.cell[users], coupons] * model.problem.value[users, coupons]
+    coupons = chosen[chosen >= 0].astype(np.int64)
+    usage = np.asarray(model.coefficients(contested.batch, row, coupons).sum(axis=1)).ravel()
+    earned = model.worth[model.cell[contested.users[row]], coupons] * contested.batch.value[row, coupons]
     return usage, float(earned.sum())
 
 
@@ -293,10 +293,11 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
     engine.price(prices, choice)
     users, slots = np.nonzero(choice >= 0)
     coupons = choice[users, slots].astype(np.int64)
-    uses = sp.csr_array(model.coefficients(users, coupons))
+    batch = engine.batch()
+    uses = sp.csr_array(model.coefficients(batch, users, coupons))
     kept = np.ones(len(users), np.bool_)
     if model.problem.per_user[0] == 0:
-        earned = model.worth[model.cell[users], coupons] * model.problem.value[users, coupons]
+        earned = model.worth[model.cell[users], coupons] * batch.value[users, coupons]
         reduced = earned - np.asarray(uses.T @ prices)
         for row in range(model.n_rows):
             _drop_excess(model, row, uses, reduced, kept)

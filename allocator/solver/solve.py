@@ -19,7 +19,7 @@ from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.infeasibility import prove_infeasible, prove_no_whole_plan
 from allocator.solver.master import natural_scale
 from allocator.solver.model import Model, compile_model
-from allocator.solver.pricing.engine import Engine
+from allocator.solver.pricing import engine_for
 
 Array = NDArray[np.float64]
 Method = Literal["auto", "decomposition", "exact", "convex"]
@@ -123,7 +123,7 @@ def _run(
     outcome = decompose(
         model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=start, report=report
     )
-    small = model.problem.value.size <= SMALL
+    small = model.problem.n_pairs <= SMALL
     if method == "auto" and small and outcome.plan.choice is None and time.monotonic() < deadline:
         return _exact(model, gap, deadline, seed, report), "exact"
     return outcome, "decomposition"
@@ -178,10 +178,10 @@ def finish(
 def _why_no_plan(
     model: Model, seed: int, threads: int | None, report: Progress
 ) -> InfeasibleError | NoPlanError:
-    engine = Engine(model, threads=threads)
+    engine = engine_for(model, threads)
     deadline = time.monotonic() + PROOF_SECONDS
     clash = prove_infeasible(engine, natural_scale(engine), deadline, report)
-    if clash is None and model.problem.value.size <= SMALL:
+    if clash is None and model.problem.n_pairs <= SMALL:
         clash = prove_no_whole_plan(model, deadline, seed, report)
     if clash is not None:
         return clash

@@ -1,0 +1,148 @@
+"""The CPU engine: compiled kernels over blocks of users on a thread pool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.batch import BLOCK, Batch
+from allocator.solver.model import Model
+from allocator.solver.pricing import kernels
+from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A batch as kernels take it, with its users' places in the engine."""
+
+    places: slice
+    value: NDArray[np.floating]
+    measures: tuple[NDArray[np.floating], ...]
+    cell: NDArray[np.int32]
+
+
+class CpuEngine:
+    """Prices users on the CPU: all of a problem, in memory or streamed, or some, in memory.
+
+    Parameters
+    ----------
+    model
+        The compiled model.
+    some
+        Rows of the users to price; all users of the problem, batch by batch, unless given.
+    base
+        Aggregate table of users that are decided and not priced here.
+    threads
+        Worker threads; all cores unless given. The result does not depend on it.
+    """
+
+    def __init__(
+        self, model: Model, some: Batch | None = None, base: Array | None = None, threads: int | None = None
+    ) -> None:
+        self.model = model
+        self.some = some
+        self.base = base
+        self.threads = threads or os.cpu_count() or 1
+        self._cell = None if some is None else model.cell[some.users]
+
+    @property
+    def n_users(self) -> int:
+        """Number of users priced."""
+        return self.model.problem.n_users if self.some is None else self.some.n_users
+
+    def price(self, prices: Array, choice: NDArray[np.int16] | None = None) -> Pass:
+        """Let every user choose at the given prices, as `Engine.price`."""
+        fewest, most = self.model.problem.per_user
+        table = self._padded(self.model.price_table(prices))
+        nobody = np.zeros((0, most), np.int16)
+
+        def block(part: _Part, start: int, stop: int, out: Array) -> float:
+            kept = nobody if choice is None else choice[part.places]
+            data = (part.value, part.measures, part.cell, table, start, stop, out, kept)
+            if fewest == 0 and most == 1:
+                return float(kernels.choose_one(*data))
+            return float(kernels.choose_some(*data, fewest, most))
+
+        reduced, aggregate = self._sum(block)
+        if self.base is not None:
+            aggregate = aggregate + self.base
+            reduced += base_reduced(self.base, table)
+        return Pass(reduced, aggregate)
+
+    def radius(self, prices: Array, box: Array) -> Array:
+        """Return each user's radius of unchanged choice, as `Engine.radius`."""
+        fewest, most = self.model.problem.per_user
+        price = self._padded(self.model.price_table(prices))
+        width = self._padded(np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape))
+        radius = np.empty(self.n_users)
+
+        def block(part: _Part, start: int, stop: int, _: Array) -> float:
+            data = (part.value, part.measures, part.cell, price, width, start, stop)
+            kernels.radius(*data, fewest, most, radius[part.places])
+            return 0.0
+
+        self._sum(block)
+        return radius
+
+    def extent(self) -> Pass:
+        """Return sizes of all eligible pairs, as `Engine.extent`."""
+
+        def block(part: _Part, start: int, stop: int, out: Array) -> float:
+            return float(kernels.extent(part.value, part.measures, part.cell, start, stop, out))
+
+        return Pass(*self._sum(block))
+
+    def take(self, places: Index) -> CpuEngine:
+        """Return an engine for some of the users, in memory."""
+        some = self.model.gather(places) if self.some is None else self.some.take(places)
+        return CpuEngine(self.model, some, threads=self.threads)
+
+    def restrict(self, inside: NDArray[np.bool_], prices: Array) -> CpuEngine:
+        """Return an engine for the users `inside`; the others keep their choice at `prices`."""
+        whole = self.price(prices).table
+        part = self.take(np.flatnonzero(inside))
+        part.base = whole - part.price(prices).table
+        return part
+
+    def with_model(self, model: Model) -> CpuEngine:
+        """Return an engine for the same users under another model of the same problem and cells."""
+        return CpuEngine(model, self.some, self.base, self.threads)
+
+    def batch(self) -> Batch:
+        """Return the raw rows of the engine's users in memory."""
+        return self.model.gather(np.arange(self.n_users)) if self.some is None else self.some
+
+    def _parts(self) -> Iterator[_Part]:
+        names = self.model.measures[2:]
+        batches: Iterable[Batch] = [self.some] if self.some else self.model.problem.batches(names)
+        for batch in batches:
+            arrays = tuple(batch.measures[name] for name in names)
+            places = batch.users if isinstance(batch.users, slice) else slice(0, batch.n_users)
+            cell = self.model.cell[places] if self._cell is None else self._cell
+            # A kernel needs at least one measure; the value stands in under a price of zero.
+            yield _Part(places, batch.value, arrays or (batch.value,), cell)
+
+    def _padded(self, table: Array) -> Array:
+        return table if len(self.model.measures) > 2 else np.concatenate([table, np.zeros_like(table[:1])])
+
+    def _sum(self, block: Callable[[_Part, int, int, Array], float]) -> tuple[float, Array]:
+        """Run a kernel over all blocks of users; add their results in order."""
+
+        def task(part: _Part, start: int) -> tuple[float, Array]:
+            out = np.zeros(self.model.shape)
+            return block(part, start, min(start + BLOCK, len(part.value)), out), out
+
+        total, table = 0.0, np.zeros(self.model.shape)
+        with ThreadPoolExecutor(self.threads) as pool:
+            for part in self._parts():
+                starts = range(0, len(part.value), BLOCK)
+                run = map if len(starts) == 1 or self.threads == 1 else pool.map
+                for reduced, out in run(task, [part] * len(starts), starts):
+                    total += reduced
+                    table += out
+        return total, table
