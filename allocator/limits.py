@@ -13,14 +13,16 @@ from typing import Literal
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
 from allocator.rows import (
+    By,
     Coupons,
     LimitLike,
     Row,
     Term,
     Users,
     check_bounds,
-    count_users,
+    check_by,
     each_group,
+    groups_of,
     row,
     select,
     term,
@@ -28,7 +30,7 @@ from allocator.rows import (
 
 __all__ = [
     "Budget", "Capacity", "Exclude", "Floor", "Inventory", "Limit", "LimitLike", "Parity", "ReturnFloor",
-    "Row", "Share", "Term", "check_bounds", "count_users", "each_group", "row", "select", "term",
+    "Row", "Share", "Term", "check_bounds", "each_group", "row", "select", "term",
 ]  # fmt: skip
 
 
@@ -157,7 +159,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Floor:
-    """At least so much of a measure, for some users or for each group of a column.
+    """At least so much of a measure, for some users or for each group of them.
 
     Parameters
     ----------
@@ -165,13 +167,14 @@ class Floor:
         The bound; with `per_head`, for each user of the group, so that 0.1 of ``count`` means that
         at least 10 % of the group's users get a coupon.
     by
-        A group column: one row for each of its labels, labelled ``label[group]``.
+        A group column: one row for each of its labels, labelled ``label[group]``; or several columns: one
+        for each combination among the users, ``label[east, 18-24]``. A group without users has no row.
     """
 
     at_least: float
     label: str = field(default="floor", kw_only=True)
     measure: str = field(default="count", kw_only=True)
-    by: str | None = field(default=None, kw_only=True)
+    by: By | None = field(default=None, kw_only=True)
     users: Users | None = field(default=None, kw_only=True)
     coupons: Coupons | None = field(default=None, kw_only=True)
     per_head: bool = field(default=False, kw_only=True)
@@ -179,18 +182,16 @@ class Floor:
 
     def __post_init__(self) -> None:
         check_bounds(self.label, self.at_least, None, self.penalty)
-        if self.by is not None and self.by in (self.users or {}):
-            raise InputError(
-                Finding(f"limit '{self.label}' names '{self.by}' in both by and users", column="by")
-            )
+        check_by(self.label, self.by, self.users)
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         result = []
-        for label, users in each_group(problem, self.label, self.by):
-            part = select(problem, self.label, self.measure, {**(self.users or {}), **users}, self.coupons)
-            bound = self.at_least * (count_users(problem, part.users) if self.per_head else 1)
-            result.append(row(label, [part], bound, None, self.penalty))
+        for group in groups_of(problem, self.label, self.by, self.users):
+            users = {**(self.users or {}), **group.users}
+            part = select(problem, self.label, self.measure, users, self.coupons)
+            bound = self.at_least * (group.size if self.per_head else 1)
+            result.append(row(group.label, [part], bound, None, self.penalty))
         return result
 
 
@@ -199,11 +200,13 @@ class Share:
     """The part of a measure's total that falls to some users and coupons stays within bounds.
 
     ``Share(label="north", users={"region": "north"}, at_least=0.2)``: at least a fifth of the spend
-    goes to the north.
+    goes to the north. ``Share(label="regions", by="region", at_least=0.1)``: at least a tenth to each
+    region; several columns make a row for each combination, as in `Floor`.
     """
 
     label: str
     measure: str = "cost"
+    by: By | None = None
     users: Users | None = None
     coupons: Coupons | None = None
     at_least: float | None = None
@@ -212,8 +215,10 @@ class Share:
 
     def __post_init__(self) -> None:
         check_bounds(self.label, self.at_least, self.at_most, self.penalty)
-        if self.users is None and self.coupons is None:
-            raise InputError(Finding(f"share '{self.label}' must name users or coupons", column="users"))
+        check_by(self.label, self.by, self.users)
+        if self.users is None and self.coupons is None and self.by is None:
+            message = f"share '{self.label}' must name users or coupons, or columns to group by"
+            raise InputError(Finding(message, column="users"))
         for bound in (self.at_least, self.at_most):
             if bound is not None and not 0 <= bound <= 1:
                 raise InputError(
@@ -222,25 +227,27 @@ class Share:
 
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem: part - share x total has a sign."""
-        part = term(problem, self, self.measure)
         sides = [s for s in (("at_least", self.at_least), ("at_most", self.at_most)) if s[1] is not None]
         result = []
-        for side, share in sides:
-            total = select(problem, self.label, self.measure, None, None, weight=-float(share or 0.0))
-            label = self.label if len(sides) == 1 else f"{self.label}[{side}]"
-            least, most = (0.0, None) if side == "at_least" else (None, 0.0)
-            result.append(row(label, [part, total], least, most, self.penalty))
+        for group in groups_of(problem, self.label, self.by, self.users):
+            users = {**(self.users or {}), **group.users}
+            part = select(problem, self.label, self.measure, users, self.coupons)
+            for side, share in sides:
+                total = select(problem, self.label, self.measure, None, None, weight=-float(share or 0.0))
+                label = group.label if len(sides) == 1 else f"{group.label}[{side}]"
+                least, most = (0.0, None) if side == "at_least" else (None, 0.0)
+                result.append(row(label, [part, total], least, most, self.penalty))
         return result
 
 
 @dataclass(frozen=True)
 class Parity:
-    """No group of a column fares much better or worse than all users together.
+    """No group fares much better or worse than all users together.
 
     Parameters
     ----------
     by
-        The group column.
+        The group column, or several: then each combination of labels among the users is a group.
     tolerance
         Largest absolute difference between a group's rate and the rate of all users.
     rate
@@ -248,7 +255,7 @@ class Parity:
         than one). ``benefit``: value a head, in objective units.
     """
 
-    by: str
+    by: By
     tolerance: float
     label: str = field(default="parity", kw_only=True)
     rate: Literal["assigned", "benefit"] = field(default="assigned", kw_only=True)
@@ -256,6 +263,7 @@ class Parity:
 
     def __post_init__(self) -> None:
         check_bounds(self.label, None, self.tolerance, self.penalty)
+        check_by(self.label, self.by)
         if self.tolerance < 0:
             raise InputError(
                 Finding(f"parity '{self.label}' needs a tolerance of at least 0", column="tolerance")
@@ -265,12 +273,11 @@ class Parity:
         """State the limit for a problem; rows are in users, so that a price is a price per user."""
         measure = "count" if self.rate == "assigned" else "value"
         result = []
-        for label, users in each_group(problem, self.label, self.by):
-            part = select(problem, self.label, measure, users, None)
-            size = count_users(problem, part.users)
-            total = select(problem, self.label, measure, None, None, weight=-size / problem.n_users)
-            room = self.tolerance * size
-            result.append(row(label, [part, total], -room, room, self.penalty))
+        for group in groups_of(problem, self.label, self.by):
+            part = select(problem, self.label, measure, group.users, None)
+            total = select(problem, self.label, measure, None, None, weight=-group.size / problem.n_users)
+            room = self.tolerance * group.size
+            result.append(row(group.label, [part, total], -room, room, self.penalty))
         return result
 
 

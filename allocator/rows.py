@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Users = Mapping[str, str | Sequence[str]]
 """Which users: for each group column the label or labels; all columns must match."""
 Coupons = Sequence[str] | Mapping[str, str | Sequence[str]]
 """Which coupons: coupon labels, or for each coupon group column the label or labels."""
+By = str | Sequence[str]
+"""A group column, or several: then each combination of labels that some user has is a group."""
+DENSE_CODES = 1 << 22  # combinations of labels up to which counting needs no sort
 
 
 @dataclass(frozen=True)
@@ -133,21 +136,98 @@ def row(
     )
 
 
-def each_group(problem: Problem, label: str, by: str | None) -> list[tuple[str, dict[str, str]]]:
-    """Return (row label, users) for each label of a column, or one row over everyone."""
+class Group(NamedTuple):
+    """The users who share labels in the columns of `by`: the row's label, who they are, how many."""
+
+    label: str
+    users: dict[str, str]
+    size: int
+
+
+def columns_of(by: By | None) -> tuple[str, ...]:
+    """Return the columns that `by` names."""
     if by is None:
-        return [(label, {})]
-    if by not in problem.groups:
-        _fail([_unknown_column(f"limit '{label}': by", by, problem.groups)])
-    return [(f"{label}[{group}]", {by: group}) for group in problem.groups[by].labels]
+        return ()
+    return (by,) if isinstance(by, str) else tuple(by)
 
 
-def count_users(problem: Problem, users: Mapping[str, frozenset[int]]) -> int:
-    """Return how many users a selection of label codes holds."""
-    inside = np.ones(problem.n_users, dtype=np.bool_)
-    for column, codes in users.items():
-        inside &= np.isin(problem.groups[column].codes, list(codes))
-    return int(inside.sum())
+def each_group(problem: Problem, label: str, by: By | None) -> list[tuple[str, dict[str, str]]]:
+    """Return (row label, users) for each group of `by`, or one row over everyone."""
+    return [(group.label, group.users) for group in groups_of(problem, label, by)]
+
+
+def groups_of(problem: Problem, label: str, by: By | None, users: Users | None = None) -> list[Group]:
+    """Return the groups of `by` among some users, sorted by label; without `by`, one of them all.
+
+    Labels are ``label[east]``, or ``label[east, 18-24]`` for several columns. A combination that no user
+    has is no group.
+
+    Raises
+    ------
+    InputError
+        If the problem has no such column or label.
+    """
+    columns = columns_of(by)
+    findings: list[Finding] = []
+    wanted = _match(problem.groups, users or {}, f"limit '{label}': users", findings)
+    findings += [
+        _unknown_column(f"limit '{label}': by", column, problem.groups)
+        for column in columns
+        if column not in problem.groups
+    ]
+    if findings:
+        _fail(findings)
+    combined, labels = combine(problem, columns)
+    for column, codes in wanted.items():
+        inside = np.isin(problem.groups[column].codes, list(codes))
+        combined = np.where(inside, combined, len(labels))  # a code past the last: not counted
+    sizes = np.bincount(combined, minlength=len(labels))[: len(labels)]
+    if not columns:
+        return [Group(label, {}, int(sizes[0]))]
+    return [
+        Group(f"{label}[{', '.join(names)}]", dict(zip(columns, names, strict=True)), int(size))
+        for names, size in zip(labels, sizes, strict=True)
+        if size > 0
+    ]
+
+
+def combine(problem: Problem, columns: Sequence[str]) -> tuple[NDArray[np.int64], list[tuple[str, ...]]]:
+    """Return each user's combination of labels as a code, (n_users,), and the labels of each code.
+
+    Only combinations that occur have a code, in the order of their labels.
+    """
+    combined = np.zeros(problem.n_users, dtype=np.int64)
+    labels: list[tuple[str, ...]] = [()]
+    for column in columns:
+        grouping = problem.groups[column]
+        wide = combined * len(grouping.labels) + grouping.codes
+        n_wide = len(labels) * len(grouping.labels)
+        if n_wide <= DENSE_CODES:
+            occurring = np.flatnonzero(np.bincount(wide, minlength=n_wide))
+            place = np.zeros(n_wide, dtype=np.int64)
+            place[occurring] = np.arange(len(occurring))
+            combined = place[wide]
+        else:
+            occurring, combined = np.unique(wide, return_inverse=True)
+        labels = [
+            (*labels[code // len(grouping.labels)], grouping.labels[code % len(grouping.labels)])
+            for code in occurring.tolist()
+        ]
+    return combined, labels
+
+
+def check_by(label: str, by: By | None, users: Users | None = None) -> None:
+    """Raise InputError if `by` names no column, one twice, or one that `users` names too."""
+    columns = columns_of(by)
+    findings = []
+    if by is not None and not columns:
+        findings.append(Finding(f"limit '{label}': by names no column", column="by", found=repr(by)))
+    for column in sorted({column for column in columns if columns.count(column) > 1}):
+        findings.append(Finding(f"limit '{label}' names '{column}' twice", column="by", found=repr(by)))
+    for column in sorted(set(columns) & set(users or {})):
+        findings.append(Finding(f"limit '{label}' names '{column}' in both by and users", column="by"))
+    if findings:
+        _fail(findings)
 
 
 def check_bounds(label: str, at_least: float | None, at_most: float | None, penalty: float | None) -> None:

@@ -18,7 +18,7 @@ from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
 from allocator.problem import Problem
-from allocator.rows import LimitLike, Row
+from allocator.rows import LimitLike, Row, columns_of
 
 FILE = "campaign.toml"
 MOST_GROUPS = 500
@@ -72,7 +72,7 @@ def group_columns(limits: Iterable[LimitLike]) -> list[str]:
     columns: set[str] = set()
     for limit in limits:
         by = getattr(limit, "by", None)
-        columns |= {by} if isinstance(by, str) else set()
+        columns |= set(columns_of(by)) if isinstance(by, str | list | tuple) else set()
         columns |= set(getattr(limit, "users", None) or {})
         columns |= set(getattr(limit, "group_columns", ()))
     return sorted(columns)
