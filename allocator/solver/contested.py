@@ -99,8 +99,10 @@ def contest(model: Model, batch: Batch, decided: Array, prices: Array, width: Ar
 
 
 def _classes(model: Model, batch: Batch) -> tuple[Batch, Index]:
-    """Sort users by class: equal cell, values and measures."""
-    columns = [batch.value, *(batch.measure(name) for name in model.measures[2:])]
+    """Sort users by class: equal cell, values (where they count) and measures."""
+    # Without a row on values, only their worth counts: all users are alike where it is nothing.
+    value = batch.value if model.limits_value else batch.value * model.worth[model.cell[batch.users]]
+    columns = [value, *(batch.measure(name) for name in model.measures[2:])]
     cell = model.cell[batch.users][:, None].astype(np.float64)
     keys = np.ascontiguousarray(np.hstack([cell, *columns]))
     keys[np.isnan(keys)] = np.inf
@@ -188,17 +190,16 @@ def state_program(
     lower = np.concatenate([(least - contested.decided) * scale, fewest * size[active]])
     upper = np.concatenate([(most_of - contested.decided) * scale, most * size[active]])
     n_violations = violations.shape[1]
+    violation_costs = np.concatenate([-box.highest[over] / scale[over], box.lowest[under] / scale[under]])
     return Program(
-        value=np.concatenate(
-            [contested.value, -box.highest[over] / scale[over], box.lowest[under] / scale[under]]
-        ),
+        value=np.concatenate([contested.value, violation_costs]),
         rows=sp.csc_array(sp.diags_array(row_scale) @ rows),
         row_lower=lower,
         row_upper=upper,
         column_lower=np.zeros(n_pairs + n_violations),
         column_upper=np.concatenate([size[contested.pair_class], np.full(n_violations, np.inf)]),
         integer=None if classes is None else np.arange(n_pairs + n_violations) < n_pairs,
-        unit=_unit(contested.value),
+        unit=_unit(contested.value) or _unit(violation_costs) or 1.0,
     )
 
 
@@ -225,9 +226,9 @@ def _tightened(model: Model, tighten: tuple[Array, Array] | None) -> tuple[Array
 
 
 def _unit(value: Array) -> float:
-    """Return a power of two near the greatest value, so that scaling by it loses no digit."""
+    """Return a power of two near the greatest value, so that scaling by it loses no digit; 0 for none."""
     greatest = float(np.max(np.abs(value), initial=0.0))
-    return float(2.0 ** np.round(np.log2(greatest))) if greatest > 0 else 1.0
+    return float(2.0 ** np.round(np.log2(greatest))) if greatest > 0 else 0.0
 
 
 def _picks(rows: Index, amount: Array, n_rows: int) -> sp.csc_array:

@@ -101,6 +101,13 @@ class Model:
         highest = np.where(np.isfinite(self.at_most), self.penalty, 0.0)
         return lowest, highest
 
+    @property
+    def limits_value(self) -> bool:
+        """Whether some row counts value, so that values matter beside the objective."""
+        _, n_cells, n_coupons = self.shape
+        index = self.weights.indices
+        return bool(((index >= VALUE * n_cells * n_coupons) & (index < 2 * n_cells * n_coupons)).any())
+
     def with_rows(self, rows: NDArray[np.bool_]) -> Model:
         """Return the model with some of its rows only."""
         return replace(
@@ -152,8 +159,15 @@ def _finite(bound: Array) -> Array:
     return np.where(np.isfinite(bound), bound, 0.0)
 
 
-def compile_model(problem: Problem, limits: Sequence[LimitLike]) -> Model:
+def compile_model(problem: Problem, limits: Sequence[LimitLike], *, price_exclusions: bool = False) -> Model:
     """Compile limits for a problem.
+
+    Parameters
+    ----------
+    problem, limits
+        What to solve.
+    price_exclusions
+        Make exclusions rows like any other, which may be asked to give.
 
     Raises
     ------
@@ -166,7 +180,7 @@ def compile_model(problem: Problem, limits: Sequence[LimitLike]) -> Model:
     forbidden = np.zeros((n_cells, problem.n_coupons), dtype=np.bool_)
     priced = []
     for row in rows:
-        if row.is_exclusion:
+        if row.is_exclusion and not price_exclusions:
             for term in row.terms:
                 forbidden |= _cells_of(term, combinations, columns)[:, None] & term.coupons
         else:
