@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from allocator import Budget, Exclude, Floor, Inventory, Parity, Problem, ReturnFloor, solve
 from allocator.batch import BLOCK
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import engine_for
+from allocator.solver.pricing import Compute
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -60,7 +60,7 @@ def test_one_pass_agrees_with_plain_numpy(seed, per_user):
     problem, model, generator = make(seed, per_user=per_user)
     prices = generator.normal(0, 0.5, model.n_rows)
     choice = np.empty((problem.n_users, per_user[1]), np.int16)
-    done = engine_for(model).price(prices, choice)
+    done = Compute().engine_for(model).price(prices, choice)
     reduced, expected = by_numpy(problem, model, prices)
     assert done.reduced == pytest.approx(reduced, rel=1e-12, abs=1e-9)
     assert np.array_equal(choice, expected)
@@ -75,7 +75,7 @@ def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user
     problem, model, generator = make(seed, per_user=per_user)
     prices = generator.normal(0, 0.3, model.n_rows)
     box = generator.uniform(0.1, 1, model.n_rows)
-    engine = engine_for(model)
+    engine = Compute().engine_for(model)
     radius = engine.radius(prices, box)
     before, after = (np.empty((problem.n_users, per_user[1]), np.int16) for _ in range(2))
     engine.price(prices, before)
@@ -89,7 +89,7 @@ def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user
 def test_blocks_and_threads_do_not_change_a_sum():
     _problem, model, generator = make(1, n=2 * BLOCK + 17)
     prices = generator.normal(0, 0.3, model.n_rows)
-    one, two = (engine_for(model, threads).price(prices) for threads in (1, 2))
+    one, two = (Compute(threads=threads).engine_for(model).price(prices) for threads in (1, 2))
     assert one.reduced == two.reduced
     assert np.array_equal(one.table, two.table)
 
@@ -97,7 +97,7 @@ def test_blocks_and_threads_do_not_change_a_sum():
 def test_a_restricted_engine_gives_the_same_dual_value():
     _problem, model, generator = make(2, n=500)
     prices = np.abs(generator.normal(0, 0.2, model.n_rows))
-    engine = engine_for(model)
+    engine = Compute().engine_for(model)
     inside = generator.random(500) < 0.3
     assert engine.restrict(inside, prices).price(prices).reduced == pytest.approx(
         engine.price(prices).reduced

@@ -30,8 +30,8 @@ def test_public_names_are_the_documented_ones():
 
 def test_solve_keeps_its_parameters():
     assert list(inspect.signature(allocator.solve).parameters) == [
-        "problem", "limits", "objective", "method", "gap", "time_limit", "seed", "threads", "warm_start",
-        "progress",
+        "problem", "limits", "objective", "method", "gap", "time_limit", "seed", "threads", "engine",
+        "device", "warm_start", "progress",
     ]  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from allocator.solver.decomposition import decompose
 from allocator.solver.infeasibility import prove_infeasible
 from allocator.solver.master import Scale, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
-from allocator.solver.pricing import Engine, engine_for
+from allocator.solver.pricing import Compute, Engine
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -52,23 +52,23 @@ def solve_convex(
     deadline: float,
     began: float,
     seed: int,
-    threads: int | None,
+    compute: Compute,
     report: Report,
 ) -> Solution:
     """Solve for the sum of values (`objective` None) or for proportional fairness."""
     from allocator.solver.solve import finish
 
     if objective is None:
-        found = _mix(model, None, deadline, threads, report)
+        found = _mix(model, None, deadline, compute, report)
         outcome = decompose(
-            model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=found.prices, report=report
+            model, gap=gap, deadline=deadline, seed=seed, compute=compute, start=found.prices, report=report
         )
-        return finish(model, limits, outcome, "convex", gap, began, seed, threads, report)
+        return finish(model, limits, outcome, "convex", gap, began, seed, compute, report)
     weights = _group_weights(model.problem, objective)
     priced = compile_model(model.problem, [*limits, _Benefits(objective.by)])
     priced = replace(priced, worth=np.zeros_like(priced.worth))
-    found = _mix(priced, weights, deadline, threads, report)
-    choice = _round(model.problem, limits, objective, found, gap, deadline, seed, threads, report)
+    found = _mix(priced, weights, deadline, compute, report)
+    choice = _round(model.problem, limits, objective, found, gap, deadline, seed, compute, report)
     return _fair_solution(
         model.problem, limits, objective, weights, found, choice, model.labels, gap, began, seed
     )
@@ -136,10 +136,10 @@ def _group_weights(problem: Problem, objective: ProportionalFairness) -> Array:
 
 
 def _mix(
-    model: Model, weights: Array | None, deadline: float, threads: int | None, report: Report
+    model: Model, weights: Array | None, deadline: float, compute: Compute, report: Report
 ) -> _Mixture:
     """Generate columns until the mixture is close to the bound that the prices prove."""
-    engine = engine_for(model, threads)
+    engine = compute.engine_for(model)
     scale = natural_scale(engine)
     n_groups = 0 if weights is None else len(weights)
     n_limits = model.n_rows - n_groups
@@ -222,7 +222,7 @@ def _round(
     gap: float,
     deadline: float,
     seed: int,
-    threads: int | None,
+    compute: Compute,
     report: Report,
 ) -> NDArray[np.int16]:
     """Find an integer plan next to the mixture.
@@ -246,7 +246,7 @@ def _round(
         n_limits = model.n_rows - len(extra) - len(groups) + 1
         start = np.concatenate([found.prices[:n_limits], np.zeros(model.n_rows - n_limits)])
         outcome = decompose(
-            model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=start, report=report
+            model, gap=gap, deadline=deadline, seed=seed, compute=compute, start=start, report=report
         )
         if outcome.plan.choice is not None:
             return outcome.plan.choice

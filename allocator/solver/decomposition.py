@@ -13,7 +13,7 @@ from allocator.solver.contested import Contested, contest, row_prices, state_pro
 from allocator.solver.highs import solve_program
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import Model
-from allocator.solver.pricing import Engine, engine_for
+from allocator.solver.pricing import Compute, Engine
 from allocator.solver.recovery import Plan, plan_without_programs, recover, with_grace
 
 Array = NDArray[np.float64]
@@ -81,7 +81,7 @@ def decompose(
     gap: float,
     deadline: float,
     seed: int,
-    threads: int | None = None,
+    compute: Compute,
     start: Array | None = None,
     report: Report = lambda step, done, total: None,
 ) -> Outcome:
@@ -97,14 +97,14 @@ def decompose(
         `time.monotonic()` at which to stop with the best plan.
     seed
         Of the samples.
-    threads
-        Worker threads; does not change the result.
+    compute
+        Where the passes run; changes the result by rounding at most.
     start
         (n_rows,) prices of an earlier solve to start from.
     report
         Progress.
     """
-    engine = engine_for(model, threads)
+    engine = compute.engine_for(model)
     search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report)
     first = _first_prices(search, start)
     exact = _sharpen(search, first)

@@ -19,7 +19,8 @@ from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.infeasibility import prove_infeasible, prove_no_whole_plan
 from allocator.solver.master import natural_scale
 from allocator.solver.model import Model, compile_model
-from allocator.solver.pricing import engine_for
+from allocator.solver.pricing import Compute
+from allocator.solver.pricing.compute import Kind
 
 Array = NDArray[np.float64]
 Method = Literal["auto", "decomposition", "exact", "convex"]
@@ -40,6 +41,8 @@ def solve(
     time_limit: float = 60.0,
     seed: int = 7,
     threads: int | None = None,
+    engine: Kind = "auto",
+    device: str | None = None,
     warm_start: Solution | None = None,
     progress: Progress | None = None,
 ) -> Solution:
@@ -64,7 +67,12 @@ def solve(
     seed
         Of the samples.
     threads
-        Worker threads, all cores unless given. The plan does not depend on it.
+        Worker threads (with ``ray``: processes), all cores unless given. The plan does not depend on it.
+    engine
+        Where the passes over the data run: ``cpu``; ``torch``, on a `device`; ``ray``, on the cluster that
+        this process is connected to, or on this machine. ``auto`` is ``torch`` with a device, else ``cpu``.
+    device
+        Torch device, such as ``"cuda"``.
     warm_start
         An earlier solution whose prices to start from; matched by label.
     progress
@@ -73,34 +81,38 @@ def solve(
     Raises
     ------
     InputError
-        If a limit names something the problem does not have.
+        If a limit names something the problem does not have, or a setting makes no sense.
     InfeasibleError
         If no plan meets all limits; names those that clash.
     NoPlanError
         If time ran out before any plan was found.
+    PluginError
+        If the engine needs a library that is not installed.
     """
     limits = _checked_limits(limits)
-    _check_settings(method, objective, warm_start, gap, time_limit, seed, threads)
+    compute = Compute(engine, device, threads)
+    _check_settings(method, objective, warm_start, gap, time_limit, seed, compute)
     began = time.monotonic()
     deadline = began + time_limit
     report = progress or (lambda step, done, total: None)
     model = compile_model(problem, limits)
-    if objective is not None or method == "convex":
-        from allocator.solver.convex import solve_convex
+    with compute.ready():
+        if objective is not None or method == "convex":
+            from allocator.solver.convex import solve_convex
 
-        return solve_convex(
-            model,
-            limits,
-            objective,
-            gap=gap,
-            deadline=deadline,
-            began=began,
-            seed=seed,
-            threads=threads,
-            report=report,
-        )
-    outcome, used = _run(model, method, gap, deadline, seed, threads, warm_start, report)
-    return finish(model, limits, outcome, used, gap, began, seed, threads, report)
+            return solve_convex(
+                model,
+                limits,
+                objective,
+                gap=gap,
+                deadline=deadline,
+                began=began,
+                seed=seed,
+                compute=compute,
+                report=report,
+            )
+        outcome, used = _run(model, method, gap, deadline, seed, compute, warm_start, report)
+        return finish(model, limits, outcome, used, gap, began, seed, compute, report)
 
 
 def _run(
@@ -109,7 +121,7 @@ def _run(
     gap: float,
     deadline: float,
     seed: int,
-    threads: int | None,
+    compute: Compute,
     warm_start: Solution | None,
     report: Progress,
 ) -> tuple[Outcome, str]:
@@ -121,7 +133,7 @@ def _run(
         else np.array([warm_start.prices.get(label, 0.0) for label in model.labels])
     )
     outcome = decompose(
-        model, gap=gap, deadline=deadline, seed=seed, threads=threads, start=start, report=report
+        model, gap=gap, deadline=deadline, seed=seed, compute=compute, start=start, report=report
     )
     small = model.problem.n_pairs <= SMALL
     if method == "auto" and small and outcome.plan.choice is None and time.monotonic() < deadline:
@@ -144,13 +156,13 @@ def finish(
     gap: float,
     began: float,
     seed: int,
-    threads: int | None,
+    compute: Compute,
     report: Progress,
 ) -> Solution:
     """Certify an outcome and make it a solution, or say why there is none."""
     choice = outcome.plan.choice
     if choice is None:
-        raise _why_no_plan(model, seed, threads, report)
+        raise _why_no_plan(model, seed, compute, report)
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices)
     if not certificate.valid:
@@ -176,9 +188,9 @@ def finish(
 
 
 def _why_no_plan(
-    model: Model, seed: int, threads: int | None, report: Progress
+    model: Model, seed: int, compute: Compute, report: Progress
 ) -> InfeasibleError | NoPlanError:
-    engine = engine_for(model, threads)
+    engine = compute.engine_for(model)
     deadline = time.monotonic() + PROOF_SECONDS
     clash = prove_infeasible(engine, natural_scale(engine), deadline, report)
     if clash is None and model.problem.n_pairs <= SMALL:
@@ -208,7 +220,7 @@ def _check_settings(
     gap: float,
     time_limit: float,
     seed: int,
-    threads: int | None,
+    compute: Compute,
 ) -> None:
     """Raise InputError with every setting that makes no sense or that the method would ignore."""
     findings = []
@@ -237,7 +249,8 @@ def _check_settings(
         wrong("time_limit", time_limit, "more than 0 seconds")
     if not (isinstance(seed, int | np.integer) and seed >= 0):
         wrong("seed", seed, "a whole number, 0 or more")
-    if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        wrong("threads", threads, "a whole number, 1 or more")
+    findings += compute.findings()
+    if method == "exact" and (compute.engine not in ("auto", "cpu") or compute.device is not None):
+        wrong("engine", compute.engine, "auto or cpu, for method exact, which makes no passes over the data")
     if findings:
         raise InputError(findings)
