@@ -1,0 +1,374 @@
+"""The torch engine: the pricing pass on any device that torch knows and that has float64.
+
+Users are laid out by cell once, in groups of equal width, so that a price table is broadcast instead of
+looked up and sums run along an axis: the same in every run, which scattered additions on a GPU are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.batch import Batch
+from allocator.errors import Finding, InputError, PluginError
+from allocator.solver.model import Model
+from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
+
+if TYPE_CHECKING:
+    import torch
+
+WIDEST = 256  # users a group; fewer where cells are small, so that padding stays small
+SLAB = {"cpu": 1 << 15, "cuda": 1 << 20}  # users priced at once: what caches, or spare memory, hold
+
+
+def open_device(name: str | None) -> torch.device:
+    """Return a device that is there and has float64.
+
+    Raises
+    ------
+    PluginError
+        If torch is not installed.
+    InputError
+        If there is no such device, or it has no float64.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise PluginError(
+            f"The torch engine needs torch, which cannot be imported: {error}. "
+            "In a checkout of Allocate, pip install '.[predict]' brings it."
+        ) from error
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, dtype=torch.float64, device=device).sum().item()
+    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
+        message = f"the device cannot be used: {str(error).strip().splitlines()[0]}"
+        there = ", ".join(["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))])
+        raise InputError(Finding(message, column="device", found=repr(name), expected=there)) from error
+    return device
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where each user stands: groups of `width` slots, each of one cell, in the order of cells.
+
+    `slot` is (n_users,), `cell` (n_groups,). Slots that no user has are never eligible.
+    """
+
+    width: int
+    slot: Index
+    cell: Index
+
+    @classmethod
+    def of(cls, cell: NDArray[np.int32], n_cells: int) -> _Layout:
+        sizes = np.bincount(cell, minlength=n_cells)
+        width = WIDEST
+        while width > 1 and 8 * width * n_cells > len(cell):
+            width //= 2
+        groups = -(-sizes // width)
+        order = np.argsort(cell, kind="stable")
+        first_user, first_slot = np.cumsum(sizes) - sizes, width * (np.cumsum(groups) - groups)
+        slot = np.empty(len(cell), np.int64)
+        slot[order] = np.arange(len(cell)) + (first_slot - first_user)[cell[order]]
+        return cls(width, slot, np.repeat(np.arange(n_cells), groups))
+
+    @property
+    def n_slots(self) -> int:
+        return self.width * len(self.cell)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Users' rows on the device, by slot: (n_slots, n_coupons) each."""
+
+    layout: _Layout
+    value: torch.Tensor
+    measures: dict[str, torch.Tensor]
+
+    def rows(self, slots: Index) -> dict[str, torch.Tensor]:
+        import torch
+
+        at = torch.from_numpy(slots).to(self.value.device)
+        return {name: array[at] for name, array in ({"value": self.value} | self.measures).items()}
+
+
+def _lay_out(
+    layout: _Layout, parts: Iterator[tuple[Index, dict[str, torch.Tensor]]], device: torch.device
+) -> _Data:
+    """Copy rows, (slots, rows) each, to where they stand; other slots are not eligible."""
+    import torch
+
+    arrays: dict[str, torch.Tensor] = {}
+    try:
+        for slots, rows in parts:
+            at = torch.from_numpy(slots).to(device)
+            for name, array in rows.items():
+                if name not in arrays:
+                    shape = (layout.n_slots, array.shape[1])
+                    arrays[name] = torch.full(shape, np.nan, dtype=array.dtype, device=device)
+                arrays[name].index_copy_(0, at, array.to(device))
+    except torch.OutOfMemoryError as error:
+        message = (
+            "the users' values and measures do not fit on the device; store them as float32, or use the CPU"
+        )
+        raise InputError(Finding(message, column="device", found=repr(str(device)))) from error
+    return _Data(layout, arrays.pop("value"), arrays)
+
+
+class TorchEngine:
+    """Prices users on a torch device, which holds their rows as given (float32 or float64).
+
+    Implements `Engine`. Reduced values and sums are float64; they differ from the CPU engine's by rounding.
+
+    Parameters
+    ----------
+    model
+        The compiled model.
+    device
+        A device with float64, such as ``"cpu"`` or ``"cuda:1"``; the first GPU unless given, else the CPU.
+
+    Raises
+    ------
+    PluginError
+        If torch is not installed.
+    InputError
+        If there is no such device, it has no float64, or the data does not fit on it.
+    """
+
+    def __init__(self, model: Model, device: str | None = None) -> None:
+        self.model = model
+        self.device = open_device(device)
+        self.base: Array | None = None
+        self._users: Index | None = None
+        layout = _Layout.of(model.cell, model.n_cells)
+        self._data = _lay_out(layout, _parts(model, layout), self.device)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users priced."""
+        return len(self._data.layout.slot)
+
+    def price(self, prices: Array, choice: NDArray[np.int16] | None = None) -> Pass:
+        """Let every user choose at the given prices, as `Engine.price`."""
+        import torch
+
+        table = self.model.price_table(prices)
+        on_device = torch.from_numpy(table).to(self.device)
+        sums = _Sums(self.model)
+        kept = []
+        for slab in self._slabs():
+            picks = _Picks(slab.reduced(on_device), *self.model.problem.per_user)
+            sums.add(slab, picks.taken, picks.earned())
+            if choice is not None:
+                kept.append(picks.coupons())
+        if choice is not None:
+            choice[:] = self._by_user(torch.cat(kept), choice.shape[1])
+        if self.base is None:
+            return sums.done()
+        done = sums.done()
+        return Pass(done.reduced + base_reduced(self.base, table), done.table + self.base)
+
+    def radius(self, prices: Array, box: Array) -> Array:
+        """Return each user's radius of unchanged choice, as `Engine.radius`."""
+        import torch
+
+        price = torch.from_numpy(self.model.price_table(prices)).to(self.device)
+        width = np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape)
+        wide = torch.from_numpy(width).to(self.device)
+        parts = []
+        for slab in self._slabs():
+            reduced = slab.reduced(price)
+            picks = _Picks(reduced, *self.model.problem.per_user)
+            parts.append(picks.radius(reduced, slab.spread(wide)))
+        return np.asarray(self._by_user(torch.cat(parts), 1)[:, 0], dtype=np.float64)
+
+    def extent(self) -> Pass:
+        """Return sizes of all eligible pairs, as `Engine.extent`."""
+        sums = _Sums(self.model)
+        for slab in self._slabs():
+            eligible = ~slab.value.isnan()
+            best = slab.value.double().abs().masked_fill(~eligible, 0.0).amax(2)
+            sums.add(slab, eligible, best, size=True)
+        return sums.done()
+
+    def take(self, places: Index) -> TorchEngine:
+        """Return an engine for some of the users; their rows stay on the device."""
+        part = self.with_model(self.model)
+        part.base = None
+        part._users = places if self._users is None else self._users[places]
+        rows = self._data.rows(self._data.layout.slot[places])
+        layout = _Layout.of(self.model.cell[part._users], self.model.n_cells)
+        part._data = _lay_out(layout, iter([(layout.slot, rows)]), self.device)
+        return part
+
+    def restrict(self, inside: NDArray[np.bool_], prices: Array) -> TorchEngine:
+        """Return an engine for the users `inside`; the others keep their choice at `prices`."""
+        whole = self.price(prices).table
+        part = self.take(np.flatnonzero(inside))
+        part.base = whole - part.price(prices).table
+        return part
+
+    def with_model(self, model: Model) -> TorchEngine:
+        """Return an engine for the same users under another model of the same problem and cells."""
+        other = object.__new__(TorchEngine)
+        other.__dict__ = self.__dict__ | {"model": model}
+        return other
+
+    def batch(self) -> Batch:
+        """Return the raw rows of the engine's users in memory."""
+        rows = {name: array.cpu().numpy() for name, array in self._data.rows(self._data.layout.slot).items()}
+        users = slice(0, self.n_users) if self._users is None else self._users
+        return Batch(users, rows.pop("value"), rows)
+
+    def _slabs(self) -> Iterator[_Slab]:
+        """Yield groups of users whose temporaries fit."""
+        import torch
+
+        layout, data = self._data.layout, self._data
+        step = max(SLAB[self.device.type if self.device.type in SLAB else "cuda"] // layout.width, 1)
+        cell = torch.from_numpy(layout.cell).to(self.device)
+        shape = (-1, layout.width, self.model.problem.n_coupons)
+        measures = [data.measures[name].view(shape) for name in self.model.measures[2:]]
+        value = data.value.view(shape)
+        for start in range(0, len(layout.cell), step):
+            at = slice(start, start + step)
+            yield _Slab(value[at], tuple(m[at] for m in measures), cell[at], layout.cell[at])
+
+    def _by_user(self, by_slot: torch.Tensor, columns: int) -> NDArray[np.generic]:
+        """Return numbers by user, (n_users, columns), from numbers by group and slot."""
+        import torch
+
+        at = torch.from_numpy(self._data.layout.slot).to(self.device)
+        return by_slot.reshape(-1, columns)[at].cpu().numpy()
+
+
+def _parts(model: Model, layout: _Layout) -> Iterator[tuple[Index, dict[str, torch.Tensor]]]:
+    """Yield the rows of all users of a problem with their slots, as much at once as a slab."""
+    import torch
+
+    for batch in model.problem.batches(model.measures[2:]):
+        arrays = {"value": batch.value, **batch.measures}
+        slots = layout.slot[batch.users]
+        for start in range(0, batch.n_users, SLAB["cuda"]):
+            at = slice(start, start + SLAB["cuda"])
+            yield (
+                slots[at],
+                {
+                    name: torch.from_numpy(np.require(array[at], requirements="W"))
+                    for name, array in arrays.items()
+                },
+            )
+
+
+@dataclass(frozen=True)
+class _Slab:
+    """Some groups' rows, (n_groups, width, n_coupons) each, and their cells, there and here."""
+
+    value: torch.Tensor
+    measures: tuple[torch.Tensor, ...]
+    cell: torch.Tensor
+    cell_here: Index
+
+    def reduced(self, price: torch.Tensor) -> torch.Tensor:
+        """Return reduced values, -inf where not eligible; operation by operation as the compiled kernel."""
+        of_cell = price[:, self.cell, None, :]
+        value = self.value.double()
+        result = value - value * of_cell[1] - of_cell[0]
+        for k, measure in enumerate(self.measures, start=2):
+            result -= of_cell[k] * measure.double()
+        return result.masked_fill_(self.value.isnan(), -np.inf)
+
+    def spread(self, width: torch.Tensor) -> torch.Tensor:
+        """Return by how much reduced values move for each unit of the price box's radius."""
+        of_cell = width[:, self.cell, None, :]
+        result = of_cell[0] + of_cell[1] * self.value.double().abs()
+        for k, measure in enumerate(self.measures, start=2):
+            result += of_cell[k] * measure.double().abs()
+        return result.masked_fill_(self.value.isnan(), 0.0)
+
+
+class _Picks:
+    """What users take: the coupons of greatest positive reduced value (ties: lower index first).
+
+    `taken` is (n_groups, width, n_coupons); each list has one (n_groups, width) a rank.
+    """
+
+    def __init__(self, reduced: torch.Tensor, fewest: int, most: int) -> None:
+        import torch
+
+        self.fewest, self.most = fewest, most
+        self.taken = torch.zeros_like(reduced, dtype=torch.bool)
+        self.coupon, self.best, self.takes = [], [], []
+        numbers = torch.arange(reduced.shape[2], device=reduced.device)
+        left = reduced
+        for rank in range(min(most, len(numbers))):
+            best, coupon = left.max(2)
+            takes = best > (-np.inf if rank < fewest else 0.0)
+            at = numbers == coupon[..., None]
+            self.taken |= at & takes[..., None]
+            self.coupon.append(coupon)
+            self.best.append(best)
+            self.takes.append(takes)
+            if rank + 1 < most:
+                left = left.masked_fill(at, -np.inf)
+
+    def earned(self) -> torch.Tensor:
+        """Return each user's sum of reduced values, (n_groups, width)."""
+        parts = (best.masked_fill(~takes, 0.0) for best, takes in zip(self.best, self.takes, strict=True))
+        return sum(parts, start=self.best[0].new_zeros(()))
+
+    def coupons(self) -> torch.Tensor:
+        """Return coupon indices, -1 for none, (n_groups, width, most) int16."""
+        import torch
+
+        found = [
+            coupon.masked_fill(~takes, -1) for coupon, takes in zip(self.coupon, self.takes, strict=True)
+        ]
+        found += [torch.full_like(found[0], -1)] * (self.most - len(found))
+        return torch.stack(found, dim=2).to(torch.int16)
+
+    def radius(self, reduced: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+        """Return the least radius at which a coupon is swapped, dropped or added, (n_groups, width)."""
+        others = ~self.taken & (reduced > -np.inf)
+        count = self.taken.sum(2)
+        least = _ratio(-reduced, spread, others & (count < self.most)[..., None]).amin(2)
+        for coupon, best, takes in zip(self.coupon, self.best, self.takes, strict=True):
+            own = spread.gather(2, coupon[..., None])
+            swap = _ratio(best[..., None] - reduced, own + spread, others & takes[..., None]).amin(2)
+            drop = _ratio(best, own[..., 0], takes & (count > self.fewest))
+            least = least.minimum(swap).minimum(drop)
+        return least
+
+
+def _ratio(margin: torch.Tensor, spread: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    return (margin / spread).masked_fill(~counts | (spread <= 0.0), np.inf)
+
+
+class _Sums:
+    """Adds slabs up, in float64 and in order."""
+
+    def __init__(self, model: Model) -> None:
+        self.table = np.zeros(model.shape)
+        self.total = 0.0
+
+    def add(self, slab: _Slab, taken: torch.Tensor, earned: torch.Tensor, *, size: bool = False) -> None:
+        """Add the taken pairs (their sizes if `size`), and what each user earns."""
+        import torch
+
+        parts = [taken.double().sum(1)]
+        for amount in (slab.value, *slab.measures):
+            kept = amount.double().masked_fill(~taken, 0.0)
+            parts.append((kept.abs() if size else kept).sum(1))
+        by_group = torch.stack(parts).cpu().numpy()
+        cells, starts = np.unique(slab.cell_here, return_index=True)
+        self.table[:, cells] += np.add.reduceat(by_group, starts, axis=1)
+        self.total += float(earned.sum(1).cpu().numpy().sum())
+
+    def done(self) -> Pass:
+        """Return the sums."""
+        return Pass(self.total, self.table)
