@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 32_768  # users a task; fixed, so that sums do not depend on the number of threads
+SHELF = 8 * BLOCK  # users whose blocks are added up by themselves first, wherever they lie
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import BLOCK, Batch
+from allocator.batch import BLOCK, SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing import kernels
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
@@ -131,18 +131,23 @@ class CpuEngine:
         return table if len(self.model.measures) > 2 else np.concatenate([table, np.zeros_like(table[:1])])
 
     def _sum(self, block: Callable[[_Part, int, int, Array], float]) -> tuple[float, Array]:
-        """Run a kernel over all blocks of users; add their results in order."""
+        """Run a kernel over all blocks of users; add their results in order, each shelf by itself."""
 
         def task(part: _Part, start: int) -> tuple[float, Array]:
             out = np.zeros(self.model.shape)
             return block(part, start, min(start + BLOCK, len(part.value)), out), out
 
         total, table = 0.0, np.zeros(self.model.shape)
+        shelf, of_shelf = 0.0, np.zeros(self.model.shape)
         with ThreadPoolExecutor(self.threads) as pool:
             for part in self._parts():
                 starts = range(0, len(part.value), BLOCK)
                 run = map if len(starts) == 1 or self.threads == 1 else pool.map
-                for reduced, out in run(task, [part] * len(starts), starts):
-                    total += reduced
-                    table += out
-        return total, table
+                sums = run(task, [part] * len(starts), starts)
+                for start, (reduced, out) in zip(starts, sums, strict=True):
+                    if (part.places.start + start) % SHELF == 0:
+                        total, table = total + shelf, table + of_shelf
+                        shelf, of_shelf = 0.0, np.zeros(self.model.shape)
+                    shelf += reduced
+                    of_shelf += out
+        return total + shelf, table + of_shelf

@@ -27,8 +27,9 @@ class Pass:
 class Engine(Protocol):
     """Prices users of a model: all of them, or some.
 
-    Whatever the kind, users are summed in float64 in blocks of `BLOCK`, and blocks are added in order, so
-    that a result depends neither on the number of threads nor on where the data lies.
+    Sums are float64, in a fixed order: a result does not depend on the number of threads. On the CPU and on
+    a cluster alike, users are summed in blocks of `BLOCK`, blocks in shelves of `SHELF`, and shelves in
+    order, so a result does not depend on where the data lies either.
     """
 
     @property
