@@ -22,8 +22,9 @@ from allocator.limits import (
     Share,
 )
 from allocator.objectives import ProportionalFairness
+from allocator.pricer import Pricer
 from allocator.problem import Problem
-from allocator.solution import LimitUsage, Pricer, Solution, Status
+from allocator.solution import LimitUsage, Solution, Status
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign, read_campaign

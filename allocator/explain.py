@@ -9,7 +9,7 @@ import numpy as np
 
 from allocator.campaign.building import Task
 from allocator.errors import Finding, InputError
-from allocator.solution import Pricer
+from allocator.pricer import Pricer
 
 
 @dataclass(frozen=True)

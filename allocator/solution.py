@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from allocator.errors import Finding, InputError
+from allocator.pricer import Pricer
 from allocator.problem import Problem
 from allocator.rows import LimitLike
 
@@ -145,90 +145,6 @@ class Solution:
     def pricer(self) -> Pricer:
         """Return what decides for a user that the plan has not seen."""
         return Pricer(self.problem, self.limits, self.prices)
-
-
-class Pricer:
-    """Decides for an unseen user from prices alone, in O(coupons x limits).
-
-    Parameters
-    ----------
-    problem, limits, prices
-        Of the plan.
-    """
-
-    def __init__(self, problem: Problem, limits: Sequence[LimitLike], prices: Mapping[str, float]) -> None:
-        self.coupon_ids = problem.coupon_ids
-        self.per_user = problem.per_user
-        self._labels = {
-            column: {label: code for code, label in enumerate(grouping.labels)}
-            for column, grouping in problem.groups.items()
-        }
-        rows = [row for limit in limits for row in limit.rows(problem)]
-        self._charges = [
-            (term, price * term.weight)
-            for row in rows
-            if (price := prices.get(row.label, 0.0)) != 0.0 and not row.is_exclusion
-            for term in row.terms
-        ]
-        self._excluded = [term for row in rows if row.is_exclusion for term in row.terms]
-
-    def reduced_values(
-        self, value: ArrayLike, measures: Mapping[str, ArrayLike], groups: Mapping[str, str] | None = None
-    ) -> NDArray[np.float64]:
-        """Return value less prices paid for each coupon, (n_coupons,); -inf where not eligible.
-
-        Parameters
-        ----------
-        value
-            (n_coupons,) NaN where not eligible.
-        measures
-            Each (n_coupons,).
-        groups
-            The user's label in each group column; a label the plan has not seen belongs to no group.
-
-        Raises
-        ------
-        InputError
-            If a group column or a measure that a price needs is missing, or a column is unknown.
-        """
-        groups = groups or {}
-        if unknown := sorted(set(groups) - set(self._labels)):
-            found, expected = ", ".join(unknown), "of " + ", ".join(self._labels)
-            raise InputError(
-                Finding("the plan has no such group column", column="groups", found=found, expected=expected)
-            )
-        worth = np.asarray(value, dtype=np.float64)
-        reduced = worth.copy()
-        amounts = {"value": worth, **{k: np.asarray(v, dtype=np.float64) for k, v in measures.items()}}
-        for term, price in self._charges:
-            if self._inside(term.users, groups):
-                if term.measure != "count" and term.measure not in amounts:
-                    raise InputError(Finding("a price needs this measure of the user", column=term.measure))
-                amount = 1.0 if term.measure == "count" else amounts[term.measure]
-                reduced -= price * amount * term.coupons
-        for term in self._excluded:
-            if self._inside(term.users, groups):
-                reduced[term.coupons] = -np.inf
-        return np.where(np.isnan(worth), -np.inf, reduced)
-
-    def decide(
-        self, value: ArrayLike, measures: Mapping[str, ArrayLike], groups: Mapping[str, str] | None = None
-    ) -> tuple[str, ...]:
-        """Return the coupons to give, best first: those of greatest positive reduced value, within
-        `per_user`. Parameters and errors as for `reduced_values`.
-        """
-        reduced = self.reduced_values(value, measures, groups)
-        fewest, most = self.per_user
-        best = np.argsort(-reduced, kind="stable")[:most]
-        given = [
-            j for rank, j in enumerate(best) if np.isfinite(reduced[j]) and (reduced[j] > 0 or rank < fewest)
-        ]
-        return tuple(str(self.coupon_ids[j]) for j in given)
-
-    def _inside(self, users: Mapping[str, frozenset[int]], groups: Mapping[str, str]) -> bool:
-        if missing := [column for column in users if column not in groups]:
-            raise InputError(Finding("a price needs the user's label in this column", column=missing[0]))
-        return all(self._labels[column].get(groups[column]) in codes for column, codes in users.items())
 
 
 def relative_gap(objective: float, bound: float) -> float:
