@@ -24,7 +24,7 @@ from allocator.limits import (
 from allocator.objectives import ProportionalFairness
 from allocator.pricer import Pricer
 from allocator.problem import Problem
-from allocator.solution import LimitUsage, Solution, Status
+from allocator.solution import Improvement, LimitUsage, Solution, Status
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign, read_campaign
@@ -53,6 +53,7 @@ __all__ = [
     "Exclude",
     "Finding",
     "Floor",
+    "Improvement",
     "InfeasibleError",
     "InputError",
     "Inventory",

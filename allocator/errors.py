@@ -75,21 +75,36 @@ class InfeasibleError(AllocateError):
     Parameters
     ----------
     labels
-        The labels of limits that cannot hold together.
+        The labels of limits that cannot hold together; without any one of them, the others can.
     repairs
         For each label, by how much the limit would have to give for a plan to exist
         (in the limit's own unit), as found by the least total change.
+    repairs_alone
+        For each of `labels` that can repair the clash by itself, by how much it would have to give if no
+        other limit gives.
     """
 
-    def __init__(self, labels: Iterable[str], repairs: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        labels: Iterable[str],
+        repairs: Mapping[str, float] | None = None,
+        repairs_alone: Mapping[str, float] | None = None,
+    ) -> None:
         self.labels = tuple(labels)
         self.repairs = dict(repairs or {})
+        self.repairs_alone = dict(repairs_alone or {})
         names = ", ".join(f"'{label}'" for label in self.labels)
         text = f"No plan meets these limits together: {names}."
         if self.repairs:
-            changes = "; ".join(f"'{k}' by {v:,.6g}" for k, v in self.repairs.items())
-            text += f" The least change that makes a plan possible: relax {changes}."
+            text += f" The least change that makes a plan possible: relax {_changes(self.repairs, '; ')}."
+        others = {k: v for k, v in self.repairs_alone.items() if [k] != list(self.repairs)}
+        if others:
+            text += f" One limit alone would also do: {_changes(others, ', or ')}."
         super().__init__(text)
+
+
+def _changes(amounts: Mapping[str, float], between: str) -> str:
+    return between.join(f"'{label}' by {amount:,.6g}" for label, amount in amounts.items())
 
 
 class NoPlanError(AllocateError):

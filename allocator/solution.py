@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,8 @@ class Status(enum.StrEnum):
     """The gap is at most the one asked for."""
     FEASIBLE = "feasible"
     """Every hard limit holds; time or method ended before the gap was reached."""
+    LEAST_VIOLATING = "least violating"
+    """Not every hard limit can hold; those that are broken are broken as little as possible."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class LimitUsage:
     used, at_least, at_most
         In the limit's unit; an open bound is infinite.
     slack
-        Distance to the nearer bound; negative if a soft limit is violated.
+        Distance to the nearer bound; negative where it is violated: by a soft limit, or in a plan of
+        least violation.
     price
         Dual price: objective units gained by one more unit of the bound that binds.
     binding
@@ -55,6 +59,34 @@ class LimitUsage:
 
 
 @dataclass(frozen=True)
+class Improvement:
+    """One moment of a solve at which its proven bound fell or its best plan improved.
+
+    Parameters
+    ----------
+    seconds
+        Since the solve began.
+    step
+        What the solver was doing.
+    bound
+        No plan is worth more; infinite while nothing is proven.
+    value
+        Objective of the best plan so far; minus infinity while there is none.
+    gap
+        Relative optimality gap, infinite while bound or value is.
+    passes
+        Passes over all users that served to lower the bound so far.
+    """
+
+    seconds: float
+    step: str
+    bound: float
+    value: float
+    gap: float
+    passes: int
+
+
+@dataclass(frozen=True)
 class Solution:
     """A plan with its proof.
 
@@ -63,13 +95,13 @@ class Solution:
     problem, limits
         What was solved.
     status
-        `Status.OPTIMAL` or `Status.FEASIBLE`.
+        `Status.OPTIMAL` or `Status.FEASIBLE`; `Status.LEAST_VIOLATING` only where that was asked for.
     choice
-        (n_users,) coupon index, -1 for none; (n_users, k) if `per_user` allows k > 1.
+        (n_users,) int16 coupon index, -1 for none; (n_users, k) if `per_user` allows k > 1.
     objective
         Value of the plan less penalties of soft limits.
     bound
-        No plan is worth more.
+        No plan is worth more (of those that keep `relaxed`, for a plan of least violation).
     bound_source
         ``dual prices`` (recomputed by the certificate) or ``branch and bound`` (as the solver states it).
     prices
@@ -81,12 +113,19 @@ class Solution:
     utility, utility_bound
         Value and upper bound of a concave objective, where one was asked for: for proportional
         fairness the weighted geometric mean of the groups' values.
+    interrupted
+        Whether Ctrl-C ended the solve.
+    trace
+        Bound and value over time, as `on_improvement` was told.
+    relaxed
+        By label of each row that a plan of least violation breaks, the bounds (at least, at most) that it
+        keeps instead.
     """
 
     problem: Problem = field(repr=False)
     limits: tuple[LimitLike, ...] = field(repr=False)
     status: Status
-    choice: NDArray[np.int64] = field(repr=False)
+    choice: NDArray[np.int16] = field(repr=False)
     objective: float
     bound: float
     bound_source: str
@@ -97,6 +136,9 @@ class Solution:
     seed: int
     utility: float | None = None
     utility_bound: float | None = None
+    interrupted: bool = False
+    trace: tuple[Improvement, ...] = field(default=(), repr=False)
+    relaxed: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     @property
     def gap(self) -> float:
@@ -123,24 +165,55 @@ class Solution:
     def verify(self) -> Certificate:
         """Check the plan again as it stands now, against the objective and bound stated."""
         from allocator.solver.certificate import certify
+        from allocator.solver.repairs import certify_relaxed
 
+        if self.relaxed:
+            return certify_relaxed(
+                self.problem,
+                self.limits,
+                self.relaxed,
+                self.choice,
+                self.prices,
+                self.objective,
+                self.bound,
+            )
         return certify(self.problem, self.limits, self.choice, self.prices, self.objective, self.bound)
 
     def assignments(self) -> pl.DataFrame:
         """Return one row an assignment: ``user_id, coupon_id, value`` and every measure."""
         import polars as pl
 
+        return pl.concat(self._assignments())
+
+    def write_assignments(self, path: str | Path) -> None:
+        """Write `assignments` to a Parquet file, batch by batch: for more users than memory holds."""
+        from polars.io.plugins import register_io_source
+
+        parts = self._assignments()
+        first = next(parts)
+
+        def source(
+            columns: object, predicate: object, n_rows: object, size: object
+        ) -> Iterator[pl.DataFrame]:
+            yield first
+            yield from parts
+
+        register_io_source(source, schema=first.schema).sink_parquet(path)
+
+    def _assignments(self) -> Iterator[pl.DataFrame]:
+        import polars as pl
+
         choice = self.choice.reshape(self.problem.n_users, -1)
-        user, slot = np.nonzero(choice >= 0)
-        coupon = choice[user, slot]
-        columns = {
-            "user_id": self.problem.user_ids[user],
-            "coupon_id": self.problem.coupon_ids[coupon],
-            "value": self.problem.value[user, coupon],
-        }
-        for name, measure in self.problem.measures.items():
-            columns[name] = measure[user, coupon]
-        return pl.DataFrame(columns)
+        for batch in self.problem.batches():
+            of_batch = choice[batch.users]
+            user, slot = np.nonzero(of_batch >= 0)
+            coupon = of_batch[user, slot]
+            columns = {
+                "user_id": self.problem.ids_of(batch.indices()[user]),
+                "coupon_id": self.problem.coupon_ids[coupon],
+                "value": batch.value[user, coupon],
+            }
+            yield pl.DataFrame(columns | {name: m[user, coupon] for name, m in batch.measures.items()})
 
     def pricer(self) -> Pricer:
         """Return what decides for a user that the plan has not seen."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 SURFACE = {
     "AllocateError", "Budget", "Campaign", "Capacity", "Certificate", "Exclude", "Finding", "Floor",
-    "InfeasibleError", "InputError", "Inventory", "Limit", "LimitUsage", "NoPlanError", "Parity",
+    "Improvement", "InfeasibleError", "InputError", "Inventory", "Limit", "LimitUsage", "NoPlanError", "Parity",
     "PluginError",
     "Pricer", "Problem", "ProportionalFairness", "ReturnFloor", "Share", "Solution", "Status", "certify",
     "read_campaign", "run_campaign", "solve",
@@ -31,7 +31,7 @@ def test_public_names_are_the_documented_ones():
 def test_solve_keeps_its_parameters():
     assert list(inspect.signature(allocator.solve).parameters) == [
         "problem", "limits", "objective", "method", "gap", "time_limit", "seed", "threads", "engine",
-        "device", "warm_start", "progress",
+        "device", "warm_start", "on_infeasible", "progress", "on_improvement",
     ]  # fmt: skip
 
 

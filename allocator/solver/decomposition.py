@@ -11,10 +11,21 @@ from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, contest, row_prices, state_program
 from allocator.solver.highs import solve_program
-from allocator.solver.master import Box, Prices, Scale, minimise_dual, natural_scale, oracle_of, price_box
+from allocator.solver.master import (
+    Box,
+    Cut,
+    Oracle,
+    Prices,
+    Scale,
+    minimise_dual,
+    natural_scale,
+    oracle_of,
+    price_box,
+)
 from allocator.solver.model import Model
 from allocator.solver.pricing import Compute, Engine
 from allocator.solver.recovery import Plan, plan_without_programs, recover, with_grace
+from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -45,6 +56,7 @@ class _Search:
     deadline: float
     seed: int
     report: Report
+    watch: Watch
 
     def late(self) -> bool:
         return time.monotonic() > self.deadline
@@ -84,6 +96,7 @@ def decompose(
     compute: Compute,
     start: Array | None = None,
     report: Report = lambda step, done, total: None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Solve by decomposition.
 
@@ -103,20 +116,35 @@ def decompose(
         (n_rows,) prices of an earlier solve to start from.
     report
         Progress.
+    watch
+        Told of every bound and plan.
     """
     engine = compute.engine_for(model)
-    search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report)
+    watch = watch or Watch(time.monotonic())
+    search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report, watch)
     first = _first_prices(search, start)
     exact = _sharpen(search, first)
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
     plan = recover(
         engine, exact.prices, exact.contested, exact.columns,
-        gap=gap, deadline=deadline, seed=seed, report=report,
+        gap=gap, deadline=deadline, seed=seed, report=report, watch=watch,
     )  # fmt: skip
     if plan.choice is None:
         plan = Plan(plan_without_programs(engine, exact.prices))
     return Outcome(plan, exact.prices)
+
+
+def _noted(search: _Search, step: str) -> Oracle:
+    """Return the dual function over all users, each value of which the watch is told."""
+    oracle = oracle_of(search.engine)
+
+    def evaluate(prices: Array) -> Cut:
+        cut = oracle(prices)
+        search.watch.priced(step, prices, cut.dual)
+        return cut
+
+    return evaluate
 
 
 def _first_prices(search: _Search, start: Array | None) -> Prices:
@@ -137,7 +165,7 @@ def _first_prices(search: _Search, start: Array | None) -> Prices:
             )  # fmt: skip
             prices, step = found.prices, 0.05
     return minimise_dual(
-        model, oracle_of(search.engine), prices, box, scale, step=step, tolerance=1e-6, most_passes=40,
+        model, _noted(search, "prices"), prices, box, scale, step=step, tolerance=1e-6, most_passes=40,
         deadline=search.deadline, report=lambda k, _: search.report("prices", k, 0),
     )  # fmt: skip
 

@@ -1,30 +1,85 @@
-"""Which limits cannot hold together, and the least change that lets them.
+"""Which limits cannot hold together.
 
 With every value at nothing and a charge on each unit of violation, the dual function's minimum is
 minus the least charge of any plan: below zero it proves that no plan exists (Farkas), and the rows
-with a price are the witnesses.
+with a price are the witnesses. Dropping witnesses one by one leaves a minimal clash (the deletion filter
+of Chinneck and Dravnieks 1991, "Locating minimal infeasible constraint sets in linear programs").
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import InfeasibleError
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of
-from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
+from allocator.solver.repairs import Question, repair_alone, repair_together
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.bool_]
 Report = Callable[[str, int, int], None]
 
 CERTAIN = 1e-7  # a least charge above this share of the value at stake is no rounding error
 PASSES = 150
-NOTICEABLE = 0.01  # share of the whole charge below which a row's part is noise of the mixture
+SMALL = 20_000  # user-coupon pairs up to which the exact method can prove a clash
+EXACT_SECONDS = 5.0  # for one proof by the exact method
+
+
+def explain_clash(question: Question) -> InfeasibleError | None:
+    """Return the clash of limits if no plan can meet them all, None if that cannot be proven in time.
+
+    Past the deadline the clash that is named may hold more limits than a smallest one, and lack changes
+    that repair it.
+    """
+    minimal = _fractional_clash(question)
+    if question.model.problem.n_pairs <= SMALL:
+        minimal = _whole_clash(question, minimal)
+    if minimal is None:
+        return None
+    rows = np.flatnonzero(minimal).tolist()
+    together = repair_together(question).amounts
+    alone = repair_alone(question, rows)
+    return InfeasibleError([question.model.labels[r] for r in rows], together, alone)
+
+
+def _fractional_clash(question: Question) -> Rows | None:
+    """Return the rows of a minimal clash that not even a fractional plan can meet."""
+    proof = _Proof(question.engine, question.scale, question.deadline)
+    hard = question.hard
+    whole = proof.least_charge(hard, np.zeros(len(hard)))
+    if whole.dual >= proof.threshold:
+        return None
+
+    def clashes(rows: Rows) -> bool:
+        return proof.clashes(rows, np.where(rows, whole.prices, 0.0))
+
+    witnesses = hard & (np.abs(whole.prices) > 1e-6 * question.scale.price)
+    return _minimal(witnesses if clashes(witnesses) else hard, clashes, question.report)
+
+
+def _whole_clash(question: Question, known: Rows | None) -> Rows | None:
+    """Return the rows of a minimal clash in whole numbers, within a fractional one if that is known.
+
+    A fractional plan may meet limits that no whole one does, for example parity within a tight
+    tolerance in a small group.
+    """
+    from allocator.solver.exact import solve_exactly
+
+    def clashes(rows: Rows) -> bool:
+        if question.late():
+            return False
+        until = min(question.deadline, time.monotonic() + EXACT_SECONDS)
+        part = question.model.with_rows(rows)
+        return solve_exactly(part, gap=1.0, deadline=until, seed=question.seed).plan.impossible
+
+    if known is None and not clashes(question.hard):
+        return None
+    return _minimal(question.hard if known is None else known, clashes, question.report)
 
 
 @dataclass(frozen=True)
@@ -40,84 +95,22 @@ class _Proof:
         """The dual value below which a clash is certain."""
         return -CERTAIN * self.scale.value
 
-    def least_charge(self, rows: NDArray[np.bool_], start: Array, stop_below: float = -np.inf) -> Prices:
+    def least_charge(self, rows: Rows, start: Array, stop_below: float = -np.inf) -> Prices:
         """Minimise the charge for violating some hard rows; the other rows are free."""
         model = self.engine.model
-        hard = rows & np.isinf(model.penalty)
-        lowest = np.where(hard & np.isfinite(model.at_least), -self.scale.price, 0.0)
-        highest = np.where(hard & np.isfinite(model.at_most), self.scale.price, 0.0)
+        lowest = np.where(rows & np.isfinite(model.at_least), -self.scale.price, 0.0)
+        highest = np.where(rows & np.isfinite(model.at_most), self.scale.price, 0.0)
         return minimise_dual(
             model, oracle_of(self.engine), start, Box(lowest, highest), self.scale, step=1.0,
             tolerance=0.1 * CERTAIN, most_passes=PASSES, deadline=self.deadline, stop_below=stop_below,
         )  # fmt: skip
 
-    def clashes(self, rows: NDArray[np.bool_], start: Array) -> bool:
+    def clashes(self, rows: Rows, start: Array) -> bool:
         """Return whether some rows are certain to clash; no answer in time counts as no."""
         return self.least_charge(rows, start, self.threshold).dual < self.threshold
 
 
-def prove_infeasible(
-    engine: Engine, scale: Scale, deadline: float = np.inf, report: Report = lambda step, done, total: None
-) -> InfeasibleError | None:
-    """Return the clash of limits if no plan, not even a fractional one, can meet them all.
-
-    Past the deadline the clash that is named may hold more limits than a smallest one.
-    """
-    model = replace(engine.model, worth=np.zeros_like(engine.model.worth))
-    proof = _Proof(engine.with_model(model), scale, deadline)
-    every = np.ones(model.n_rows, np.bool_)
-    whole = proof.least_charge(every, np.zeros(model.n_rows))
-    if whole.dual >= proof.threshold:
-        return None
-    witnesses = np.abs(whole.prices) > 1e-6 * scale.price
-
-    def clashes(rows: NDArray[np.bool_]) -> bool:
-        return proof.clashes(rows, np.where(rows, whole.prices, 0.0))
-
-    minimal = _minimal(witnesses, clashes, report) if clashes(witnesses) else every
-    return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)], _repairs(model, scale, whole))
-
-
-def _repairs(model: Model, scale: Scale, whole: Prices) -> dict[str, float]:
-    """Return by how much each row gives in the plan of least charge.
-
-    The mixture says which rows give and in what proportion; the dual value says how much in all.
-    """
-    charge = scale.price * model.violation(whole.usage) * np.isinf(model.penalty)
-    charge[charge < NOTICEABLE * charge.sum()] = 0.0
-    if charge.sum() <= 0:
-        return {}
-    amount = charge / charge.sum() * -whole.dual / scale.price
-    return {model.labels[r]: float(amount[r]) for r in np.flatnonzero(amount)}
-
-
-def prove_no_whole_plan(
-    model: Model, deadline: float, seed: int, report: Report = lambda step, done, total: None
-) -> InfeasibleError | None:
-    """Return the clash of limits that only whole numbers bring about; for small problems.
-
-    A fractional plan may meet limits that no whole one does, for example parity within a tight
-    tolerance in a small group.
-    """
-    from allocator.solver.exact import solve_exactly
-
-    model = replace(model, worth=np.zeros_like(model.worth))
-
-    def clashes(rows: NDArray[np.bool_]) -> bool:
-        if time.monotonic() > deadline:
-            return False
-        return solve_exactly(model.with_rows(rows), gap=1.0, deadline=deadline, seed=seed).plan.impossible
-
-    every = np.ones(model.n_rows, np.bool_)
-    if not clashes(every):
-        return None
-    minimal = _minimal(every, clashes, report)
-    return InfeasibleError([model.labels[r] for r in np.flatnonzero(minimal)])
-
-
-def _minimal(
-    rows: NDArray[np.bool_], clashes: Callable[[NDArray[np.bool_]], bool], report: Report
-) -> NDArray[np.bool_]:
+def _minimal(rows: Rows, clashes: Callable[[Rows], bool], report: Report) -> Rows:
     """Drop every row without which the others still clash (deletion filter)."""
     kept = rows.copy()
     candidates = np.flatnonzero(rows)

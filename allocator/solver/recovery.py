@@ -20,6 +20,7 @@ from allocator.solver.highs import Answer, solve_program
 from allocator.solver.master import Box
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
+from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -61,6 +62,7 @@ def recover(
     deadline: float,
     seed: int,
     report: Report,
+    watch: Watch,
 ) -> Plan:
     """Find an integer plan near the linear program's vertex.
 
@@ -74,13 +76,14 @@ def recover(
         The contested users; all others take what they choose at `prices`.
     start
         (n_pairs,) the linear program's solution.
-    gap, deadline, seed, report
+    gap, deadline, seed, report, watch
         As in `decompose`.
     """
     model = engine.model
     choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
     done = engine.price(prices, choice)
     dual = done.reduced + model.bound_cost(prices)
+    watch.priced("exact prices", prices, dual)
     allowed = gap * abs(dual)
     usage, value = _chosen_totals(contested, choice)
     contested, start = _with_every_pair(contested, start, prices, model.usage(done.table) - usage)
@@ -99,8 +102,10 @@ def recover(
             if objective > best:
                 best, plan = objective, choice.copy()
                 assign(contested, found.columns, plan)
+                watch.found("integer plan", plan, objective)
             if everyone and open_pairs.all():
                 bound = decided_value + found.bound
+                watch.bounded("integer plan", bound)
         over_at = last_call if plan is None else deadline  # a plan may have been found just now
         if min(dual, bound) - best <= allowed or time.monotonic() > over_at:
             break

@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
+from allocator.errors import InfeasibleError, NoPlanError
 from allocator.objectives import ProportionalFairness
 from allocator.problem import Problem
 from allocator.rows import LimitLike
-from allocator.solution import Solution, Status, relative_gap
+from allocator.solution import Improvement, Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose
-from allocator.solver.infeasibility import prove_infeasible, prove_no_whole_plan
-from allocator.solver.master import natural_scale
+from allocator.solver.infeasibility import explain_clash
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute
 from allocator.solver.pricing.compute import Kind
+from allocator.solver.recovery import Plan, plan_without_programs
+from allocator.solver.repairs import LeastViolation, ask, certify_relaxed, relax, repair_together
+from allocator.solver.settings import check_settings, checked_limits
+from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 Method = Literal["auto", "decomposition", "exact", "convex"]
+OnInfeasible = Literal["raise", "least_violation"]
 Progress = Callable[[str, int, int], None]
 
 SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what decomposition leaves open
 
-PROOF_SECONDS = 20.0  # for the proof that there is no plan, past the time limit
+PROOF_SECONDS = 20.0  # past the time limit, to explain why there is no plan or find the least violating one
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call of `solve`: what stays the same whatever limits are tried."""
+
+    problem: Problem
+    objective: ProportionalFairness | None
+    method: str
+    gap: float
+    began: float
+    deadline: float
+    seed: int
+    compute: Compute
+    warm_start: Solution | None
+    report: Progress
+    on_improvement: Callable[[Improvement], None] | None
 
 
 def solve(
@@ -44,7 +66,9 @@ def solve(
     engine: Kind = "auto",
     device: str | None = None,
     warm_start: Solution | None = None,
+    on_infeasible: OnInfeasible = "raise",
     progress: Progress | None = None,
+    on_improvement: Callable[[Improvement], None] | None = None,
 ) -> Solution:
     """Decide who gets what.
 
@@ -63,7 +87,8 @@ def solve(
     gap
         Relative optimality gap at which to stop.
     time_limit
-        Seconds after which the best plan so far is returned; a few more pass if there is none yet.
+        Seconds after which the best plan so far is returned. At most 5 more are spent on finding a first
+        plan, and at most 20 more on saying why there is none.
     seed
         Of the samples.
     threads
@@ -75,8 +100,20 @@ def solve(
         Torch device, such as ``"cuda"``.
     warm_start
         An earlier solution whose prices to start from; matched by label.
+    on_infeasible
+        What to do where limits clash: ``raise`` InfeasibleError, or return the plan of ``least_violation``,
+        which breaks the limits as little as possible, each measured against all that it counts; its
+        status says so, and its certificate is not valid.
     progress
         Called as ``progress(step, done, total)``; may raise to cancel.
+    on_improvement
+        Called with each `Improvement` of the proven bound or of the best plan; may raise to cancel.
+
+    Returns
+    -------
+    Solution
+        On Ctrl-C (KeyboardInterrupt) the best plan so far, with `interrupted` set; a second one stops for
+        good, as does the first while there is no plan, or with a concave objective.
 
     Raises
     ------
@@ -89,63 +126,112 @@ def solve(
     PluginError
         If the engine needs a library that is not installed.
     """
-    limits = _checked_limits(limits)
+    limits = checked_limits(limits)
     compute = Compute(engine, device, threads)
-    _check_settings(method, objective, warm_start, gap, time_limit, seed, compute)
+    check_settings(method, objective, warm_start, gap, time_limit, seed, compute, on_infeasible)
     began = time.monotonic()
-    deadline = began + time_limit
     report = progress or (lambda step, done, total: None)
-    model = compile_model(problem, limits)
+    job = _Job(
+        problem, objective, method, gap, began, began + time_limit, seed, compute, warm_start, report,
+        on_improvement,
+    )  # fmt: skip
     with compute.ready():
-        if objective is not None or method == "convex":
-            from allocator.solver.convex import solve_convex
-
-            return solve_convex(
-                model,
-                limits,
-                objective,
-                gap=gap,
-                deadline=deadline,
-                began=began,
-                seed=seed,
-                compute=compute,
-                report=report,
-            )
-        outcome, used = _run(model, method, gap, deadline, seed, compute, warm_start, report)
-        return finish(model, limits, outcome, used, gap, began, seed, compute, report)
+        try:
+            return _attempt(job, limits)
+        except (InfeasibleError, NoPlanError) as failure:
+            return _without_plan(job, limits, on_infeasible, failure)
 
 
-def _run(
-    model: Model,
-    method: str,
-    gap: float,
-    deadline: float,
-    seed: int,
-    compute: Compute,
-    warm_start: Solution | None,
-    report: Progress,
-) -> tuple[Outcome, str]:
-    if method == "exact":
-        return _exact(model, gap, deadline, seed, report), "exact"
-    start = (
-        None
-        if warm_start is None
-        else np.array([warm_start.prices.get(label, 0.0) for label in model.labels])
+def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16] | None = None) -> Solution:
+    """Solve for some limits; `choice` is a plan known to keep them."""
+    model = compile_model(job.problem, limits)
+    if job.objective is not None or job.method == "convex":
+        from allocator.solver.convex import solve_convex
+
+        return solve_convex(
+            model,
+            limits,
+            job.objective,
+            gap=job.gap,
+            deadline=job.deadline,
+            began=job.began,
+            seed=job.seed,
+            compute=job.compute,
+            report=job.report,
+        )
+    watch = Watch(job.began, job.on_improvement, choice)
+    try:
+        outcome, used = _run(job, model, watch)
+        if outcome.plan.choice is None:
+            outcome = replace(outcome, plan=Plan(choice))
+        return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch)
+    except KeyboardInterrupt:
+        outcome = _at_hand(job, model, watch)
+        if outcome.plan.choice is None:
+            raise
+        solution = finish(model, limits, outcome, job.method, job.gap, job.began, job.seed, watch)
+        return replace(solution, interrupted=True)
+
+
+def _at_hand(job: _Job, model: Model, watch: Watch) -> Outcome:
+    """Return the best plan so far, or one that takes no more than a few passes."""
+    job.report("interrupted", 0, 0)
+    now = watch.at_hand
+    prices = np.zeros(model.n_rows) if now.prices is None else now.prices
+    choice = now.choice
+    if choice is None:
+        choice = plan_without_programs(job.compute.engine_for(model), prices)
+    return Outcome(Plan(choice, now.bound), prices)
+
+
+def _without_plan(
+    job: _Job, limits: tuple[LimitLike, ...], on_infeasible: str, failure: InfeasibleError | NoPlanError
+) -> Solution:
+    """Say which limits clash, or return a plan that breaks them as little as possible."""
+    deadline = max(job.deadline, time.monotonic()) + PROOF_SECONDS
+    question = ask(job.problem, limits, deadline, job.seed, job.compute, job.report)
+    if on_infeasible == "raise" and (clash := explain_clash(question)) is not None:
+        raise clash
+    least = repair_together(question)
+    if not least.amounts:  # the search for the least violation has found a plan
+        return _attempt(job, limits, least.choice)
+    if on_infeasible == "raise":
+        raise failure
+    return _break_least(job, limits, least)
+
+
+def _break_least(job: _Job, limits: tuple[LimitLike, ...], least: LeastViolation) -> Solution:
+    """Return the best plan that breaks limits no further than the plan of least violation does."""
+    solution = _attempt(job, relax(limits, least.bounds), least.choice)
+    certificate = certify_relaxed(job.problem, limits, least.bounds, solution.choice, solution.prices)
+    return replace(
+        solution, limits=limits, status=Status.LEAST_VIOLATING, certificate=certificate, relaxed=least.bounds
     )
+
+
+def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
+    if job.method == "exact":
+        return _exact(job, model, watch), "exact"
+    warm = job.warm_start
+    start = None if warm is None else np.array([warm.prices.get(label, 0.0) for label in model.labels])
     outcome = decompose(
-        model, gap=gap, deadline=deadline, seed=seed, compute=compute, start=start, report=report
-    )
+        model, gap=job.gap, deadline=job.deadline, seed=job.seed, compute=job.compute, start=start,
+        report=job.report, watch=watch,
+    )  # fmt: skip
     small = model.problem.n_pairs <= SMALL
-    if method == "auto" and small and outcome.plan.choice is None and time.monotonic() < deadline:
-        return _exact(model, gap, deadline, seed, report), "exact"
+    missing = outcome.plan.choice is None and watch.at_hand.choice is None
+    if job.method == "auto" and small and missing and time.monotonic() < job.deadline:
+        return _exact(job, model, watch), "exact"
     return outcome, "decomposition"
 
 
-def _exact(model: Model, gap: float, deadline: float, seed: int, report: Progress) -> Outcome:
+def _exact(job: _Job, model: Model, watch: Watch) -> Outcome:
     from allocator.solver.exact import solve_exactly
 
-    report("exact", 0, 0)
-    return solve_exactly(model, gap=gap, deadline=deadline, seed=seed)
+    job.report("exact", 0, 0)
+    outcome = solve_exactly(model, gap=job.gap, deadline=job.deadline, seed=job.seed)
+    watch.bounded("exact", outcome.plan.bound)
+    return outcome
 
 
 def finish(
@@ -156,13 +242,21 @@ def finish(
     gap: float,
     began: float,
     seed: int,
-    compute: Compute,
-    report: Progress,
+    watch: Watch | None = None,
 ) -> Solution:
-    """Certify an outcome and make it a solution, or say why there is none."""
+    """Certify an outcome and make it a solution.
+
+    Raises
+    ------
+    NoPlanError
+        If there is no plan.
+    """
     choice = outcome.plan.choice
     if choice is None:
-        raise _why_no_plan(model, seed, compute, report)
+        raise NoPlanError(
+            "No plan was found that meets every limit, though no proof that none exists either: "
+            "allow more time, or relax the tightest limits a little."
+        )
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices)
     if not certificate.valid:
@@ -175,7 +269,7 @@ def finish(
         problem=model.problem,
         limits=limits,
         status=Status.OPTIMAL if reached <= max(gap, 1e-12) else Status.FEASIBLE,
-        choice=choice[:, 0].astype(np.int64) if choice.shape[1] == 1 else choice.astype(np.int64),
+        choice=choice[:, 0] if choice.shape[1] == 1 else choice,
         objective=certificate.objective,
         bound=bound,
         bound_source=source,
@@ -184,73 +278,5 @@ def finish(
         method=method,
         seconds=time.monotonic() - began,
         seed=seed,
+        trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
     )
-
-
-def _why_no_plan(
-    model: Model, seed: int, compute: Compute, report: Progress
-) -> InfeasibleError | NoPlanError:
-    engine = compute.engine_for(model)
-    deadline = time.monotonic() + PROOF_SECONDS
-    clash = prove_infeasible(engine, natural_scale(engine), deadline, report)
-    if clash is None and model.problem.n_pairs <= SMALL:
-        clash = prove_no_whole_plan(model, deadline, seed, report)
-    if clash is not None:
-        return clash
-    return NoPlanError(
-        "No plan was found that meets every limit, though no proof that none exists either: "
-        "allow more time, or relax the tightest limits a little."
-    )
-
-
-def _checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
-    if isinstance(limits, LimitLike):
-        raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
-    checked = tuple(limits)
-    for limit in checked:
-        if not isinstance(limit, LimitLike):
-            raise InputError(Finding("this is not a limit", column="limits", found=repr(limit)))
-    return checked
-
-
-def _check_settings(
-    method: str,
-    objective: ProportionalFairness | None,
-    warm_start: Solution | None,
-    gap: float,
-    time_limit: float,
-    seed: int,
-    compute: Compute,
-) -> None:
-    """Raise InputError with every setting that makes no sense or that the method would ignore."""
-    findings = []
-
-    def wrong(column: str, found: object, expected: str) -> None:
-        findings.append(
-            Finding("the setting cannot be used", column=column, found=repr(found), expected=expected)
-        )
-
-    if method not in ("auto", "decomposition", "exact", "convex"):
-        findings.append(
-            Finding(
-                "unknown method",
-                column="method",
-                found=repr(method),
-                expected="auto, decomposition, exact or convex",
-            )
-        )
-    if objective is not None and method not in ("auto", "convex"):
-        wrong("method", method, "convex or auto, for a concave objective")
-    if warm_start is not None and (objective is not None or method in ("exact", "convex")):
-        wrong("warm_start", method, "method decomposition or auto, which start from prices")
-    if not gap >= 0:
-        wrong("gap", gap, "0 or more")
-    if not time_limit > 0:
-        wrong("time_limit", time_limit, "more than 0 seconds")
-    if not (isinstance(seed, int | np.integer) and seed >= 0):
-        wrong("seed", seed, "a whole number, 0 or more")
-    findings += compute.findings()
-    if method == "exact" and (compute.engine not in ("auto", "cpu") or compute.device is not None):
-        wrong("engine", compute.engine, "auto or cpu, for method exact, which makes no passes over the data")
-    if findings:
-        raise InputError(findings)

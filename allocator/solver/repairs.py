@@ -1,0 +1,205 @@
+"""The least change of limits that lets a plan exist, and the plan that breaks them least.
+
+The decomposition answers both: with every value at nothing and a charge on violation in natural units, its
+best plan is the one of least violation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.problem import Problem
+from allocator.rows import LimitLike, Row
+from allocator.solver.certificate import Certificate, certify
+from allocator.solver.decomposition import decompose
+from allocator.solver.master import Scale, natural_scale
+from allocator.solver.model import Model, compile_model
+from allocator.solver.pricing import Compute, Engine
+
+Bounds = Mapping[str, tuple[float, float]]
+Report = Callable[[str, int, int], None]
+
+GAP = 1e-4  # relative, of the least violation
+SECONDS = 5.0  # for one search; a few more pass if it has found nothing by then
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about limits that may not hold together.
+
+    Parameters
+    ----------
+    limits
+        The limits.
+    model
+        Their rows, exclusions among them, with every value at nothing.
+    engine, scale
+        The model's passes and natural units.
+    deadline
+        `time.monotonic()` past which an answer may be rough or missing.
+    seed, compute, report
+        As in `solve`.
+    """
+
+    limits: tuple[LimitLike, ...]
+    model: Model
+    engine: Engine
+    scale: Scale
+    deadline: float
+    seed: int
+    compute: Compute
+    report: Report
+
+    @property
+    def hard(self) -> NDArray[np.bool_]:
+        """Which rows must hold."""
+        return np.isinf(self.model.penalty)
+
+    def late(self) -> bool:
+        """Return whether time has run out."""
+        return time.monotonic() > self.deadline
+
+
+def ask(
+    problem: Problem,
+    limits: tuple[LimitLike, ...],
+    deadline: float,
+    seed: int,
+    compute: Compute,
+    report: Report,
+) -> Question:
+    """Put the question for the limits of a problem."""
+    model = compile_model(problem, limits, price_exclusions=True)
+    model = replace(model, worth=np.zeros_like(model.worth))
+    engine = compute.engine_for(model)
+    return Question(limits, model, engine, natural_scale(engine), deadline, seed, compute, report)
+
+
+@dataclass(frozen=True)
+class LeastViolation:
+    """A plan that violates limits as little as possible.
+
+    Parameters
+    ----------
+    choice
+        (n_users, most) int16 coupon indices, -1 for none.
+    bounds
+        By label of each row that it violates, the bounds (at least, at most) that it keeps instead.
+    amounts
+        By label, by how much it violates them.
+    """
+
+    choice: NDArray[np.int16]
+    bounds: Bounds
+    amounts: Mapping[str, float]
+
+
+def repair_together(question: Question) -> LeastViolation:
+    """Return the plan of least violation where every hard row may give, each at its natural price."""
+    question.report("least violation", 0, 0)
+    found = _least_violation(question, question.hard)
+    assert found is not None  # with no hard row left, any choices are a plan
+    return found
+
+
+def repair_alone(question: Question, rows: Iterable[int]) -> dict[str, float]:
+    """Return for each of some rows the least change that lets a plan exist if only that row gives.
+
+    A row has no entry where it cannot repair the clash by itself, or where time ran out.
+    """
+    amounts = {}
+    labels = question.model.labels
+    for done, row in enumerate(rows):
+        if question.late():
+            break
+        question.report("repairs", done, 0)
+        found = _least_violation(question, np.arange(len(labels)) == row)
+        if found is not None:
+            amounts[labels[row]] = found.amounts.get(labels[row], 0.0)
+    return amounts
+
+
+def _least_violation(question: Question, giving: NDArray[np.bool_]) -> LeastViolation | None:
+    """Return the plan that violates the `giving` rows least and keeps the other hard ones, if it is found."""
+    model = question.model
+    penalty = np.where(giving, question.scale.price, np.where(question.hard, np.inf, 0.0))
+    plan = decompose(
+        replace(model, penalty=penalty), gap=GAP, deadline=min(question.deadline, time.monotonic() + SECONDS),
+        seed=question.seed, compute=question.compute, report=question.report,
+    ).plan  # fmt: skip
+    if plan.choice is None:
+        return None
+    broken = [
+        row
+        for row in certify(model.problem, question.limits, plan.choice, {}).rows
+        if row.violation > 0 and not row.soft
+    ]
+    return LeastViolation(
+        plan.choice,
+        {row.label: (min(row.at_least, row.used), max(row.at_most, row.used)) for row in broken},
+        {row.label: row.violation for row in broken},
+    )
+
+
+@dataclass(frozen=True)
+class RelaxedLimit:
+    """A limit some of whose rows have other bounds.
+
+    Parameters
+    ----------
+    limit
+        The limit.
+    bounds
+        By row label, the bounds (at least, at most) instead of its own.
+    """
+
+    limit: LimitLike
+    bounds: Bounds
+
+    @property
+    def label(self) -> str:
+        """The limit's own label."""
+        return self.limit.label
+
+    def rows(self, problem: Problem) -> list[Row]:
+        """State the limit for a problem."""
+        return [self._relaxed(row) for row in self.limit.rows(problem)]
+
+    def _relaxed(self, row: Row) -> Row:
+        at_least, at_most = self.bounds.get(row.label, (row.at_least, row.at_most))
+        return replace(row, at_least=at_least, at_most=at_most)
+
+
+def relax(limits: Iterable[LimitLike], bounds: Bounds) -> tuple[LimitLike, ...]:
+    """Return the limits with other bounds for some of their rows."""
+    return tuple(RelaxedLimit(limit, bounds) for limit in limits)
+
+
+def certify_relaxed(
+    problem: Problem,
+    limits: tuple[LimitLike, ...],
+    bounds: Bounds,
+    choice: NDArray[np.integer],
+    prices: Mapping[str, float],
+    claimed_objective: float | None = None,
+    claimed_bound: float | None = None,
+) -> Certificate:
+    """Check a plan of least violation: its proof under the relaxed bounds, its rows under those asked for.
+
+    Every limit that it breaks is among the certificate's problems, so that it is never valid.
+    Parameters as in `certify`; `bounds` as in `LeastViolation`.
+    """
+    proof = certify(problem, relax(limits, bounds), choice, prices, claimed_objective, claimed_bound)
+    rows = certify(problem, limits, choice, {}).rows
+    broken = [
+        f"limit '{row.label}' is broken by {row.violation:,.6g}: {row.used:,.6g} instead of at "
+        + (f"most {row.at_most:,.6g}" if row.used > row.at_most else f"least {row.at_least:,.6g}")
+        for row in rows
+        if row.violation > 0 and not row.soft
+    ]
+    return replace(proof, rows=rows, problems=(*broken, *proof.problems))

@@ -1,0 +1,70 @@
+"""Checks of what `solve` is asked, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from allocator.errors import Finding, InputError
+from allocator.objectives import ProportionalFairness
+from allocator.rows import LimitLike
+from allocator.solution import Solution
+from allocator.solver.pricing import Compute
+
+
+def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
+    """Return the limits, or raise InputError if one of them is none."""
+    if isinstance(limits, LimitLike):
+        raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
+    checked = tuple(limits)
+    for limit in checked:
+        if not isinstance(limit, LimitLike):
+            raise InputError(Finding("this is not a limit", column="limits", found=repr(limit)))
+    return checked
+
+
+def check_settings(
+    method: str,
+    objective: ProportionalFairness | None,
+    warm_start: Solution | None,
+    gap: float,
+    time_limit: float,
+    seed: int,
+    compute: Compute,
+    on_infeasible: str,
+) -> None:
+    """Raise InputError with every setting that makes no sense or that the method would ignore."""
+    findings = []
+
+    def wrong(column: str, found: object, expected: str) -> None:
+        findings.append(
+            Finding("the setting cannot be used", column=column, found=repr(found), expected=expected)
+        )
+
+    if method not in ("auto", "decomposition", "exact", "convex"):
+        findings.append(
+            Finding(
+                "unknown method",
+                column="method",
+                found=repr(method),
+                expected="auto, decomposition, exact or convex",
+            )
+        )
+    if objective is not None and method not in ("auto", "convex"):
+        wrong("method", method, "convex or auto, for a concave objective")
+    if warm_start is not None and (objective is not None or method in ("exact", "convex")):
+        wrong("warm_start", method, "method decomposition or auto, which start from prices")
+    if not gap >= 0:
+        wrong("gap", gap, "0 or more")
+    if not time_limit > 0:
+        wrong("time_limit", time_limit, "more than 0 seconds")
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        wrong("seed", seed, "a whole number, 0 or more")
+    if on_infeasible not in ("raise", "least_violation"):
+        wrong("on_infeasible", on_infeasible, "raise or least_violation")
+    findings += compute.findings()
+    if method == "exact" and (compute.engine not in ("auto", "cpu") or compute.device is not None):
+        wrong("engine", compute.engine, "auto or cpu, for method exact, which makes no passes over the data")
+    if findings:
+        raise InputError(findings)
