@@ -134,20 +134,30 @@ def _can_be_chosen(
     return keep
 
 
-def assign(contested: Contested, columns: Array, choice: NDArray[np.int16]) -> None:
+def assign(contested: Contested, count: Array | Index, choice: NDArray[np.int16]) -> None:
     """Write whole numbers of each class's pairs as choices of its users.
 
     Coupons are dealt out in turn, so that no user gets one twice and counts differ by at most one.
     """
-    everyone = contested.users
-    choice[everyone] = -1
-    counts = np.round(columns).astype(np.int64)
-    for c in np.unique(contested.pair_class[counts > 0]):
-        of_class = slice(*np.searchsorted(contested.pair_class, [c, c + 1]))
-        users = everyone[contested.starts[c] : contested.starts[c + 1]]
-        dealt = np.repeat(contested.pair_coupon[of_class], counts[of_class])
-        turn = np.arange(len(dealt))
-        choice[users[turn % len(users)], turn // len(users)] = dealt
+    count = np.round(count).astype(np.int64)
+    dealt = np.repeat(contested.pair_coupon, count)
+    of_class = np.repeat(contested.pair_class, count)
+    turn = np.arange(len(dealt)) - np.searchsorted(of_class, of_class)
+    size = contested.size[of_class]
+    users = contested.users
+    choice[users] = -1
+    choice[users[contested.starts[of_class] + turn % size], turn // size] = dealt
+
+
+def count_choices(contested: Contested, choice: NDArray[np.int16]) -> Index:
+    """Return how many of each class's users chose each pair, (n_pairs,)."""
+    n_coupons = contested.model.problem.n_coupons
+    chosen = choice[contested.users]
+    place, slot = np.nonzero(chosen >= 0)
+    of_class = np.repeat(np.arange(len(contested.size)), contested.size)[place]
+    keys = contested.pair_class * n_coupons + contested.pair_coupon
+    pair = np.searchsorted(keys, of_class * n_coupons + chosen[place, slot])
+    return np.bincount(pair, minlength=len(keys)).astype(np.int64)
 
 
 def state_program(

@@ -24,7 +24,8 @@ from allocator.solver.master import (
 )
 from allocator.solver.model import Model
 from allocator.solver.pricing import Compute, Engine
-from allocator.solver.recovery import Plan, plan_without_programs, recover, with_grace
+from allocator.solver.fallback import plan_without_programs
+from allocator.solver.recovery import Plan, recover, with_grace
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]

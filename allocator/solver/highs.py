@@ -43,9 +43,16 @@ class Answer:
 
 
 def solve_program(
-    program: Program, deadline: float = np.inf, absolute_gap: float = 0.0, seed: int = 0
+    program: Program,
+    deadline: float = np.inf,
+    absolute_gap: float = 0.0,
+    seed: int = 0,
+    hint: Array | None = None,
 ) -> Answer | None:
-    """Solve a program with HiGHS on one thread; None if it has no feasible solution in time."""
+    """Solve a program with HiGHS on one thread; None if it has no feasible solution in time.
+
+    `hint` gives the first columns of a feasible solution.
+    """
     if program.rows.shape[1] == 0:
         possible = bool(np.all(program.row_lower <= 0) and np.all(program.row_upper >= 0))
         empty = np.zeros(0)
@@ -79,6 +86,8 @@ def solve_program(
     if np.isfinite(deadline):
         solver.setOptionValue("time_limit", max(deadline - time.monotonic(), 0.01))
     solver.passModel(model)
+    if hint is not None:
+        solver.setSolution(len(hint), np.arange(len(hint), dtype=np.int32), hint)
     solver.HandleUserInterrupt = True
     run_interruptibly(solver.run, solver.cancelSolve)
     info, solution = solver.getInfo(), solver.getSolution()

@@ -1,36 +1,37 @@
-"""From the linear program's vertex to an integer plan.
+"""From exact prices to an integer plan, and the best proof of it.
 
-A linear program over the contested classes gives exact prices within the box, and its vertex is
-fractional for at most as many classes as rows bind; a small integer program settles those together
-with their neighbours, and the set grows where that is not enough.
+The linear program's vertex is rounded and improved by exchange. If that leaves a gap, the users
+nearest to a change are taken in, the bound is tightened block by block, and exchange starts again from
+what the blocks would choose. What still is open goes to branch and bound.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.solver.contested import Contested, assign, contest, state_program
-from allocator.solver.highs import Answer, solve_program
-from allocator.solver.master import Box
-from allocator.solver.model import Model
+from allocator.batch import Batch
+from allocator.solver.blocks import prove_losses
+from allocator.solver.branching import open_sets, solve_integer
+from allocator.solver.contested import Contested, assign, contest, count_choices
+from allocator.solver.exchange import improve, round_vertex
+from allocator.solver.model import COUNT, Model
 from allocator.solver.pricing import Engine
+from allocator.solver.standing import Standing, classes_of
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
-ROUND = 1e-7  # a linear program's column this close to a whole number is whole
 GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
-FIRST_OPEN = 100  # pairs besides those of fractional classes in the first integer program
-FIRST_EACH = 6  # pairs that each small binding row gets in it
-MOST_OPEN = 5_000  # pairs in the last integer program of a large problem
-SMALL_PROGRAM = 30_000  # contested pairs up to which all of them may be decided in whole numbers
+NEAREST = 60_000  # users whose choice costs least to change, for what a first exchange leaves open
+FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
+PROOF_SHARE = 0.5  # of the time left, for the blocks' losses
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,29 @@ class Plan:
     choice
         (n_users, most) int16 coupon indices, -1 for none; None if no feasible plan was found.
     bound
-        Upper bound of the objective proven by branch and bound; infinite if none was.
+        Upper bound of the objective proven besides the dual one; infinite if none was.
+    proof
+        How: ``blocks`` or ``branch and bound``.
     impossible
         Whether it was proven that no plan meets every limit.
     """
 
     choice: NDArray[np.int16] | None
     bound: float = np.inf
+    proof: str = "branch and bound"
     impossible: bool = False
+
+
+def with_grace(deadline: float) -> float:
+    """Return the deadline for work without which there would be no plan at all."""
+    return max(deadline, time.monotonic() + GRACE_SECONDS)
 
 
 def recover(
     engine: Engine,
     prices: Array,
     contested: Contested,
-    start: Array,
+    columns: Array,
     *,
     gap: float,
     deadline: float,
@@ -74,257 +83,153 @@ def recover(
         (n_rows,) exact prices.
     contested
         The contested users; all others take what they choose at `prices`.
-    start
+    columns
         (n_pairs,) the linear program's solution.
     gap, deadline, seed, report, watch
         As in `decompose`.
     """
-    model = engine.model
-    choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
-    done = engine.price(prices, choice)
-    dual = done.reduced + model.bound_cost(prices)
-    watch.priced("exact prices", prices, dual)
-    allowed = gap * abs(dual)
-    usage, value = _chosen_totals(contested, choice)
-    contested, start = _with_every_pair(contested, start, prices, model.usage(done.table) - usage)
-    decided_value = model.earned(done.table) - value
-    # A user whose choice no price can move is decided for good; if all others are open, bounds are global.
-    movable = np.isfinite(engine.radius(prices, np.ones(model.n_rows)))
-    everyone = contested.batch.n_users == int(movable.sum())
-    best, plan, bound = -np.inf, None, np.inf
-    last_call = with_grace(deadline)
-    for open_pairs in _open_sets(contested, start, prices):
-        report("integer plan", int(open_pairs.sum()), len(open_pairs))
-        until = last_call if plan is None else deadline
-        found = _solve_integer(contested, start, open_pairs, 0.5 * allowed, until, seed)
-        if found is not None:
-            objective = decided_value + _objective(contested, found.columns)
-            if objective > best:
-                best, plan = objective, choice.copy()
-                assign(contested, found.columns, plan)
-                watch.found("integer plan", plan, objective)
-            if everyone and open_pairs.all():
-                bound = decided_value + found.bound
-                watch.bounded("integer plan", bound)
-        over_at = last_call if plan is None else deadline  # a plan may have been found just now
-        if min(dual, bound) - best <= allowed or time.monotonic() > over_at:
-            break
-    return Plan(plan, bound)
+    search = _Recovery(engine, prices, gap, deadline, seed, report, watch)
+    contested, columns = search.with_every_pair(contested, columns)
+    search.exchange(contested, round_vertex(classes_of(contested, prices), columns), FIRST_ROUNDS)
+    if not search.done:
+        nearest, beyond = search.nearest()
+        search.exchange_blocks(nearest, beyond)
+    if not search.done:
+        search.branch(contested, columns)
+    return Plan(search.plan, search.bound, search.proof)
 
 
-def with_grace(deadline: float) -> float:
-    """Return the deadline for work without which there would be no plan at all."""
-    return max(deadline, time.monotonic() + GRACE_SECONDS)
+class _Recovery:
+    """The best plan so far, and what is proven."""
 
+    def __init__(
+        self, engine: Engine, prices: Array, gap: float, deadline: float, seed: int, report: Report, watch: Watch
+    ) -> None:
+        self.engine = engine
+        self.model: Model = engine.model
+        self.prices = prices
+        self.deadline, self.last_call = deadline, with_grace(deadline)
+        self.seed, self.report, self.watch = seed, report, watch
+        problem = self.model.problem
+        self.choice = np.empty((problem.n_users, problem.per_user[1]), np.int16)
+        chosen = engine.price(prices, self.choice)
+        self.usage = self.model.usage(chosen.table)
+        self.dual = chosen.reduced + self.model.bound_cost(prices)
+        watch.priced("exact prices", prices, self.dual)
+        self.enough = gap * abs(self.dual)
+        self.plan: NDArray[np.int16] | None = None
+        self.loss = np.inf
+        self.least_loss = 0.0
+        self.proof = ""
 
-def _with_every_pair(
-    contested: Contested, start: Array, prices: Array, decided: Array
-) -> tuple[Contested, Array]:
-    """Return the contested users with every eligible pair: whole numbers need more choice than prices."""
-    everything = np.full(len(prices), np.inf)
-    wide = contest(contested.model, contested.batch, decided, prices, everything)
-    n_coupons = contested.model.problem.n_coupons
-    keys = [part.pair_class * n_coupons + part.pair_coupon for part in (wide, contested)]
-    columns = np.zeros(len(wide.value))
-    columns[np.searchsorted(keys[0], keys[1])] = start
-    return wide, columns
+    @property
+    def bound(self) -> float:
+        """The proven bound; infinite if it is the dual one."""
+        return self.dual - self.least_loss if self.least_loss > 0 else np.inf
 
+    @property
+    def done(self) -> bool:
+        """Whether the gap is reached or time is over."""
+        return self.loss - self.least_loss <= self.enough or time.monotonic() > self.until
 
-def _chosen_totals(contested: Contested, choice: NDArray[np.int16]) -> tuple[Array, float]:
-    """Return usage and earnings of the contested users' present choices."""
-    model = contested.model
-    chosen = choice[contested.users]
-    row, _ = np.nonzero(chosen >= 0)
-    coupons = chosen[chosen >= 0].astype(np.int64)
-    usage = np.asarray(model.coefficients(contested.batch, row, coupons).sum(axis=1)).ravel()
-    earned = model.worth[model.cell[contested.users[row]], coupons] * contested.batch.value[row, coupons]
-    return usage, float(earned.sum())
+    @property
+    def until(self) -> float:
+        """The deadline, and some grace while there is no plan."""
+        return self.last_call if self.plan is None else self.deadline
 
+    def with_every_pair(self, contested: Contested, columns: Array) -> tuple[Contested, Array]:
+        """Return the contested users with every eligible pair: whole numbers need more choice than prices."""
+        chosen = self.choice[contested.users]
+        row, _ = np.nonzero(chosen >= 0)
+        coupons = chosen[chosen >= 0].astype(np.int64)
+        usage = np.asarray(self.model.coefficients(contested.batch, row, coupons).sum(axis=1)).ravel()
+        wide = self._contest(contested.batch, self.usage - usage)
+        n_coupons = self.model.problem.n_coupons
+        keys = [part.pair_class * n_coupons + part.pair_coupon for part in (wide, contested)]
+        every = np.zeros(len(wide.value))
+        every[np.searchsorted(keys[0], keys[1])] = columns
+        return wide, every
 
-def _objective(contested: Contested, columns: Array) -> float:
-    """Return value less penalties of whole columns, without the decided users' value."""
-    model = contested.model
-    violation = model.violation(contested.decided + contested.uses @ columns)
-    soft = np.isfinite(model.penalty)
-    return float(contested.value @ columns) - float(np.sum(model.penalty[soft] * violation[soft]))
+    def nearest(self) -> tuple[Contested, float]:
+        """Return the users whose choice costs least to change, and a cost below that of any other's."""
+        self.report("nearest users", 0, 0)
+        margin = self._margin()
+        inside = np.isfinite(margin)
+        beyond = np.inf
+        if inside.sum() > NEAREST:
+            beyond = float(np.partition(margin, NEAREST)[NEAREST])
+            inside = margin < beyond
+        near = self.engine.restrict(inside, self.prices)
+        assert near.base is not None
+        return self._contest(near.batch(), self.model.usage(near.base)), beyond
 
+    def exchange(self, contested: Contested, standing: Standing, rounds: int) -> None:
+        """Improve a plan of the contested users by exchange; keep it if it is the best."""
+        self.report("exchange", 0, 0)
+        self._keep(contested, improve(standing, self.enough + self.least_loss, rounds, self.until))
 
-def _solve_integer(
-    contested: Contested,
-    start: Array,
-    open_pairs: NDArray[np.bool_],
-    absolute_gap: float,
-    deadline: float,
-    seed: int,
-) -> Answer | None:
-    """Solve one integer program; tighten rows that rounding pushed over their bound and repeat."""
-    model = contested.model
-    hard = np.isinf(model.penalty)
-    now = time.monotonic()
-    # A hard program must leave time for the larger one after it.
-    share = 1.0 if open_pairs.all() else 0.25
-    until = min(deadline, now + max(share * (deadline - now), 1.0))
-    inwards = np.zeros(model.n_rows), np.zeros(model.n_rows)
-    bound = np.inf
-    for _ in range(4):
-        found = _solve_open(contested, start, open_pairs, absolute_gap, until, seed, inwards)
-        if found is None:
-            return None
-        bound = min(bound, found.bound) if np.isinf(bound) else bound  # tightened programs bound nothing
-        used = contested.decided + contested.uses @ found.columns
-        gross = np.abs(contested.decided) + abs(contested.uses) @ found.columns
-        allowed = 0.5 * model.tolerance(gross)
-        short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
-        over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
-        if not (short.any() or over.any()):
-            return replace(found, bound=bound)
-        inwards = inwards[0] + 2.0 * short, inwards[1] + 2.0 * over
-    return None
+    def exchange_blocks(self, contested: Contested, beyond: float) -> None:
+        """Tighten the bound block by block, and improve what the blocks would choose."""
+        self.report("blocks", 0, 0)
+        classes = classes_of(contested, self.prices)
+        most = min(self.loss, beyond)
+        most = 100.0 * self.enough if np.isinf(most) else most
+        now = time.monotonic()
+        losses = prove_losses(classes, 1e-3 * most, most, now + PROOF_SHARE * max(self.until - now, 0.0))
+        self._prove(losses.least, "blocks")
+        if losses.count is not None:
+            self.exchange(contested, classes.standing(losses.count), MORE_ROUNDS)
+        if self.plan is not None and not self.done:
+            self.exchange(contested, classes.standing(count_choices(contested, self.plan)), MORE_ROUNDS)
 
+    def branch(self, contested: Contested, columns: Array) -> None:
+        """Decide ever more pairs by branch and bound, from the best plan on."""
+        classes, planned = classes_of(contested, self.prices), self.plan is not None
+        if self.plan is not None:
+            columns = count_choices(contested, self.plan).astype(np.float64)
+        everyone = contested.batch.n_users == int(np.isfinite(self._margin()).sum())
+        for open_pairs in open_sets(contested, columns, self.prices):
+            self.report("integer program", int(open_pairs.sum()), len(open_pairs))
+            found = solve_integer(
+                contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
+            )
+            if found is not None:
+                standing = classes.standing(np.round(found.columns).astype(np.int64))
+                self._keep(contested, standing)
+                if everyone and open_pairs.all():
+                    self._prove(standing.loss + found.objective - found.bound, "branch and bound")
+            if self.done:
+                break
 
-def _solve_open(
-    contested: Contested,
-    start: Array,
-    open_pairs: NDArray[np.bool_],
-    absolute_gap: float,
-    deadline: float,
-    seed: int,
-    inwards: tuple[Array, Array],
-) -> Answer | None:
-    """Decide the open pairs in whole numbers; all others stay where they are.
+    def _prove(self, least_loss: float, proof: str) -> None:
+        if least_loss > self.least_loss:
+            self.least_loss, self.proof = least_loss, proof
+            self.watch.bounded(proof, self.bound)
 
-    Parameters
-    ----------
-    start
-        (n_pairs,) where the pairs stand (whole for those that are not open).
-    open_pairs
-        (n_pairs,) pairs to decide.
-    absolute_gap
-        Stop when this close to the best, in objective units.
-    inwards
-        By how much to move lower and upper bounds inwards against rounding, (n_rows,) each.
+    def _margin(self) -> Array:
+        """Return for each user a cost, in objective units, below which the choice cannot change."""
+        model = self.model
+        _, n_cells, n_coupons = model.shape
+        everything = np.zeros((1, model.weights.shape[1]))
+        everything[0, COUNT * n_cells * n_coupons : (COUNT + 1) * n_cells * n_coupons] = 1.0
+        counted = replace(
+            model,
+            labels=(*model.labels, "everything"),
+            weights=sp.csr_array(sp.vstack([model.weights, everything])),
+            at_least=np.append(model.at_least, -np.inf),
+            at_most=np.append(model.at_most, np.inf),
+            penalty=np.append(model.penalty, np.inf),
+        )
+        # With a price on every choice, a radius is a regret for one choice, and half of it for a swap.
+        unit = np.append(np.zeros(model.n_rows), 1.0)
+        return self.engine.with_model(counted).radius(np.append(self.prices, 0.0), unit)
 
-    Returns
-    -------
-    Answer or None
-        `columns` covers all pairs; objective and bound count all contested pairs.
-    """
-    model = contested.model
-    moving = open_pairs
-    free = np.bincount(contested.pair_class[moving], minlength=len(contested.size)) > 0
-    fixed = np.where(moving, 0.0, np.round(start))
-    standing = replace(
-        contested,
-        pair_class=contested.pair_class[moving],
-        pair_coupon=contested.pair_coupon[moving],
-        value=contested.value[moving],
-        uses=sp.csc_array(contested.uses[:, moving]),
-        decided=contested.decided + contested.uses @ fixed,
-    )
-    lowest, highest = model.price_range()
-    program = state_program(standing, Box(lowest, highest), free, inwards)
-    answer = solve_program(program, deadline, absolute_gap, seed)
-    if answer is None:
-        return None
-    columns = fixed.copy()
-    columns[moving] = np.round(answer.columns[: moving.sum()])
-    base = float(contested.value @ fixed)
-    return Answer(columns, answer.prices, base + answer.objective, base + answer.bound)
+    def _contest(self, batch: Batch, decided: Array) -> Contested:
+        return contest(self.model, batch, decided, self.prices, np.full(self.model.n_rows, np.inf))
 
-
-def _open_sets(contested: Contested, start: Array, prices: Array) -> Iterator[NDArray[np.bool_]]:
-    """Yield growing sets of pairs to decide: those that cost least to change, and of each small row some.
-
-    A class with an open pair opens whatever it has chosen, too.
-    """
-    loss = _loss(contested, start, prices)
-    n = len(loss)
-    chosen = start > ROUND
-    broken = chosen & (np.abs(start - np.round(start)) > ROUND)
-    order = np.argsort(loss, kind="stable")
-    few, each = FIRST_OPEN + 3 * int(broken.sum()), FIRST_EACH
-    small_rows = _small_rows(contested, prices)
-    while True:
-        pairs = broken.copy()
-        pairs[order[:few]] = True
-        for row in small_rows:
-            users = np.flatnonzero(contested.uses[[row]].toarray().ravel())
-            pairs[users[np.argsort(loss[users], kind="stable")[:each]]] = True
-        free = np.bincount(contested.pair_class[pairs], minlength=len(contested.size)) > 0
-        pairs |= chosen & free[contested.pair_class]
-        if few >= n:
-            pairs[:] = True
-        yield pairs
-        if few >= n or (few >= MOST_OPEN and n > SMALL_PROGRAM):
-            return
-        few, each = 4 * few, 2 * each
-
-
-def _small_rows(contested: Contested, prices: Array) -> NDArray[np.int64]:
-    """Return the binding rows that only few pairs use: the cheapest changes overall may miss them."""
-    uses = sp.csr_array(contested.uses)
-    share = np.diff(uses.indptr) / max(uses.shape[1], 1)
-    return np.flatnonzero((prices != 0) & (share > 0) & (share < 0.25))
-
-
-def _loss(contested: Contested, start: Array, prices: Array) -> Array:
-    """Return what opening each pair costs at the given prices, in objective units.
-
-    For a chosen pair: what dropping it loses. For another: what taking it in place of the worst
-    chosen one (or of a place left empty) loses.
-    """
-    fewest, most = contested.model.problem.per_user
-    reduced = contested.value - np.asarray(contested.uses.T @ prices)
-    n = len(contested.size)
-    chosen = start > ROUND
-    full = np.bincount(contested.pair_class, start, n) > most * contested.size - 0.5
-    level = np.full(n, np.inf)
-    np.minimum.at(level, contested.pair_class[chosen], reduced[chosen])
-    if fewest == 0:
-        level = np.where(full, level, 0.0)
-    level = np.where(np.isinf(level), 0.0, level)
-    drop = np.maximum(reduced, 0.0) if fewest == 0 else np.zeros(len(reduced))
-    return np.where(chosen, drop, np.maximum(level[contested.pair_class] - reduced, 0.0))
-
-
-def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | None:
-    """Return a feasible plan found without linear or integer programs, None if this finds none.
-
-    For when time has run out: what users choose at the prices, less the choices that earn least for what
-    they use of an exceeded row; or nothing for anyone.
-    """
-    model = engine.model
-    choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
-    engine.price(prices, choice)
-    users, slots = np.nonzero(choice >= 0)
-    coupons = choice[users, slots].astype(np.int64)
-    batch = engine.batch()
-    uses = sp.csr_array(model.coefficients(batch, users, coupons))
-    kept = np.ones(len(users), np.bool_)
-    if model.problem.per_user[0] == 0:
-        earned = model.worth[model.cell[users], coupons] * batch.value[users, coupons]
-        reduced = earned - np.asarray(uses.T @ prices)
-        for row in range(model.n_rows):
-            _drop_excess(model, row, uses, reduced, kept)
-        if not _feasible(model, uses, kept):
-            kept[:] = False
-    choice[users[~kept], slots[~kept]] = -1
-    return choice if _feasible(model, uses, kept) else None
-
-
-def _drop_excess(model: Model, row: int, uses: sp.csr_array, reduced: Array, kept: NDArray[np.bool_]) -> None:
-    """Take back the choices that lose least for each unit of an exceeded row, until it is kept."""
-    used = uses[[row]].toarray().ravel() * kept
-    excess = float(used.sum()) - float(model.at_most[row])
-    if excess <= 0 or np.isfinite(model.penalty[row]):
-        return
-    candidates = np.flatnonzero(used > 0)
-    order = candidates[np.argsort(reduced[candidates] / used[candidates], kind="stable")]
-    needed = int(np.searchsorted(np.cumsum(used[order]), excess * (1 + 1e-9))) + 1
-    kept[order[:needed]] = False
-
-
-def _feasible(model: Model, uses: sp.csr_array, kept: NDArray[np.bool_]) -> bool:
-    usage, gross = uses @ kept.astype(np.float64), abs(uses) @ kept.astype(np.float64)
-    hard = np.isinf(model.penalty)
-    return bool((model.violation(usage)[hard] <= 0.5 * model.tolerance(gross)[hard]).all())
+    def _keep(self, contested: Contested, standing: Standing) -> None:
+        """Keep a plan if it is the best."""
+        if standing.loss < self.loss:
+            self.loss, self.plan = standing.loss, self.choice.copy()
+            assign(contested, standing.count, self.plan)
+            self.watch.found("integer plan", self.plan, self.dual - self.loss)

@@ -21,7 +21,8 @@ from allocator.solver.infeasibility import explain_clash
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute
 from allocator.solver.pricing.compute import Kind
-from allocator.solver.recovery import Plan, plan_without_programs
+from allocator.solver.fallback import plan_without_programs
+from allocator.solver.recovery import Plan
 from allocator.solver.repairs import LeastViolation, ask, certify_relaxed, relax, repair_together
 from allocator.solver.settings import check_settings, checked_limits
 from allocator.solver.watch import Watch
@@ -263,7 +264,7 @@ def finish(
         raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
     bound, source = certificate.dual_bound, "dual prices"
     if outcome.plan.bound < bound:
-        bound, source = max(outcome.plan.bound, certificate.objective), "branch and bound"
+        bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
     reached = relative_gap(certificate.objective, bound)
     return Solution(
         problem=model.problem,
