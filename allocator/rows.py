@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.problem import BUILT_IN_MEASURES, Grouping, Problem
+from allocator.labels import Grouping
+from allocator.problem import BUILT_IN_MEASURES, Problem
 
 Users = Mapping[str, str | Sequence[str]]
 """Which users: for each group column the label or labels; all columns must match."""

@@ -10,8 +10,9 @@ import numpy as np
 from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.run_folder import versions
+from allocator.labels import Grouping
 from allocator.limits import Budget
-from allocator.problem import Grouping, Problem
+from allocator.problem import Problem
 from allocator.protocols import Copy
 from allocator.solution import Solution
 
