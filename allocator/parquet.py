@@ -31,6 +31,8 @@ class ParquetProblem(Problem):
     batches on every pass, and never held as a whole. Entries are checked in the first whole pass.
     """
 
+    in_memory = False
+
     def __init__(
         self,
         path: str | Path,

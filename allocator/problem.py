@@ -44,6 +44,9 @@ class Problem:
         With every finding: wrong shapes, infinite values, missing measures, repeated labels.
     """
 
+    in_memory = True
+    """Whether `value` and `measures` are arrays; if not, they are read in batches on every pass."""
+
     def __init__(
         self,
         value: ArrayLike,
