@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -32,6 +32,9 @@ from allocator.protocols import Copy, Evaluation, Predictions, Progress, no_prog
 from allocator.solution import Solution
 from allocator.stages import predict_campaign, solve_task, write_copy
 
+if TYPE_CHECKING:
+    from allocator.solver.pricing.compute import Kind
+
 
 @dataclass(frozen=True)
 class Options:
@@ -45,6 +48,8 @@ class Options:
     writer: str | None = None
     device: str | None = None
     threads: int | None = None
+    engine: Kind = "auto"
+    solve_device: str | None = None
     format: str = "csv"
 
     def apply(self, campaign: Campaign) -> Campaign:
@@ -199,7 +204,14 @@ def _run_stages(
         write_predictions(predicted, run.path / "predictions.parquet")
     with _timed(seconds, "solve"):
         task = build_task(campaign, predicted)
-        solution = solve_task(campaign, task, threads=options.threads, progress=progress)
+        solution = solve_task(
+            campaign,
+            task,
+            threads=options.threads,
+            engine=options.engine,
+            device=options.solve_device,
+            progress=progress,
+        )
     copies: list[Copy] = []
     texts = None
     sent = recipients(campaign, task, solution.assignments())

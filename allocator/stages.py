@@ -30,6 +30,7 @@ from allocator.solution import Solution
 
 if TYPE_CHECKING:
     from allocator.protocols import Predictor
+    from allocator.solver.pricing.compute import Kind
 
 
 def predict_campaign(
@@ -108,6 +109,8 @@ def solve_task(
     warm_start: Solution | None = None,
     *,
     threads: int | None = None,
+    engine: Kind = "auto",
+    device: str | None = None,
     progress: Progress = no_progress,
 ) -> Solution:
     """Solve a campaign's task with the settings of its ``[solve]`` table."""
@@ -122,6 +125,8 @@ def solve_task(
         time_limit=settings.time_limit,
         seed=campaign.config.seed,
         threads=threads,
+        engine=engine,
+        device=device,
         warm_start=warm_start if settings.method in ("auto", "decomposition") else None,
         progress=progress,
     )

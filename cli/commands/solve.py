@@ -27,6 +27,14 @@ Examples:
     type=click.Path(path_type=Path),
     help="Predictions file, or a run folder that has one [default: scores.csv].",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "cpu", "torch", "ray"]),
+    default="auto",
+    show_default=True,
+    help="Where passes over the data run: this machine's cores, a torch device, a Ray cluster.",
+)
+@click.option("--device", "solve_device", help="Torch device, such as cuda; asks for engine torch.")
 @solve_options
 @format_option
 @output_options

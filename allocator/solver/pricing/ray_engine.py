@@ -127,8 +127,8 @@ class _OnDisk:
         shelves = []
         for batch in self.problem.batches(self.measures, users):
             assert isinstance(batch.users, slice)
-            for shelf in _split(batch):
-                place = shelf.users.start - self.start
+            for first, shelf in _split(batch):
+                place = first - self.start
                 if 0 <= place < len(cell):
                     of_shelf = cell[place : place + shelf.n_users]
                     shelves.append(_Shelf(shelf, of_shelf, self.problem.per_user))
@@ -306,7 +306,7 @@ def _parts_of(model: Model, count: int) -> list[_Part]:
             for start, stop in pairwise(edges)
         ]
     (batch,) = problem.batches(measures)
-    shelves = [(part.users.start, part) for part in _split(batch)]
+    shelves = list(_split(batch))
     return [
         _Stored(
             [
@@ -319,10 +319,10 @@ def _parts_of(model: Model, count: int) -> list[_Part]:
     ]
 
 
-def _split(batch: Batch) -> Iterator[Batch]:
-    """Cut a batch of consecutive users into shelves."""
+def _split(batch: Batch) -> Iterator[tuple[int, Batch]]:
+    """Cut a batch of consecutive users into shelves, each with its first user."""
     first = cast(slice, batch.users).start
     for start in range(0, batch.n_users, SHELF):
         at = slice(start, min(start + SHELF, batch.n_users))
         measures = {name: array[at] for name, array in batch.measures.items()}
-        yield Batch(slice(first + at.start, first + at.stop), batch.value[at], measures)
+        yield first + start, Batch(slice(first + at.start, first + at.stop), batch.value[at], measures)
