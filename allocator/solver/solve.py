@@ -220,7 +220,13 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
     )  # fmt: skip
     small = model.problem.n_pairs <= SMALL
     missing = outcome.plan.choice is None and watch.at_hand.choice is None
-    if job.method == "auto" and small and missing and time.monotonic() < job.deadline:
+    if (
+        job.method == "auto"
+        and small
+        and missing
+        and not outcome.plan.impossible
+        and time.monotonic() < job.deadline
+    ):
         return _exact(job, model, watch), "exact"
     return outcome, "decomposition"
 
