@@ -1,0 +1,50 @@
+"""The convex method: fair objectives and risk, by a CVXPY master over aggregate tables.
+
+The master mixes the choices of passes over the data under concave terms and cones, and bounds what any
+plan can reach; the decomposition's recovery turns the mixture into whole numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from allocator.objectives import Fairness
+from allocator.rows import LimitLike
+from allocator.solution import Solution
+from allocator.solver.convex.bundle import Bundle, Request
+from allocator.solver.convex.run import Report, Run
+from allocator.solver.decomposition import decompose
+from allocator.solver.model import Model
+from allocator.solver.pricing import Compute
+
+CLOSE = 1e-6  # share of the value at stake at which decomposition takes over
+
+
+def solve_convex(
+    model: Model,
+    limits: tuple[LimitLike, ...],
+    objective: Fairness | None,
+    *,
+    gap: float,
+    deadline: float,
+    began: float,
+    seed: int,
+    compute: Compute,
+    report: Report,
+) -> Solution:
+    """Solve for the sum of values (`objective` None) or for a fair objective."""
+    from allocator.solver.convex.fairness import solve_fair
+    from allocator.solver.solve import finish
+
+    if objective is not None:
+        run = Run(gap, deadline, began, seed, compute, report)
+        found = solve_fair(model, limits, objective, run)
+        if isinstance(found, Solution):
+            return found
+        return finish(model, limits, found, "convex", gap, began, seed)
+    bundle = Bundle(compute.engine_for(model), report=lambda k: report("convex prices", k, 0))
+    prices = bundle.minimise(Request([], CLOSE, deadline), np.zeros(model.n_rows), step=0.3).prices
+    outcome = decompose(
+        model, gap=gap, deadline=deadline, seed=seed, compute=compute, start=prices, report=report
+    )
+    return finish(model, limits, outcome, "convex", gap, began, seed)
