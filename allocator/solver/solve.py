@@ -145,25 +145,16 @@ def solve(
 def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16] | None = None) -> Solution:
     """Solve for some limits; `choice` is a plan known to keep them."""
     model = compile_model(job.problem, limits)
-    if job.objective is not None or job.method == "convex":
-        from allocator.solver.convex import solve_convex
-
-        return solve_convex(
-            model,
-            limits,
-            job.objective,
-            gap=job.gap,
-            deadline=job.deadline,
-            began=job.began,
-            seed=job.seed,
-            compute=job.compute,
-            report=job.report,
-        )
+    if job.objective is not None:
+        return _convex(job, model, limits)
     watch = Watch(job.began, job.on_improvement, choice)
     try:
+        if job.method == "convex":
+            return _convex(job, model, limits)
         outcome, used = _run(job, model, watch)
         if outcome.plan.choice is None:
             outcome = replace(outcome, plan=Plan(choice))
+        watch.keep(outcome.plan.choice, outcome.prices)
         return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch)
     except KeyboardInterrupt:
         outcome = _at_hand(job, model, watch)
@@ -171,6 +162,15 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
             raise
         solution = finish(model, limits, outcome, job.method, job.gap, job.began, job.seed, watch)
         return replace(solution, interrupted=True)
+
+
+def _convex(job: _Job, model: Model, limits: tuple[LimitLike, ...]) -> Solution:
+    from allocator.solver.convex import solve_convex
+
+    return solve_convex(
+        model, limits, job.objective, gap=job.gap, deadline=job.deadline, began=job.began, seed=job.seed,
+        compute=job.compute, report=job.report,
+    )  # fmt: skip
 
 
 def _at_hand(job: _Job, model: Model, watch: Watch) -> Outcome:
