@@ -27,13 +27,13 @@ class EntryChecks:
         self._wrong: dict[tuple[str, str], tuple[int, int, int]] = {}  # message, column: count, first place
         self._short: tuple[int, int] | None = None  # how many users have too few coupons, and the first
 
-    def see(self, batch: Batch, start: int = 0) -> None:
-        """Check consecutive users, the first of whom is user `start`."""
-        for at in range(0, batch.n_users, AT_ONCE):
-            part = slice(at, at + AT_ONCE)
-            self._see_value(batch.value[part], start + at)
-            for name, measure in batch.measures.items():
-                self._see_measure(name, measure[part], batch.value[part], start + at)
+    def see(self, batch: Batch) -> None:
+        """Check a batch of consecutive users."""
+        for part in batch.parts(AT_ONCE):
+            assert isinstance(part.users, slice)
+            self._see_value(part.value, part.users.start)
+            for name, measure in part.measures.items():
+                self._see_measure(name, measure, part.value, part.users.start)
 
     def findings(self, id_of: Callable[[int], str]) -> list[Finding]:
         """Return one finding for each kind of wrong entry; `id_of` names a user."""

@@ -125,8 +125,7 @@ class ParquetProblem(Problem):
         read = names if checks is None else list(self._columns)
         for batch in _ahead(self._read(int(start), read) for start in starts):
             if checks is not None:
-                assert isinstance(batch.users, slice)
-                checks.see(batch, batch.users.start)
+                checks.see(batch)
             yield Batch(batch.users, batch.value, {name: batch.measures[name] for name in names[1:]})
         if checks is not None:
             findings = checks.findings(lambda user: str(self.ids_of(np.array([user]))[0]))

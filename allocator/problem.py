@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.batch import Batch
+from allocator.combinations import Combinations
 from allocator.entries import EntryChecks
 from allocator.errors import Finding, InputError
 from allocator.labels import groupings_of, labels_of
@@ -87,12 +88,13 @@ class Problem:
         per_user: tuple[int, int],
         findings: list[Finding],
     ) -> None:
-        """Set what is known of the coupons, and `per_user`."""
+        """Set all but the users: coupons, `per_user`, and room for what is counted later."""
         if n_coupons > MOST_COUPONS:
             found, expected = f"{n_coupons:,}", f"at most {MOST_COUPONS:,}"
             findings.append(Finding("too many coupons", found=found, expected=expected))
         names = np.arange(n_coupons) if coupon_ids is None else coupon_ids
         self.coupon_ids = labels_of(names, n_coupons, "coupon_ids", findings)
+        self._combinations: dict[tuple[str, ...], Combinations] = {}
         self.coupon_groups = groupings_of(coupon_groups, n_coupons, "coupon_groups", findings)
         self.per_user = (int(per_user[0]), int(per_user[1]))
         fewest, most = self.per_user
@@ -251,6 +253,13 @@ class Problem:
             np.concatenate([part.value for part in parts]),
             {name: np.concatenate([part.measures[name] for part in parts]) for name in parts[0].measures},
         )
+
+    def combinations(self, columns: Sequence[str]) -> Combinations:
+        """Return the combinations of labels over some group columns, counted once for all who ask."""
+        key = tuple(columns)
+        if key not in self._combinations:
+            self._combinations[key] = Combinations.of([self.groups[c] for c in key], self.n_users)
+        return self._combinations[key]
 
     def measure(self, name: str) -> NDArray[np.floating]:
         """Return a stored measure (not ``count``), (n_users, n_coupons)."""

@@ -24,7 +24,6 @@ Coupons = Sequence[str] | Mapping[str, str | Sequence[str]]
 """Which coupons: coupon labels, or for each coupon group column the label or labels."""
 By = str | Sequence[str]
 """A group column, or several: then each combination of labels that some user has is a group."""
-DENSE_CODES = 1 << 22  # combinations of labels up to which counting needs no sort
 
 
 @dataclass(frozen=True)
@@ -178,43 +177,20 @@ def groups_of(problem: Problem, label: str, by: By | None, users: Users | None =
     ]
     if findings:
         _fail(findings)
-    combined, labels = combine(problem, columns)
-    for column, codes in wanted.items():
-        inside = np.isin(problem.groups[column].codes, list(codes))
-        combined = np.where(inside, combined, len(labels))  # a code past the last: not counted
-    sizes = np.bincount(combined, minlength=len(labels))[: len(labels)]
+    found = problem.combinations((*columns, *wanted))
+    inside = np.ones(len(found.codes), dtype=np.bool_)
+    for k, codes in enumerate(wanted.values(), start=len(columns)):
+        inside &= np.isin(found.codes[:, k], list(codes))
     if not columns:
-        return [Group(label, {}, int(sizes[0]))]
+        return [Group(label, {}, int(found.sizes[inside].sum()))]
+    size: dict[tuple[str, ...], int] = {}
+    for codes, n in zip(found.codes[inside].tolist(), found.sizes[inside].tolist(), strict=True):
+        names = tuple(problem.groups[c].labels[code] for c, code in zip(columns, codes, strict=False))
+        size[names] = size.get(names, 0) + n
     return [
-        Group(f"{label}[{', '.join(names)}]", dict(zip(columns, names, strict=True)), int(size))
-        for names, size in zip(labels, sizes, strict=True)
-        if size > 0
+        Group(f"{label}[{', '.join(names)}]", dict(zip(columns, names, strict=True)), n)
+        for names, n in size.items()
     ]
-
-
-def combine(problem: Problem, columns: Sequence[str]) -> tuple[NDArray[np.int64], list[tuple[str, ...]]]:
-    """Return each user's combination of labels as a code, (n_users,), and the labels of each code.
-
-    Only combinations that occur have a code, in the order of their labels.
-    """
-    combined = np.zeros(problem.n_users, dtype=np.int64)
-    labels: list[tuple[str, ...]] = [()]
-    for column in columns:
-        grouping = problem.groups[column]
-        wide = combined * len(grouping.labels) + grouping.codes
-        n_wide = len(labels) * len(grouping.labels)
-        if n_wide <= DENSE_CODES:
-            occurring = np.flatnonzero(np.bincount(wide, minlength=n_wide))
-            place = np.zeros(n_wide, dtype=np.int64)
-            place[occurring] = np.arange(len(occurring))
-            combined = place[wide]
-        else:
-            occurring, combined = np.unique(wide, return_inverse=True)
-        labels = [
-            (*labels[code // len(grouping.labels)], grouping.labels[code % len(grouping.labels)])
-            for code in occurring.tolist()
-        ]
-    return combined, labels
 
 
 def check_by(label: str, by: By | None, users: Users | None = None) -> None:

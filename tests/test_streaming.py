@@ -139,7 +139,7 @@ def test_passes_over_several_batches_give_the_same_sums(tmp_path, dtype):
             assert np.array_equal(one, other, equal_nan=True)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(small_problems(users=(2, 6), coupons=(1, 3), per_user=((0, 1), (0, 2), (1, 2))), st.integers(1, 3))
 def test_small_problems_agree_with_memory(tmp_path_factory, case, rows):
     problem, limits = case

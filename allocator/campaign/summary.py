@@ -100,7 +100,7 @@ def chosen_pairs(
     """Return user and coupon indices of all assignments."""
     choice = solution.choice.reshape(solution.problem.n_users, -1)
     user, slot = np.nonzero(choice >= 0)
-    return user, choice[user, slot]
+    return user, choice[user, slot].astype(np.int64)
 
 
 def _amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ class Groups:
         used = {term.measure for term in terms}
         self.problem = problem
         self.measures = ["count", "value", *(name for name in problem.measures if name in used)]
-        self.sets: dict[tuple[str, ...], tuple[int, Array | None, list[NDArray[np.int64]]]] = {}
+        self.sets: dict[tuple[str, ...], tuple[int, NDArray[np.int64] | None, list[NDArray[np.int64]]]] = {}
         self.size = 0
         for columns in sorted({(), *(tuple(sorted(term.users)) for term in terms)}):
             self._add(columns)
@@ -131,15 +131,14 @@ def recount(groups: Groups, choice: NDArray[np.int16], price: Array, threads: in
     fewest, most = groups.problem.per_user
     charged = price.any(axis=2)
 
-    def part(batch: Batch, users: slice) -> tuple[float, Array, NDArray[np.int64]]:
+    def count(part: Batch) -> tuple[float, Array, NDArray[np.int64]]:
         used, flags = np.zeros(groups.shape), np.array([0, -1, 0, 0])
-        assert isinstance(batch.users, slice)
-        at = slice(users.start - batch.users.start, users.stop - batch.users.start)
-        amounts = tuple(batch.measures[name][at] for name in names) or (batch.value[at],)
+        users = part.users
+        assert isinstance(users, slice)
+        amounts = tuple(part.measures[name] for name in names) or (part.value,)
         best = _recount(
-            batch.value[at], amounts, groups.place(users), price, charged, choice[users],
-            fewest, most, used, flags,
-        )  # fmt: skip
+            part.value, amounts, groups.place(users), price, charged, choice[users], fewest, most, used, flags
+        )
         flags[1] += users.start if flags[0] else 0
         return float(best), used, flags
 
@@ -147,20 +146,13 @@ def recount(groups: Groups, choice: NDArray[np.int16], price: Array, threads: in
     n_threads = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(n_threads) as pool:
         for batch in groups.problem.batches(names):
-            chunks = list(_chunks(batch))
-            run = map if len(chunks) == 1 or n_threads == 1 else pool.map
-            for of_part, table, seen in run(part, [batch] * len(chunks), chunks):
+            run = map if batch.n_users <= CHUNK or n_threads == 1 else pool.map
+            for of_part, table, seen in run(count, batch.parts(CHUNK)):
                 best.append(of_part)
                 used += table
                 flags[1] = seen[1] if flags[0] == 0 else flags[1]
                 flags[[0, 2, 3]] += seen[[0, 2, 3]]
     return Recount(used, math.fsum(best), *(int(flag) for flag in flags))
-
-
-def _chunks(batch: Batch) -> Iterator[slice]:
-    assert isinstance(batch.users, slice)
-    for start in range(batch.users.start, batch.users.stop, CHUNK):
-        yield slice(start, min(start + CHUNK, batch.users.stop))
 
 
 @njit(nogil=True, cache=True)
