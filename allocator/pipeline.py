@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller may set beside campaign.toml; None keeps the campaign's setting."""
+    """What a caller may set beside campaign.toml; None keeps the campaign's setting.
+
+    `least_violation` asks for the plan that breaks limits least where they clash; `keep_interrupted`
+    goes on with the best plan so far where Ctrl-C ends the solve.
+    """
 
     seed: int | None = None
     method: str | None = None
@@ -51,6 +55,8 @@ class Options:
     engine: Kind = "auto"
     solve_device: str | None = None
     format: str = "csv"
+    least_violation: bool = False
+    keep_interrupted: bool = False
 
     def apply(self, campaign: Campaign) -> Campaign:
         """Return the campaign with these settings."""
@@ -210,6 +216,8 @@ def _run_stages(
             threads=options.threads,
             engine=options.engine,
             device=options.solve_device,
+            least_violation=options.least_violation,
+            keep_interrupted=options.keep_interrupted,
             progress=progress,
         )
     copies: list[Copy] = []
@@ -247,6 +255,7 @@ def _inputs(campaign: Campaign, options: Options, stages: dict[str, Any]) -> dic
         "as_of": campaign.as_of,
         "config": settings,
         "format": options.format,
+        "least_violation": options.least_violation,
         "stages": stages,
     }
 

@@ -39,6 +39,8 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "maximize": config.objective.maximize,
         "method": solution.method,
         "status": str(solution.status),
+        "interrupted": solution.interrupted,
+        "broken_limits": _broken(solution),
         "objective": solution.objective,
         "bound": solution.bound,
         "bound_source": solution.bound_source,
@@ -136,6 +138,12 @@ def _limit_row(row: Any) -> dict[str, Any]:
         "label": row.label, "used": row.used, "at_least": row.at_least, "at_most": row.at_most,
         "slack": row.slack, "price": row.price, "binding": row.binding,
     }  # fmt: skip
+
+
+def _broken(solution: Solution) -> dict[str, float]:
+    """Return by how much the plan breaks each hard limit that it does not keep."""
+    checks = solution.certificate.rows
+    return {row.label: row.violation for row in checks if row.violation > 0 and not row.soft}
 
 
 def _budget(task: Task) -> float | None:

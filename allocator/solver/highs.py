@@ -42,10 +42,24 @@ class Answer:
     bound: float
 
 
+class ProgramInterrupt(KeyboardInterrupt):
+    """Ctrl-C during an integer program; `answer` is the best one so far."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__()
+
+
 def solve_program(
     program: Program, deadline: float = np.inf, absolute_gap: float = 0.0, seed: int = 0
 ) -> Answer | None:
-    """Solve a program with HiGHS on one thread; None if it has no feasible solution in time."""
+    """Solve a program with HiGHS on one thread; None if it has no feasible solution in time.
+
+    Raises
+    ------
+    ProgramInterrupt
+        On Ctrl-C, if an integer program has a feasible solution by then; else KeyboardInterrupt.
+    """
     if program.rows.shape[1] == 0:
         possible = bool(np.all(program.row_lower <= 0) and np.all(program.row_upper >= 0))
         empty = np.zeros(0)
@@ -80,7 +94,16 @@ def solve_program(
         solver.setOptionValue("time_limit", max(deadline - time.monotonic(), 0.01))
     solver.passModel(model)
     solver.HandleUserInterrupt = True
-    run_interruptibly(solver.run, solver.cancelSolve)
+    try:
+        run_interruptibly(solver.run, solver.cancelSolve)
+    except KeyboardInterrupt:
+        if program.integer is not None and (answer := _answer(program, solver)) is not None:
+            raise ProgramInterrupt(answer) from None
+        raise
+    return _answer(program, solver)
+
+
+def _answer(program: Program, solver: highspy.Highs) -> Answer | None:
     info, solution = solver.getInfo(), solver.getSolution()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible.value:
         return None

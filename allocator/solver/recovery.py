@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, assign, contest, state_program
-from allocator.solver.highs import Answer, solve_program
+from allocator.solver.highs import Answer, ProgramInterrupt, solve_program
 from allocator.solver.master import Box
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
@@ -96,16 +96,23 @@ def recover(
     for open_pairs in _open_sets(contested, start, prices):
         report("integer plan", int(open_pairs.sum()), len(open_pairs))
         until = last_call if plan is None else deadline
-        found = _solve_integer(contested, start, open_pairs, 0.5 * allowed, until, seed)
+        stopped = None
+        try:
+            found = _solve_integer(contested, start, open_pairs, 0.5 * allowed, until, seed)
+        except ProgramInterrupt as stop:
+            stopped = stop
+            found = stop.answer if _is_feasible(contested, stop.answer.columns) else None
         if found is not None:
             objective = decided_value + _objective(contested, found.columns)
             if objective > best:
                 best, plan = objective, choice.copy()
                 assign(contested, found.columns, plan)
                 watch.found("integer plan", plan, objective)
-            if everyone and open_pairs.all():
+            if everyone and open_pairs.all() and stopped is None:
                 bound = decided_value + found.bound
                 watch.bounded("integer plan", bound)
+        if stopped is not None:
+            raise stopped
         over_at = last_call if plan is None else deadline  # a plan may have been found just now
         if min(dual, bound) - best <= allowed or time.monotonic() > over_at:
             break
@@ -159,7 +166,6 @@ def _solve_integer(
 ) -> Answer | None:
     """Solve one integer program; tighten rows that rounding pushed over their bound and repeat."""
     model = contested.model
-    hard = np.isinf(model.penalty)
     now = time.monotonic()
     # A hard program must leave time for the larger one after it.
     share = 1.0 if open_pairs.all() else 0.25
@@ -171,15 +177,28 @@ def _solve_integer(
         if found is None:
             return None
         bound = min(bound, found.bound) if np.isinf(bound) else bound  # tightened programs bound nothing
-        used = contested.decided + contested.uses @ found.columns
-        gross = np.abs(contested.decided) + abs(contested.uses) @ found.columns
-        allowed = 0.5 * model.tolerance(gross)
-        short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
-        over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
+        short, over = _beyond(contested, found.columns)
         if not (short.any() or over.any()):
             return replace(found, bound=bound)
         inwards = inwards[0] + 2.0 * short, inwards[1] + 2.0 * over
     return None
+
+
+def _beyond(contested: Contested, columns: Array) -> tuple[Array, Array]:
+    """Return by how much more than rounding the hard rows fall short of and go over their bounds."""
+    model = contested.model
+    hard = np.isinf(model.penalty)
+    used = contested.decided + contested.uses @ columns
+    gross = np.abs(contested.decided) + abs(contested.uses) @ columns
+    allowed = 0.5 * model.tolerance(gross)
+    short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
+    over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
+    return short, over
+
+
+def _is_feasible(contested: Contested, columns: Array) -> bool:
+    short, over = _beyond(contested, columns)
+    return not (short.any() or over.any())
 
 
 def _solve_open(
@@ -223,13 +242,18 @@ def _solve_open(
     )
     lowest, highest = model.price_range()
     program = state_program(standing, Box(lowest, highest), free, inwards)
-    answer = solve_program(program, deadline, absolute_gap, seed)
-    if answer is None:
-        return None
-    columns = fixed.copy()
-    columns[moving] = np.round(answer.columns[: moving.sum()])
-    base = float(contested.value @ fixed)
-    return Answer(columns, answer.prices, base + answer.objective, base + answer.bound)
+
+    def whole(answer: Answer) -> Answer:
+        columns = fixed.copy()
+        columns[moving] = np.round(answer.columns[: moving.sum()])
+        base = float(contested.value @ fixed)
+        return Answer(columns, answer.prices, base + answer.objective, base + answer.bound)
+
+    try:
+        answer = solve_program(program, deadline, absolute_gap, seed)
+    except ProgramInterrupt as stop:
+        raise ProgramInterrupt(whole(stop.answer)) from None
+    return None if answer is None else whole(answer)
 
 
 def _open_sets(contested: Contested, start: Array, prices: Array) -> Iterator[NDArray[np.bool_]]:

@@ -160,7 +160,8 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
         outcome = _at_hand(job, model, watch)
         if outcome.plan.choice is None:
             raise
-        solution = finish(model, limits, outcome, job.method, job.gap, job.began, job.seed, watch)
+        method = "decomposition" if job.method == "auto" else job.method
+        solution = finish(model, limits, outcome, method, job.gap, job.began, job.seed, watch)
         return replace(solution, interrupted=True)
 
 
