@@ -32,6 +32,8 @@ CLOSE = 1e-7  # share of the unit at which the prices are good enough
 BROKEN = 1e-3  # natural units by which a mixture that is far from feasible violates a row
 ROOM = 1e-4  # relative room that the integer plan has around each group's value
 PENALTIES = (1e2, 1e4, 1e6)  # for each unit of value that a group lacks, in units of value
+COARSE = 5.0  # gaps to which the sum of values is maximised while the smallest value is held
+STAY = 10.0  # slopes that a unit of value costs which a group lacks beside the mixture
 SOFT = 1e-2  # relative shortfall of the smallest value that says that the penalty was too low
 SMALL = 20_000  # user-coupon pairs up to which whole numbers are searched for the greatest smallest value
 TRY_SECONDS = 5.0  # for one step of that search
@@ -264,21 +266,19 @@ class _Finish:
         """
         slopes = -self.found.prices[self.piece.rows]
         near = (1 - ROOM) * self.found.usage[self.piece.rows]
-        see = _Values(self.groups)
-        for extra in ([*self._hold("stay near", near), see], [see]):
-            model = compile_model(self.problem, [*self.limits, *extra])
-            weights = model.weights[np.arange(model.n_rows - len(slopes), model.n_rows)]
-            worth = np.asarray(weights.T @ slopes).reshape(model.shape)[VALUE]
-            start = np.zeros(model.n_rows)
-            start[: len(self.labels)] = self.found.prices[: len(self.labels)]
-            outcome = self._decompose(replace(model, worth=worth), start)
-            if outcome is not None:
-                choice, _ = outcome
-                proof = self._proof(choice)
-                # A price in logarithms times the geometric mean is a price in objective units.
-                prices = self.found.prices[: len(self.labels)] * self.piece.utility(proof.earned)
-                return self._solution(choice, prices, proof)
-        raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
+        extra = [*self._hold("stay near", near, STAY * slopes), _Values(self.groups)]
+        model = compile_model(self.problem, [*self.limits, *extra])
+        weights = model.weights[np.arange(model.n_rows - len(slopes), model.n_rows)]
+        worth = np.asarray(weights.T @ slopes).reshape(model.shape)[VALUE]
+        start = np.zeros(model.n_rows)
+        start[: len(self.labels)] = self.found.prices[: len(self.labels)]
+        outcome = self._decompose(replace(model, worth=worth), start)
+        if outcome is None:
+            raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
+        proof = self._proof(outcome[0])
+        # A price in logarithms times the geometric mean is a price in objective units.
+        prices = self.found.prices[: len(self.labels)] * self.piece.utility(proof.earned)
+        return self._solution(outcome[0], prices, proof)
 
     def smallest(self, piece: Smallest) -> Solution:
         """Hold the smallest value as high as whole numbers allow, and maximise the sum of values.
@@ -292,7 +292,7 @@ class _Finish:
             # The sum of values is about the sum of what is owed: a finer gap would not move the utility.
             enough = 0.25 * self.run.gap * penalty * float(piece.owed.min() / piece.owed.sum())
             model = self._holding(piece, level, penalty)
-            outcome = self._decompose(model, None, max(self.run.gap, min(enough, 1e-4)))
+            outcome = self._decompose(model, None, max(self.run.gap, min(enough, COARSE * self.run.gap)))
             if outcome is None:
                 break
             proof = self._proof(outcome[0])
@@ -311,7 +311,8 @@ class _Finish:
     def _holding(self, piece: Smallest, level: float, penalty: float | None) -> Model:
         """Return the model in which every group's value / owed is at least `level`."""
         least = level * piece.owed
-        return compile_model(self.problem, [*self.limits, *self._hold("smallest value of", least, penalty)])
+        charge = None if penalty is None else np.full(len(least), penalty)
+        return compile_model(self.problem, [*self.limits, *self._hold("smallest value of", least, charge)])
 
     def _searched(
         self, piece: Smallest, choice: NDArray[np.int16], prices: Array, proof: _Proof
@@ -341,16 +342,16 @@ class _Finish:
             choice, prices = best.plan.choice, best.prices[: len(self.labels)]
         return choice, prices, replace(self._proof(choice), bound=high)
 
-    def _hold(self, label: str, least: Array, penalty: float | None = None) -> list[LimitLike]:
+    def _hold(self, label: str, least: Array, penalty: Array | None) -> list[LimitLike]:
         return [
             Limit(
                 label=f"{label} {name_of(group)}",
                 measure="value",
                 users=group.users,
                 at_least=float(value),
-                penalty=penalty,
+                penalty=None if penalty is None else float(penalty[g]),
             )
-            for group, value in zip(self.groups, least, strict=True)
+            for g, (group, value) in enumerate(zip(self.groups, least, strict=True))
         ]
 
     def _decompose(
