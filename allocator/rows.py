@@ -7,7 +7,7 @@ with the same pieces as the built-in ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
@@ -40,10 +40,34 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Risk:
+    """What makes a row's usage random, as labels of rows without bounds that count it.
+
+    Parameters
+    ----------
+    times
+        How many standard deviations of the usage must fit under the row's bound, too.
+    variance
+        The row that counts the variance of what is independent between users.
+    shared
+        Rows that count one standard deviation each of what all users share; independent of each other.
+    """
+
+    times: float
+    variance: str
+    shared: tuple[str, ...] = ()
+
+    def deviation(self, used: Mapping[str, float]) -> float:
+        """Return the standard deviation of the usage, from what the rows count."""
+        return math.sqrt(max(used[self.variance], 0.0) + sum(used[label] ** 2 for label in self.shared))
+
+
+@dataclass(frozen=True)
 class Row:
     """The sum of `terms` stays within [`at_least`, `at_most`].
 
-    A finite `penalty` makes the row soft: objective units lost for each unit of violation.
+    A finite `penalty` makes the row soft: objective units lost for each unit of violation. With `risk`,
+    the sum is an expectation, and so many standard deviations more must stay within `at_most`.
     """
 
     label: str
@@ -51,6 +75,12 @@ class Row:
     at_least: float
     at_most: float
     penalty: float = math.inf
+    risk: Risk | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the row has no bounds: it only counts, and its price bounds nothing."""
+        return math.isinf(self.at_least) and math.isinf(self.at_most)
 
     @property
     def is_exclusion(self) -> bool:
@@ -74,6 +104,11 @@ class LimitLike(Protocol):
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         ...
+
+
+def is_risky(problem: Problem, limits: Iterable[LimitLike]) -> bool:
+    """Return whether the usage of some limit's row is random."""
+    return any(row.risk is not None for limit in limits for row in limit.rows(problem))
 
 
 class _Scoped(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ def certify(
     wrong = _wrong_choices(problem, count)
     if wrong:
         return Certificate(math.nan, math.nan, (), tuple(wrong))
-    checks = tuple(_check_row(groups, row, count.used) for row in rows)
+    checks = _with_risk(rows, [_check_row(groups, row, count.used) for row in rows])
     broken = []
     for check in checks:
         if check.violation > 0 and not check.soft:
@@ -146,6 +146,20 @@ def _check_row(groups: Groups, row: Row, used_by: Array) -> RowCheck:
     return RowCheck(row.label, used, row.at_least, row.at_most, violation, soft)
 
 
+def _with_risk(rows: Sequence[Row], checks: Sequence[RowCheck]) -> tuple[RowCheck, ...]:
+    """Add to what risky rows use the standard deviations that must fit under their bound, too."""
+    used = {check.label: check.used for check in checks}
+    result = []
+    for row, check in zip(rows, checks, strict=True):
+        if row.risk is not None:
+            needed = check.used + row.risk.times * row.risk.deviation(used)
+            over = needed - row.at_most
+            violation = over if over > TOLERANCE * max(abs(needed), abs(row.at_most)) else 0.0
+            check = replace(check, used=needed, violation=violation)
+        result.append(check)
+    return tuple(result)
+
+
 def _place(groups: Groups, term: Term) -> tuple[NDArray[np.intp], ...]:
     """Return where a term stands in a table over (group, coupon)."""
     return np.ix_(groups.of(term), np.flatnonzero(term.coupons))
@@ -172,7 +186,7 @@ def _charges(
             for term in row.terms:
                 table[COUNT][_place(groups, term)] = np.inf
             continue
-        if price == 0:
+        if price == 0 or row.is_open:
             continue
         if not math.isfinite(side):
             problems.append(f"the price of '{row.label}' has the wrong sign: {price:g}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from allocator.errors import Finding, InputError
-from allocator.objectives import ProportionalFairness
+from allocator.objectives import Fairness
 from allocator.rows import LimitLike
 from allocator.solution import Solution
 from allocator.solver.pricing import Compute
@@ -26,7 +26,7 @@ def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
 
 def check_settings(
     method: str,
-    objective: ProportionalFairness | None,
+    objective: Fairness | None,
     warm_start: Solution | None,
     gap: float,
     time_limit: float,

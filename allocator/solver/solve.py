@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.errors import InfeasibleError, NoPlanError
-from allocator.objectives import ProportionalFairness
+from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
+from allocator.objectives import Fairness
 from allocator.problem import Problem
-from allocator.rows import LimitLike
+from allocator.rows import LimitLike, is_risky
 from allocator.solution import Improvement, Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose
@@ -41,7 +41,7 @@ class _Job:
     """One call of `solve`: what stays the same whatever limits are tried."""
 
     problem: Problem
-    objective: ProportionalFairness | None
+    objective: Fairness | None
     method: str
     gap: float
     began: float
@@ -57,7 +57,7 @@ def solve(
     problem: Problem,
     limits: Iterable[LimitLike] = (),
     *,
-    objective: ProportionalFairness | None = None,
+    objective: Fairness | None = None,
     method: Method = "auto",
     gap: float = 1e-6,
     time_limit: float = 60.0,
@@ -145,7 +145,11 @@ def solve(
 def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16] | None = None) -> Solution:
     """Solve for some limits; `choice` is a plan known to keep them."""
     model = compile_model(job.problem, limits)
-    if job.objective is not None:
+    risky = is_risky(job.problem, limits)
+    if risky and job.method in ("decomposition", "exact"):
+        message = "a budget with a confidence needs a cone, which this method does not have"
+        raise InputError(Finding(message, column="method", found=job.method, expected="convex or auto"))
+    if risky or job.objective is not None:
         return _convex(job, model, limits)
     watch = Watch(job.began, job.on_improvement, choice)
     try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from allocator.errors import Finding, InputError
 from allocator.objectives import Fairness
-from allocator.rows import LimitLike
+from allocator.rows import LimitLike, is_risky
 from allocator.solution import Solution
 from allocator.solver.convex.bundle import Bundle, Request
+from allocator.solver.convex.fairness import solve_fair
+from allocator.solver.convex.risk import solve_risky
 from allocator.solver.convex.run import Report, Run
 from allocator.solver.decomposition import decompose
 from allocator.solver.model import Model
@@ -33,9 +36,17 @@ def solve_convex(
     report: Report,
 ) -> Solution:
     """Solve for the sum of values (`objective` None) or for a fair objective."""
-    from allocator.solver.convex.fairness import solve_fair
     from allocator.solver.solve import finish
 
+    risky = is_risky(model.problem, limits)
+    if risky and objective is not None:
+        message = (
+            "a fair objective and a budget with a confidence cannot be solved together; drop one of them"
+        )
+        raise InputError(Finding(message, column="objective"))
+    if risky:
+        run = Run(gap, deadline, began, seed, compute, report)
+        return finish(model, limits, solve_risky(model, limits, run), "convex", gap, began, seed)
     if objective is not None:
         run = Run(gap, deadline, began, seed, compute, report)
         found = solve_fair(model, limits, objective, run)
