@@ -48,8 +48,9 @@ class EntryChecks:
         return findings
 
     def _see_value(self, value: NDArray[np.floating], start: int) -> None:
-        message = "value has infinite entries; use NaN where a user is not eligible"
-        self._note(message, "value", np.isinf(value), start)
+        if not _all_finite(value):
+            message = "value has infinite entries; use NaN where a user is not eligible"
+            self._note(message, "value", np.isinf(value), start)
         if self.fewest > 0:
             short = (~np.isnan(value)).sum(axis=1) < self.fewest
             if short.any():
@@ -59,17 +60,21 @@ class EntryChecks:
     def _see_measure(
         self, name: str, measure: NDArray[np.floating], value: NDArray[np.floating], start: int
     ) -> None:
-        bad = ~np.isfinite(measure)
-        if bad.any():
+        if not _all_finite(measure):
             message = "the measure is missing or infinite where value is given"
-            self._note(message, name, bad & ~np.isnan(value), start)
-        if name == "cost":
-            negative = measure < 0
-            if negative.any():
-                self._note("cost is negative", name, negative & ~bad & ~np.isnan(value), start)
+            self._note(message, name, ~np.isfinite(measure) & ~np.isnan(value), start)
+        if name == "cost" and not measure.min() >= 0:
+            negative = np.isfinite(measure) & (measure < 0) & ~np.isnan(value)
+            self._note("cost is negative", name, negative, start)
 
     def _note(self, message: str, column: str, bad: NDArray[np.bool_], start: int) -> None:
         if bad.any():
             user, coupon = (int(k) for k in np.argwhere(bad)[0])
             count, *first = self._wrong.get((message, column), (0, start + user, coupon))
             self._wrong[message, column] = (count + int(bad.sum()), first[0], first[1])
+
+
+def _all_finite(array: NDArray[np.floating]) -> bool:
+    """Return whether there is neither NaN nor infinity, False also where a sum overflows: one quick look."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum()))

@@ -24,18 +24,23 @@ def retail(n_users: int, seed: int = 0) -> Instance:
     region = generator.choice(["east", "north", "south", "west"], n_users)
     age = generator.choice(["18-24", "25-34", "35-44", "45-54", "55-64", "65-74", "75+"], n_users)
     problem = Problem(value, {"cost": cost}, groups={"region": region, "age": age})
-    limits: list[LimitLike] = [
+    return problem, retail_limits(problem)
+
+
+def retail_limits(problem: Problem) -> list[LimitLike]:
+    """Return the limits of `retail`: 26 rows."""
+    n_users = problem.n_users
+    shares = (0.10, 0.11, 0.12, 0.13)
+    return [
         Budget(0.4 * n_users, label="total"),
         Inventory({str(j): 0.06 * n_users for j in range(COUPONS)}),
         Floor(0.15, by="region", per_head=True, label="every region"),
         Parity("age", 0.02, label="age fairness"),
+        *(
+            Budget(share * n_users, label=f"{name} budget", users={"region": name})
+            for name, share in zip(problem.groups["region"].labels, shares, strict=True)
+        ),
     ]
-    shares = (0.10, 0.11, 0.12, 0.13)
-    limits += [
-        Budget(share * n_users, label=f"{name} budget", users={"region": name})
-        for name, share in zip(problem.groups["region"].labels, shares, strict=True)
-    ]
-    return problem, limits
 
 
 def plain(n: int, seed: int = 0) -> Instance:
