@@ -8,7 +8,7 @@ TORCH ?= 2.13.0+cpu
 RUN ?= runs/demo
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench-solver clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## Install, build a campaign from real retail data, and run it
@@ -23,8 +23,9 @@ test: $(VENV)/.installed-dev ## Install and pass every check and test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.installed-dev ## Measure against other solvers; takes a while
-	$(BIN)/python -m benchmarks
+bench-solver: $(VENV)/.installed-dev ## Measure the solver, table by table, and write docs/benchmarks.md; takes hours
+	$(BIN)/python -m benchmarks all
+	$(BIN)/python -m benchmarks report
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) runs examples/complete_journey/campaign .mypy_cache .ruff_cache .pytest_cache .hypothesis

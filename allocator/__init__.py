@@ -21,7 +21,7 @@ from allocator.limits import (
     ReturnFloor,
     Share,
 )
-from allocator.objectives import ProportionalFairness
+from allocator.objectives import MaxMin, ProportionalFairness
 from allocator.pricer import Pricer
 from allocator.problem import Problem
 from allocator.solution import Improvement, LimitUsage, Solution, Status
@@ -59,6 +59,7 @@ __all__ = [
     "Inventory",
     "Limit",
     "LimitUsage",
+    "MaxMin",
     "NoPlanError",
     "Parity",
     "PluginError",

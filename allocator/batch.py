@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,19 @@ class Batch:
         if isinstance(self.users, slice):
             return np.arange(self.users.start, self.users.stop)
         return self.users
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """Yield the batch in smaller ones of at most `size` users, without a copy."""
+        users = self.users
+        for start in range(0, self.n_users, size):
+            part = slice(start, min(start + size, self.n_users))
+            yield Batch(
+                slice(users.start + start, users.start + part.stop)
+                if isinstance(users, slice)
+                else users[part],
+                self.value[part],
+                {name: array[part] for name, array in self.measures.items()},
+            )
 
     def take(self, places: NDArray[np.int64]) -> Batch:
         """Return some of the batch's users, by their places in it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -32,10 +32,17 @@ from allocator.protocols import Copy, Evaluation, Predictions, Progress, no_prog
 from allocator.solution import Solution
 from allocator.stages import predict_campaign, solve_task, write_copy
 
+if TYPE_CHECKING:
+    from allocator.solver.pricing.compute import Kind
+
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller may set beside campaign.toml; None keeps the campaign's setting."""
+    """What a caller may set beside campaign.toml; None keeps the campaign's setting.
+
+    `least_violation` asks for the plan that breaks limits least where they clash; `keep_interrupted`
+    goes on with the best plan so far where Ctrl-C ends the solve.
+    """
 
     seed: int | None = None
     method: str | None = None
@@ -45,7 +52,11 @@ class Options:
     writer: str | None = None
     device: str | None = None
     threads: int | None = None
+    engine: Kind = "auto"
+    solve_device: str | None = None
     format: str = "csv"
+    least_violation: bool = False
+    keep_interrupted: bool = False
 
     def apply(self, campaign: Campaign) -> Campaign:
         """Return the campaign with these settings."""
@@ -199,7 +210,16 @@ def _run_stages(
         write_predictions(predicted, run.path / "predictions.parquet")
     with _timed(seconds, "solve"):
         task = build_task(campaign, predicted)
-        solution = solve_task(campaign, task, threads=options.threads, progress=progress)
+        solution = solve_task(
+            campaign,
+            task,
+            threads=options.threads,
+            engine=options.engine,
+            device=options.solve_device,
+            least_violation=options.least_violation,
+            keep_interrupted=options.keep_interrupted,
+            progress=progress,
+        )
     copies: list[Copy] = []
     texts = None
     sent = recipients(campaign, task, solution.assignments())
@@ -235,6 +255,7 @@ def _inputs(campaign: Campaign, options: Options, stages: dict[str, Any]) -> dic
         "as_of": campaign.as_of,
         "config": settings,
         "format": options.format,
+        "least_violation": options.least_violation,
         "stages": stages,
     }
 

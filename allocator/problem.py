@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.batch import Batch
+from allocator.combinations import Combinations
+from allocator.entries import EntryChecks
 from allocator.errors import Finding, InputError
+from allocator.labels import groupings_of, labels_of
 
 BUILT_IN_MEASURES = ("count", "value")
 MOST_COUPONS = 32_767  # choices are stored in 16 bits
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """One label for each user (or coupon), stored as codes into distinct labels.
-
-    Parameters
-    ----------
-    codes
-        (n,) int32 index into `labels`.
-    labels
-        The distinct labels, sorted.
-    """
-
-    codes: NDArray[np.int32]
-    labels: tuple[str, ...]
-
-    @classmethod
-    def from_labels(cls, labels: ArrayLike) -> Self:
-        """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
-        array = np.asarray(labels)
-        if array.dtype.kind == "f":
-            array = array.astype(object)
-        if array.dtype.kind == "O":
-            array = np.array(
-                ["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_
-            )
-        distinct, codes = np.unique(array.astype(np.str_), return_inverse=True)
-        return cls(codes.astype(np.int32), tuple(str(x) for x in distinct))
-
-    def sizes(self) -> NDArray[np.int64]:
-        """Return how many users carry each label."""
-        return np.bincount(self.codes, minlength=len(self.labels))
 
 
 class Problem:
@@ -75,6 +45,9 @@ class Problem:
         With every finding: wrong shapes, infinite values, missing measures, repeated labels.
     """
 
+    in_memory = True
+    """Whether `value` and `measures` are arrays; if not, they are read in batches on every pass."""
+
     def __init__(
         self,
         value: ArrayLike,
@@ -89,32 +62,45 @@ class Problem:
         self.value = _matrix(value)
         n, m = self.value.shape
         findings: list[Finding] = []
-        if np.isinf(self.value).any():
-            findings.append(
-                _at(
-                    "value has infinite entries; use NaN where a user is not eligible",
-                    "value",
-                    np.isinf(self.value),
-                )
-            )
         # Compiled passes want one type for all measures: the narrow one only if every measure has it.
         narrow = all(np.asarray(array).dtype == np.float32 for array in (measures or {}).values())
         self._measure_type = np.float32 if narrow else np.float64
-        self.measures = {
-            name: checked
+        self.measures: Mapping[str, NDArray[np.floating]] = {
+            name: wide
             for name, array in (measures or {}).items()
-            if (checked := self._measure(name, array, findings)) is not None
+            if (wide := self._measure(name, array, findings)) is not None
         }
-        if m > MOST_COUPONS:
-            findings.append(Finding("too many coupons", found=f"{m:,}", expected=f"at most {MOST_COUPONS:,}"))
-        self.user_ids = _labels(user_ids, n, "user_ids", findings)
-        self.coupon_ids = _labels(coupon_ids, m, "coupon_ids", findings)
-        self.groups = _groupings(groups, n, "groups", findings)
-        self.coupon_groups = _groupings(coupon_groups, m, "coupon_groups", findings)
-        self.per_user = (int(per_user[0]), int(per_user[1]))
-        findings += self._check_per_user()
+        self._label(m, coupon_ids, coupon_groups, per_user, findings)
+        self._user_ids = None if user_ids is None else labels_of(user_ids, n, "user_ids", findings)
+        self.groups = groupings_of(groups, n, "groups", findings)
+        checks = EntryChecks(self.per_user[0])
+        for batch in self.batches():
+            checks.see(batch)
+        findings += checks.findings(lambda user: str(self.ids_of(np.array([user]))[0]))
         if findings:
             raise InputError(findings)
+
+    def _label(
+        self,
+        n_coupons: int,
+        coupon_ids: ArrayLike | None,
+        coupon_groups: Mapping[str, ArrayLike] | None,
+        per_user: tuple[int, int],
+        findings: list[Finding],
+    ) -> None:
+        """Set all but the users: coupons, `per_user`, and room for what is counted later."""
+        if n_coupons > MOST_COUPONS:
+            found, expected = f"{n_coupons:,}", f"at most {MOST_COUPONS:,}"
+            findings.append(Finding("too many coupons", found=found, expected=expected))
+        names = np.arange(n_coupons) if coupon_ids is None else coupon_ids
+        self.coupon_ids = labels_of(names, n_coupons, "coupon_ids", findings)
+        self._combinations: dict[tuple[str, ...], Combinations] = {}
+        self.coupon_groups = groupings_of(coupon_groups, n_coupons, "coupon_groups", findings)
+        self.per_user = (int(per_user[0]), int(per_user[1]))
+        fewest, most = self.per_user
+        if not 0 <= fewest <= most or most < 1:
+            message = "must be (fewest, most) with 0 <= fewest <= most and most >= 1"
+            findings.append(Finding(message, column="per_user", found=str(self.per_user)))
 
     @property
     def n_users(self) -> int:
@@ -125,6 +111,15 @@ class Problem:
     def n_coupons(self) -> int:
         """Number of coupons."""
         return int(self.value.shape[1])
+
+    @property
+    def user_ids(self) -> NDArray[np.str_]:
+        """Labels of all users, (n_users,); `ids_of` makes those of some without those of all."""
+        return self.ids_of(np.arange(self.n_users)) if self._user_ids is None else self._user_ids
+
+    def ids_of(self, users: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Return the labels of some users, by their indices."""
+        return users.astype(np.str_) if self._user_ids is None else self._user_ids[users]
 
     @property
     def n_pairs(self) -> int:
@@ -178,6 +173,48 @@ class Problem:
         tables = {name: dense(pairs, 0.0) for name, pairs in (measures or {}).items()}
         return cls(dense(value, np.nan), tables, user_ids=users, coupon_ids=coupons, **options)
 
+    @classmethod
+    def from_parquet(
+        cls,
+        path: str | Path,
+        value: str | Sequence[str],
+        measures: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        user_id: str | None = None,
+        groups: Sequence[str] = (),
+        **options: Any,
+    ) -> Problem:
+        """State a problem whose values and measures stay on disk, for more users than memory holds.
+
+        Every pass reads them anew, a few hundred thousand users at a time. Fastest with one float32 column
+        for each coupon, not or lightly compressed (LZ4), in row groups of at most a million users.
+
+        Parameters
+        ----------
+        path
+            A Parquet file, or a folder of them (in the order of their names), one row for each user.
+        value
+            Columns with the value of each coupon, or one column with a list of a number for each coupon;
+            null or NaN where the user is not eligible.
+        measures
+            By name, as `value`.
+        user_id
+            Column with the users' labels; 0, 1, 2, ... unless given.
+        groups
+            Group columns.
+        options
+            ``coupon_ids``, ``coupon_groups`` and ``per_user``, as for `Problem`.
+
+        Raises
+        ------
+        InputError
+            With every finding: no such column, wrong type, files that differ. Entries are checked in the
+            first pass over the data, so that errors in them come from `solve`.
+        """
+        from allocator.parquet import ParquetProblem
+
+        return ParquetProblem(path, value, measures, user_id=user_id, groups=groups, **options)
+
     def batches(
         self, measures: Sequence[str] | None = None, users: NDArray[np.int64] | None = None
     ) -> Iterator[Batch]:
@@ -217,6 +254,13 @@ class Problem:
             {name: np.concatenate([part.measures[name] for part in parts]) for name in parts[0].measures},
         )
 
+    def combinations(self, columns: Sequence[str]) -> Combinations:
+        """Return the combinations of labels over some group columns, counted once for all who ask."""
+        key = tuple(columns)
+        if key not in self._combinations:
+            self._combinations[key] = Combinations.of([self.groups[c] for c in key], self.n_users)
+        return self._combinations[key]
+
     def measure(self, name: str) -> NDArray[np.floating]:
         """Return a stored measure (not ``count``), (n_users, n_coupons)."""
         return self.value if name == "value" else self.measures[name]
@@ -239,31 +283,7 @@ class Problem:
                 )
             )
             return None
-        bad = ~np.isfinite(wide) & self.eligible()
-        if bad.any():
-            findings.append(_at("the measure is missing or infinite where value is given", name, bad))
-        elif name == "cost" and (wide[self.eligible()] < 0).any():
-            findings.append(_at("cost is negative", name, (wide < 0) & self.eligible()))
         return np.ascontiguousarray(wide)
-
-    def _check_per_user(self) -> list[Finding]:
-        fewest, most = self.per_user
-        if not 0 <= fewest <= most or most < 1:
-            return [
-                Finding(
-                    "must be (fewest, most) with 0 <= fewest <= most and most >= 1",
-                    column="per_user",
-                    found=str(self.per_user),
-                )
-            ]
-        if fewest > 0:
-            short = self.eligible().sum(axis=1) < fewest
-            if short.any():
-                name = self.user_ids[int(np.argmax(short))]
-                many = f"{int(short.sum()):,} users are eligible for fewer than {fewest} coupons"
-                message = f"{many}, for example '{name}'"
-                return [Finding(message, column="per_user")]
-        return []
 
 
 def _matrix(value: ArrayLike) -> NDArray[np.floating]:
@@ -272,7 +292,7 @@ def _matrix(value: ArrayLike) -> NDArray[np.floating]:
     array = np.asarray(value)
     if array.dtype != np.float32:
         try:
-            array = array.astype(np.float64)
+            array = array.astype(np.float64, copy=False)
         except (TypeError, ValueError) as error:
             raise InputError(
                 Finding("value must be numbers", column="value", found=str(array.dtype))
@@ -282,42 +302,6 @@ def _matrix(value: ArrayLike) -> NDArray[np.floating]:
             Finding("value must be users x coupons", column="value", found=f"shape {array.shape}")
         )
     return np.ascontiguousarray(array)
-
-
-def _at(message: str, column: str, bad: NDArray[np.bool_]) -> Finding:
-    i, j = np.argwhere(bad)[0]
-    return Finding(message, column=column, found=f"{int(bad.sum()):,} entries, first at user {i}, coupon {j}")
-
-
-def _labels(labels: ArrayLike | None, n: int, name: str, findings: list[Finding]) -> NDArray[np.str_]:
-    if labels is None:
-        return np.arange(n).astype(np.str_)
-    array = np.asarray(labels).astype(np.str_)
-    if array.shape != (n,):
-        findings.append(
-            Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,)))
-        )
-    elif len(np.unique(array)) < n:
-        distinct, counts = np.unique(array, return_counts=True)
-        findings.append(
-            Finding("a label occurs twice", column=name, found=repr(str(distinct[counts > 1][0])))
-        )
-    return array
-
-
-def _groupings(
-    groups: Mapping[str, ArrayLike] | None, n: int, name: str, findings: list[Finding]
-) -> dict[str, Grouping]:
-    result = {}
-    for column, labels in (groups or {}).items():
-        grouping = Grouping.from_labels(labels)
-        if grouping.codes.shape != (n,):
-            found, expected = str(grouping.codes.shape), str((n,))
-            findings.append(
-                Finding("wrong number of labels", column=f"{name}[{column}]", found=found, expected=expected)
-            )
-        result[column] = grouping
-    return result
 
 
 def _index(

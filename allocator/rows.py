@@ -7,7 +7,7 @@ with the same pieces as the built-in ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.problem import BUILT_IN_MEASURES, Grouping, Problem
+from allocator.labels import Grouping
+from allocator.problem import BUILT_IN_MEASURES, Problem
 
 Users = Mapping[str, str | Sequence[str]]
 """Which users: for each group column the label or labels; all columns must match."""
@@ -23,7 +24,6 @@ Coupons = Sequence[str] | Mapping[str, str | Sequence[str]]
 """Which coupons: coupon labels, or for each coupon group column the label or labels."""
 By = str | Sequence[str]
 """A group column, or several: then each combination of labels that some user has is a group."""
-DENSE_CODES = 1 << 22  # combinations of labels up to which counting needs no sort
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,34 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Risk:
+    """What makes a row's usage random, as labels of rows without bounds that count it.
+
+    Parameters
+    ----------
+    times
+        How many standard deviations of the usage must fit under the row's bound, too.
+    variance
+        The row that counts the variance of what is independent between users.
+    shared
+        Rows that count one standard deviation each of what all users share; independent of each other.
+    """
+
+    times: float
+    variance: str
+    shared: tuple[str, ...] = ()
+
+    def deviation(self, used: Mapping[str, float]) -> float:
+        """Return the standard deviation of the usage, from what the rows count."""
+        return math.sqrt(max(used[self.variance], 0.0) + sum(used[label] ** 2 for label in self.shared))
+
+
+@dataclass(frozen=True)
 class Row:
     """The sum of `terms` stays within [`at_least`, `at_most`].
 
-    A finite `penalty` makes the row soft: objective units lost for each unit of violation.
+    A finite `penalty` makes the row soft: objective units lost for each unit of violation. With `risk`,
+    the sum is an expectation, and so many standard deviations more must stay within `at_most`.
     """
 
     label: str
@@ -51,6 +75,12 @@ class Row:
     at_least: float
     at_most: float
     penalty: float = math.inf
+    risk: Risk | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the row has no bounds: it only counts, and its price bounds nothing."""
+        return math.isinf(self.at_least) and math.isinf(self.at_most)
 
     @property
     def is_exclusion(self) -> bool:
@@ -74,6 +104,11 @@ class LimitLike(Protocol):
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         ...
+
+
+def is_risky(problem: Problem, limits: Iterable[LimitLike]) -> bool:
+    """Return whether the usage of some limit's row is random."""
+    return any(row.risk is not None for limit in limits for row in limit.rows(problem))
 
 
 class _Scoped(Protocol):
@@ -177,43 +212,20 @@ def groups_of(problem: Problem, label: str, by: By | None, users: Users | None =
     ]
     if findings:
         _fail(findings)
-    combined, labels = combine(problem, columns)
-    for column, codes in wanted.items():
-        inside = np.isin(problem.groups[column].codes, list(codes))
-        combined = np.where(inside, combined, len(labels))  # a code past the last: not counted
-    sizes = np.bincount(combined, minlength=len(labels))[: len(labels)]
+    found = problem.combinations((*columns, *wanted))
+    inside = np.ones(len(found.codes), dtype=np.bool_)
+    for k, codes in enumerate(wanted.values(), start=len(columns)):
+        inside &= np.isin(found.codes[:, k], list(codes))
     if not columns:
-        return [Group(label, {}, int(sizes[0]))]
+        return [Group(label, {}, int(found.sizes[inside].sum()))]
+    size: dict[tuple[str, ...], int] = {}
+    for codes, n in zip(found.codes[inside].tolist(), found.sizes[inside].tolist(), strict=True):
+        names = tuple(problem.groups[c].labels[code] for c, code in zip(columns, codes, strict=False))
+        size[names] = size.get(names, 0) + n
     return [
-        Group(f"{label}[{', '.join(names)}]", dict(zip(columns, names, strict=True)), int(size))
-        for names, size in zip(labels, sizes, strict=True)
-        if size > 0
+        Group(f"{label}[{', '.join(names)}]", dict(zip(columns, names, strict=True)), n)
+        for names, n in size.items()
     ]
-
-
-def combine(problem: Problem, columns: Sequence[str]) -> tuple[NDArray[np.int64], list[tuple[str, ...]]]:
-    """Return each user's combination of labels as a code, (n_users,), and the labels of each code.
-
-    Only combinations that occur have a code, in the order of their labels.
-    """
-    combined = np.zeros(problem.n_users, dtype=np.int64)
-    labels: list[tuple[str, ...]] = [()]
-    for column in columns:
-        grouping = problem.groups[column]
-        wide = combined * len(grouping.labels) + grouping.codes
-        n_wide = len(labels) * len(grouping.labels)
-        if n_wide <= DENSE_CODES:
-            occurring = np.flatnonzero(np.bincount(wide, minlength=n_wide))
-            place = np.zeros(n_wide, dtype=np.int64)
-            place[occurring] = np.arange(len(occurring))
-            combined = place[wide]
-        else:
-            occurring, combined = np.unique(wide, return_inverse=True)
-        labels = [
-            (*labels[code // len(grouping.labels)], grouping.labels[code % len(grouping.labels)])
-            for code in occurring.tolist()
-        ]
-    return combined, labels
 
 
 def check_by(label: str, by: By | None, users: Users | None = None) -> None:

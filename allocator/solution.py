@@ -153,6 +153,8 @@ class Solution:
         stake = abs(self.objective)
         result = []
         for row in self.certificate.rows:
+            if np.isinf(row.at_least) and np.isinf(row.at_most):
+                continue  # counts what another row's risk needs
             price = self.prices.get(row.label, 0.0)
             slack = min(row.at_most - row.used, row.used - row.at_least)
             side = row.at_most if price > 0 else row.at_least

@@ -30,6 +30,7 @@ from allocator.solution import Solution
 
 if TYPE_CHECKING:
     from allocator.protocols import Predictor
+    from allocator.solver.pricing.compute import Kind
 
 
 def predict_campaign(
@@ -108,13 +109,21 @@ def solve_task(
     warm_start: Solution | None = None,
     *,
     threads: int | None = None,
+    engine: Kind = "auto",
+    device: str | None = None,
+    least_violation: bool = False,
+    keep_interrupted: bool = False,
     progress: Progress = no_progress,
 ) -> Solution:
-    """Solve a campaign's task with the settings of its ``[solve]`` table."""
+    """Solve a campaign's task with the settings of its ``[solve]`` table.
+
+    Ctrl-C raises KeyboardInterrupt, as everywhere else, unless `keep_interrupted` asks for the best plan
+    so far.
+    """
     from allocator.solver.solve import solve
 
     settings = campaign.config.solve
-    return solve(
+    solution = solve(
         task.problem,
         task.limits,
         method=settings.method,
@@ -122,9 +131,15 @@ def solve_task(
         time_limit=settings.time_limit,
         seed=campaign.config.seed,
         threads=threads,
+        engine=engine,
+        device=device,
         warm_start=warm_start if settings.method in ("auto", "decomposition") else None,
+        on_infeasible="least_violation" if least_violation else "raise",
         progress=progress,
     )
+    if solution.interrupted and not keep_interrupted:
+        raise KeyboardInterrupt
+    return solution
 
 
 def write_copy(

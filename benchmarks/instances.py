@@ -1,30 +1,173 @@
-"""The instance that the solver benchmarks share."""
+"""The instances that the solver benchmarks share: each a function of the number of users and a seed."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from pathlib import Path
 
-from allocator import Budget, Floor, Inventory, Parity, Problem
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator import Budget, Floor, Inventory, Limit, Parity, Problem, ReturnFloor
 from allocator.limits import LimitLike
 
+Instance = tuple[Problem, list[LimitLike]]
+Array = NDArray[np.float64]
+COUPONS = 10
 
-def retail(n_users: int, n_coupons: int = 10, seed: int = 0) -> tuple[Problem, list[LimitLike]]:
+
+def retail(n_users: int, seed: int = 0) -> Instance:
     """Return a problem with 26 rows: a budget, stocks, region budgets and floors, age parity."""
     generator = np.random.default_rng(seed)
-    value = generator.gamma(2, 1, (n_users, n_coupons)) * generator.lognormal(0, 0.5, (n_users, 1))
-    cost = generator.uniform(0.5, 5, (n_users, n_coupons))
+    value = generator.gamma(2, 1, (n_users, COUPONS)) * generator.lognormal(0, 0.5, (n_users, 1))
+    cost = generator.uniform(0.5, 5, (n_users, COUPONS))
     region = generator.choice(["east", "north", "south", "west"], n_users)
     age = generator.choice(["18-24", "25-34", "35-44", "45-54", "55-64", "65-74", "75+"], n_users)
     problem = Problem(value, {"cost": cost}, groups={"region": region, "age": age})
-    limits: list[LimitLike] = [
+    return problem, retail_limits(problem)
+
+
+def retail_limits(problem: Problem) -> list[LimitLike]:
+    """Return the limits of `retail`: 26 rows."""
+    n_users = problem.n_users
+    shares = (0.10, 0.11, 0.12, 0.13)
+    return [
         Budget(0.4 * n_users, label="total"),
-        Inventory({str(j): 0.06 * n_users for j in range(n_coupons)}),
+        Inventory({str(j): 0.06 * n_users for j in range(COUPONS)}),
         Floor(0.15, by="region", per_head=True, label="every region"),
         Parity("age", 0.02, label="age fairness"),
+        *(
+            Budget(share * n_users, label=f"{name} budget", users={"region": name})
+            for name, share in zip(problem.groups["region"].labels, shares, strict=True)
+        ),
     ]
-    shares = (0.10, 0.11, 0.12, 0.13)
-    limits += [
-        Budget(share * n_users, label=f"{name} budget", users={"region": name})
-        for name, share in zip(problem.groups["region"].labels, shares, strict=True)
+
+
+def plain(n: int, seed: int = 0) -> Instance:
+    """Return gamma-distributed values, uniform costs, and about 30 rows."""
+    value, cost, groups = _base(n, seed)
+    return Problem(value, {"cost": cost}, groups=groups), _usual(n)
+
+
+def correlated(n: int, seed: int = 0) -> Instance:
+    """Return values that are the cost and a little noise: every pair is worth about the same a unit."""
+    value, cost, groups = _base(n, seed)
+    value = cost + np.random.default_rng(seed + 1).normal(0, 0.1, value.shape)
+    return Problem(value, {"cost": cost}, groups=groups), _usual(n)
+
+
+def ties(n: int, seed: int = 0) -> Instance:
+    """Return users with only 50 distinct rows, as segment-level scores give."""
+    value, cost, groups = _base(n, seed)
+    segment = np.random.default_rng(seed + 1).integers(0, 50, n)
+    return Problem(value[:50][segment], {"cost": cost[:50][segment]}, groups=groups), _usual(n)
+
+
+def negative(n: int, seed: int = 0) -> Instance:
+    """Return values most of which are negative."""
+    _, cost, groups = _base(n, seed)
+    value = np.random.default_rng(seed + 1).normal(-1, 1, cost.shape)
+    return Problem(value, {"cost": cost}, groups=groups), _usual(n)
+
+
+def sparse(n: int, seed: int = 0) -> Instance:
+    """Return a problem with 70% of the pairs not eligible."""
+    value, cost, groups = _base(n, seed)
+    value[np.random.default_rng(seed + 1).random(value.shape) < 0.7] = np.nan
+    return Problem(value, {"cost": cost}, groups=groups), _usual(n)
+
+
+def exactly_one(n: int, seed: int = 0) -> Instance:
+    """Return a problem in which every user gets exactly one coupon."""
+    value, cost, groups = _base(n, seed)
+    stock = Inventory({str(j): 0.2 * n for j in range(COUPONS)})
+    return Problem(value, {"cost": cost}, groups=groups, per_user=(1, 1)), [
+        Budget(1.2 * n, label="total"),
+        stock,
     ]
-    return problem, limits
+
+
+def up_to_three(n: int, seed: int = 0) -> Instance:
+    """Return a problem in which every user gets at most three coupons."""
+    value, cost, groups = _base(n, seed)
+    return Problem(value, {"cost": cost}, groups=groups, per_user=(0, 3)), _usual(n, budget=1.0, stock=0.2)
+
+
+def soft(n: int, seed: int = 0) -> Instance:
+    """Return a problem whose budget and floors may be broken at a price."""
+    value, cost, groups = _base(n, seed)
+    return Problem(value, {"cost": cost}, groups=groups), [
+        Budget(0.4 * n, label="total", penalty=1.0),
+        Floor(0.2, by="region", per_head=True, penalty=0.05),
+    ]
+
+
+def many(n: int, seed: int = 0) -> Instance:
+    """Return about 200 rows, about 50 of them binding, with values that follow costs.
+
+    60 stores' budgets and floors, parity in three attributes, a stock of each coupon, a return floor.
+    """
+    value, cost, groups = _base(n, seed)
+    generator = np.random.default_rng(seed + 1)
+    value = cost + generator.normal(0, 0.1, value.shape)
+    stores = [f"s{i:02d}" for i in range(60)]
+    groups["store"] = generator.choice(stores, n)
+    budgets: list[LimitLike] = [
+        Budget(0.4 * n / 60 * generator.uniform(0.8, 1.2), label=f"{store} budget", users={"store": store})
+        for store in stores
+    ]
+    rest = [
+        Floor(0.12, by="store", per_head=True, label="every store"),
+        Parity("region", 0.03, label="region fairness"),
+        ReturnFloor(0.9, label="return"),
+    ]
+    return Problem(value, {"cost": cost}, groups=groups), [*_usual(n), *budgets, *rest]
+
+
+def khan(path: Path) -> Instance:
+    """Read a multi-dimensional multiple-choice knapsack: each class takes exactly one item."""
+    numbers = iter(path.read_text(encoding="utf-8").split())
+    n_classes, n_items, n_resources = (int(next(numbers)) for _ in range(3))
+    capacity = [float(next(numbers)) for _ in range(n_resources)]
+    table = np.full((n_resources + 1, n_classes, n_items), np.nan)
+    for i in range(n_classes):
+        next(numbers)
+        for j in range(n_items):
+            table[:, i, j] = [float(next(numbers)) for _ in range(n_resources + 1)]
+    measures = {f"resource {k + 1}": use for k, use in enumerate(table[1:])}
+    limits: list[LimitLike] = [
+        Limit(label=name, measure=name, at_most=most) for name, most in zip(measures, capacity, strict=True)
+    ]
+    return Problem(table[0], measures, per_user=(1, 1)), limits
+
+
+KINDS: dict[str, Callable[[int], Instance]] = {
+    "plain": plain,
+    "value correlated with cost": correlated,
+    "ties (50 distinct rows)": ties,
+    "mostly negative": negative,
+    "70% not eligible": sparse,
+    "exactly one": exactly_one,
+    "at most three": up_to_three,
+    "soft limits": soft,
+    "many limits": many,
+}
+"""The hard kinds of the quality table."""
+
+
+def _base(n: int, seed: int) -> tuple[Array, Array, dict[str, NDArray[np.str_]]]:
+    generator = np.random.default_rng(seed)
+    cost = generator.uniform(0.5, 5, (n, COUPONS))
+    value = generator.gamma(2, 1, (n, COUPONS))
+    labels = {"region": [f"r{i:02d}" for i in range(12)], "age": list("abcde"), "sex": ["m", "f"]}
+    return value, cost, {column: generator.choice(names, n) for column, names in labels.items()}
+
+
+def _usual(n: int, budget: float = 0.4, stock: float = 0.06) -> list[LimitLike]:
+    return [
+        Budget(budget * n, label="total"),
+        Inventory({str(j): stock * n for j in range(COUPONS)}),
+        Floor(0.1, by="region", per_head=True, label="every region"),
+        Parity("age", 0.02, label="age fairness"),
+        Parity("sex", 0.01, label="benefit fairness", rate="benefit"),
+    ]

@@ -100,6 +100,7 @@ def _print_json(error: Exception, code: int, message: str | None = None) -> None
         document["findings"] = [asdict(finding) for finding in error.findings]
     if isinstance(error, InfeasibleError):
         document["labels"], document["repairs"] = list(error.labels), error.repairs
+        document["repairs_alone"] = error.repairs_alone
     sys.stdout.write(dump_json(document))
 
 

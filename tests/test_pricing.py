@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from allocator import Budget, Exclude, Floor, Inventory, Parity, Problem, ReturnFloor, solve
 from allocator.batch import BLOCK
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import Compute, kernels
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -84,6 +84,20 @@ def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user
     safe = radius > step
     assert safe.any()
     assert np.array_equal(np.sort(before[safe]), np.sort(after[safe]))
+
+
+@QUICK
+@given(st.integers(0, 10_000), st.sampled_from([np.float32, np.float64]))
+def test_the_radius_of_one_choice_is_the_general_one(seed, dtype):
+    problem, model, generator = make(seed, dtype=dtype)
+    price = model.price_table(generator.normal(0, 0.5, model.n_rows))
+    box = np.abs(generator.normal(0, 1, price.shape)) * (generator.random(price.shape) < 0.7)
+    measures = tuple(problem.measures[name] for name in model.measures[2:])
+    data = (problem.value, measures, model.cell, price, box, 0, problem.n_users)
+    one, general = np.empty(problem.n_users), np.empty(problem.n_users)
+    kernels.radius_of_one(*data, one)
+    kernels.radius(*data, 0, 1, general)
+    assert np.array_equal(one, general)
 
 
 def test_blocks_and_threads_do_not_change_a_sum():

@@ -10,8 +10,9 @@ import numpy as np
 from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.run_folder import versions
+from allocator.labels import Grouping
 from allocator.limits import Budget
-from allocator.problem import Grouping, Problem
+from allocator.problem import Problem
 from allocator.protocols import Copy
 from allocator.solution import Solution
 
@@ -38,6 +39,8 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "maximize": config.objective.maximize,
         "method": solution.method,
         "status": str(solution.status),
+        "interrupted": solution.interrupted,
+        "broken_limits": _broken(solution),
         "objective": solution.objective,
         "bound": solution.bound,
         "bound_source": solution.bound_source,
@@ -99,7 +102,7 @@ def chosen_pairs(
     """Return user and coupon indices of all assignments."""
     choice = solution.choice.reshape(solution.problem.n_users, -1)
     user, slot = np.nonzero(choice >= 0)
-    return user, choice[user, slot]
+    return user, choice[user, slot].astype(np.int64)
 
 
 def _amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -135,6 +138,12 @@ def _limit_row(row: Any) -> dict[str, Any]:
         "label": row.label, "used": row.used, "at_least": row.at_least, "at_most": row.at_most,
         "slack": row.slack, "price": row.price, "binding": row.binding,
     }  # fmt: skip
+
+
+def _broken(solution: Solution) -> dict[str, float]:
+    """Return by how much the plan breaks each hard limit that it does not keep."""
+    checks = solution.certificate.rows
+    return {row.label: row.violation for row in checks if row.violation > 0 and not row.soft}
 
 
 def _budget(task: Task) -> float | None:

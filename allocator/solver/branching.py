@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, state_program
 from allocator.solver.exchange import ROUND
-from allocator.solver.highs import Answer, solve_program
+from allocator.solver.highs import Answer, ProgramInterrupt, solve_program
 from allocator.solver.master import Box
 
 Array = NDArray[np.float64]
@@ -56,9 +56,13 @@ def solve_integer(
     -------
     Answer or None
         `columns` covers all pairs; objective and bound count all contested pairs.
+
+    Raises
+    ------
+    ProgramInterrupt
+        On Ctrl-C, with the best columns so far.
     """
     model = contested.model
-    hard = np.isinf(model.penalty)
     now = time.monotonic()
     # A hard program must leave time for the larger one after it.
     share = 1.0 if open_pairs.all() else 0.25
@@ -70,15 +74,23 @@ def solve_integer(
         if found is None:
             return None
         bound = min(bound, found.bound) if np.isinf(bound) else bound  # tightened programs bound nothing
-        used = contested.decided + contested.uses @ found.columns
-        gross = np.abs(contested.decided) + abs(contested.uses) @ found.columns
-        allowed = 0.5 * model.tolerance(gross)
-        short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
-        over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
+        short, over = _beyond(contested, found.columns)
         if not (short.any() or over.any()):
             return replace(found, bound=bound)
         inwards = inwards[0] + 2.0 * short, inwards[1] + 2.0 * over
     return None
+
+
+def _beyond(contested: Contested, columns: Array) -> tuple[Array, Array]:
+    """Return by how much more than rounding the hard rows fall short of and go over their bounds."""
+    model = contested.model
+    hard = np.isinf(model.penalty)
+    used = contested.decided + contested.uses @ columns
+    gross = np.abs(contested.decided) + abs(contested.uses) @ columns
+    allowed = 0.5 * model.tolerance(gross)
+    short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
+    over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
+    return short, over
 
 
 def _solve_open(
@@ -106,13 +118,18 @@ def _solve_open(
     )
     lowest, highest = model.price_range()
     program = state_program(standing, Box(lowest, highest), free, inwards)
-    answer = solve_program(program, deadline, absolute_gap, seed, start[moving] if hint else None)
-    if answer is None:
-        return None
-    columns = fixed.copy()
-    columns[moving] = np.round(answer.columns[: moving.sum()])
-    base = float(contested.value @ fixed)
-    return Answer(columns, answer.prices, base + answer.objective, base + answer.bound)
+
+    def whole(answer: Answer) -> Answer:
+        columns = fixed.copy()
+        columns[moving] = np.round(answer.columns[: moving.sum()])
+        base = float(contested.value @ fixed)
+        return Answer(columns, answer.prices, base + answer.objective, base + answer.bound)
+
+    try:
+        answer = solve_program(program, deadline, absolute_gap, seed, start[moving] if hint else None)
+    except ProgramInterrupt as stop:
+        raise ProgramInterrupt(whole(stop.answer)) from None
+    return None if answer is None else whole(answer)
 
 
 def open_sets(contested: Contested, start: Array, prices: Array) -> Iterator[NDArray[np.bool_]]:

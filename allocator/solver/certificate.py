@@ -1,25 +1,26 @@
 """An independent check of a plan, from the raw data and the limits' own statements.
 
-Shares nothing with the solver: no cells, no tables, no kernels. Every limit is summed in float64
-over plain masks, and the dual bound is recomputed user by user.
+Shares nothing with the solver: no cells, no tables, no kernels. Every limit is summed in float64 over its
+own groups of users, and the dual bound is recomputed user by user, in a loop of the certificate's own.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocator.problem import Problem
 from allocator.rows import LimitLike, Row, Term
+from allocator.solver.recount import Groups, Recount, recount
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-9  # relative rounding error of a float64 sum that is not called a violation
-CHUNK = 200_000  # users whose dual value is computed at once
+COUNT, VALUE = 0, 1  # come first in every table
+EVERYONE = Term("value", 1.0, {}, np.ones(0, dtype=np.bool_))
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def certify(
     prices: Mapping[str, float],
     claimed_objective: float | None = None,
     claimed_bound: float | None = None,
+    threads: int | None = None,
 ) -> Certificate:
     """Check a plan.
 
@@ -81,13 +83,22 @@ def certify(
         Dual price by row label; a row without one has price 0, and an exclusion needs none.
     claimed_objective, claimed_bound
         Figures to compare with what is recomputed.
+    threads
+        Worker threads; all cores unless given. The result does not depend on it.
     """
     choice = np.asarray(choice).reshape(problem.n_users, -1)
-    problems = _check_choices(problem, choice)
-    if problems:
-        return Certificate(math.nan, math.nan, (), tuple(problems))
+    if choice.min(initial=-1) < -1 or choice.max(initial=-1) >= problem.n_coupons:
+        outside = (choice < -1) | (choice >= problem.n_coupons)
+        return Certificate(math.nan, math.nan, (), (f"{int(outside.sum()):,} choices name no coupon",))
     rows = [row for limit in limits for row in limit.rows(problem)]
-    checks = tuple(_check_row(problem, row, choice) for row in rows)
+    groups = Groups(problem, rows)
+    bound, price, problems = _charges(groups, rows, prices)
+    count = recount(groups, choice.astype(np.int16, copy=False), price, threads)
+    wrong = _wrong_choices(problem, count)
+    if wrong:
+        return Certificate(math.nan, math.nan, (), tuple(wrong))
+    checks = _with_risk(rows, [_check_row(groups, row, count.used) for row in rows])
+    broken = []
     for check in checks:
         if check.violation > 0 and not check.soft:
             side = (
@@ -95,43 +106,34 @@ def certify(
                 if check.used > check.at_most
                 else f"at least {check.at_least:,.6g}"
             )
-            problems.append(f"limit '{check.label}' is violated: {check.used:,.6g}, allowed is {side}")
+            broken.append(f"limit '{check.label}' is violated: {check.used:,.6g}, allowed is {side}")
     penalties = {row.label: row.penalty for row in rows}
     lost = sum(penalties[check.label] * check.violation for check in checks if check.soft)
-    objective = _total(problem, "value", choice, _all_users(problem), _all_coupons(problem)) - lost
-    bound = _dual_bound(problem, rows, prices, problems)
-    problems += _compare(objective, bound, claimed_objective, claimed_bound)
+    objective = float(count.used[VALUE, groups.of(EVERYONE)].sum()) - lost
+    bound += count.best
+    problems = broken + problems + _compare(objective, bound, claimed_objective, claimed_bound)
     return Certificate(objective, bound, checks, tuple(problems))
 
 
-def _check_choices(problem: Problem, choice: NDArray[np.integer]) -> list[str]:
+def _wrong_choices(problem: Problem, count: Recount) -> list[str]:
     """Return what is wrong with the choices themselves."""
     problems = []
-    outside = (choice < -1) | (choice >= problem.n_coupons)
-    if outside.any():
-        return [f"{int(outside.sum()):,} choices name no coupon"]
-    given = choice >= 0
-    user, slot = np.nonzero(given)
-    ineligible = np.isnan(problem.value[user, choice[user, slot]])
-    if ineligible.any():
-        name = problem.user_ids[user[np.argmax(ineligible)]]
+    if count.ineligible:
+        name = problem.ids_of(np.array([count.first_ineligible]))[0]
         problems.append(
-            f"{int(ineligible.sum()):,} users get a coupon they are not eligible for, for example '{name}'"
+            f"{count.ineligible:,} users get a coupon they are not eligible for, for example '{name}'"
         )
-    ordered = np.sort(choice, axis=1)
-    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+    if count.repeated:
         problems.append("a user gets one coupon twice")
-    fewest, most = problem.per_user
-    count = given.sum(axis=1)
-    wrong = (count < fewest) | (count > most)
-    if wrong.any():
-        problems.append(f"{int(wrong.sum()):,} users get fewer than {fewest} or more than {most} coupons")
+    if count.wrong_number:
+        fewest, most = problem.per_user
+        problems.append(f"{count.wrong_number:,} users get fewer than {fewest} or more than {most} coupons")
     return problems
 
 
-def _check_row(problem: Problem, row: Row, choice: NDArray[np.integer]) -> RowCheck:
+def _check_row(groups: Groups, row: Row, used_by: Array) -> RowCheck:
     parts = [
-        term.weight * _total(problem, term.measure, choice, _users_of(problem, term), term.coupons)
+        term.weight * float(used_by[groups.measures.index(term.measure)][_place(groups, term)].sum())
         for term in row.terms
     ]
     used = math.fsum(parts)
@@ -144,47 +146,36 @@ def _check_row(problem: Problem, row: Row, choice: NDArray[np.integer]) -> RowCh
     return RowCheck(row.label, used, row.at_least, row.at_most, violation, soft)
 
 
-def _total(
-    problem: Problem,
-    measure: str,
-    choice: NDArray[np.integer],
-    users: NDArray[np.bool_],
-    coupons: NDArray[np.bool_],
-) -> float:
-    """Return the sum of a measure over the assignments of some users and coupons."""
-    user, slot = np.nonzero((choice >= 0) & users[:, None])
-    coupon = choice[user, slot]
-    inside = coupons[coupon]
-    if measure == "count":
-        return float(inside.sum())
-    return float(problem.measure(measure)[user[inside], coupon[inside]].astype(np.float64).sum())
+def _with_risk(rows: Sequence[Row], checks: Sequence[RowCheck]) -> tuple[RowCheck, ...]:
+    """Add to what risky rows use the standard deviations that must fit under their bound, too."""
+    used = {check.label: check.used for check in checks}
+    result = []
+    for row, check in zip(rows, checks, strict=True):
+        if row.risk is not None:
+            needed = check.used + row.risk.times * row.risk.deviation(used)
+            over = needed - row.at_most
+            violation = over if over > TOLERANCE * max(abs(needed), abs(row.at_most)) else 0.0
+            check = replace(check, used=needed, violation=violation)
+        result.append(check)
+    return tuple(result)
 
 
-def _users_of(problem: Problem, term: Term) -> NDArray[np.bool_]:
-    inside = _all_users(problem)
-    for column, codes in term.users.items():
-        inside &= np.isin(problem.groups[column].codes, list(codes))
-    return inside
+def _place(groups: Groups, term: Term) -> tuple[NDArray[np.intp], ...]:
+    """Return where a term stands in a table over (group, coupon)."""
+    return np.ix_(groups.of(term), np.flatnonzero(term.coupons))
 
 
-def _all_users(problem: Problem) -> NDArray[np.bool_]:
-    return np.ones(problem.n_users, dtype=np.bool_)
-
-
-def _all_coupons(problem: Problem) -> NDArray[np.bool_]:
-    return np.ones(problem.n_coupons, dtype=np.bool_)
-
-
-def _dual_bound(
-    problem: Problem, rows: Sequence[Row], prices: Mapping[str, float], problems: list[str]
-) -> float:
-    """Return the Lagrangian bound at the given prices; weak duality makes it valid for any prices.
+def _charges(
+    groups: Groups, rows: Sequence[Row], prices: Mapping[str, float]
+) -> tuple[float, Array, list[str]]:
+    """Return what the bounds contribute to the Lagrangian bound, the prices that users pay as a table, and
+    what is wrong with the prices; weak duality makes the bound valid for any prices.
 
     Fisher 1981, "The Lagrangian relaxation method for solving integer programming problems".
     """
     bound = 0.0
-    charged: list[tuple[Term, float]] = []
-    excluded: list[Term] = []
+    table = np.zeros(groups.shape)
+    problems = []
     for row in rows:
         price = float(prices.get(row.label, 0.0))
         if not math.isfinite(price) or abs(price) > row.penalty * (1 + 1e-12):
@@ -192,58 +183,21 @@ def _dual_bound(
             continue
         side = row.at_most if price > 0 else row.at_least
         if row.is_exclusion:
-            excluded += row.terms
+            for term in row.terms:
+                table[COUNT][_place(groups, term)] = np.inf
             continue
-        if price == 0:
+        if price == 0 or row.is_open:
             continue
         if not math.isfinite(side):
             problems.append(f"the price of '{row.label}' has the wrong sign: {price:g}")
             continue
         bound += price * side
-        charged += [(term, price) for term in row.terms]
+        for term in row.terms:
+            table[groups.measures.index(term.measure)][_place(groups, term)] += price * term.weight
     unknown = set(prices) - {row.label for row in rows}
     if unknown:
         problems.append(f"prices of unknown limits: {', '.join(sorted(unknown))}")
-    tables = _Tables(problem, charged, excluded)
-    return bound + math.fsum(
-        tables.best(slice(start, start + CHUNK)) for start in range(0, problem.n_users, CHUNK)
-    )
-
-
-class _Tables:
-    """Prices by (group columns used together) and measure, looked up user by user."""
-
-    def __init__(self, problem: Problem, charged: list[tuple[Term, float]], excluded: list[Term]) -> None:
-        self.problem = problem
-        self.excluded = [(_users_of(problem, term), term.coupons) for term in excluded]
-        self.price: dict[tuple[str, ...], dict[str, Array]] = defaultdict(dict)
-        for term, price in charged:
-            columns = tuple(sorted(term.users))
-            sizes = [len(problem.groups[column].labels) for column in columns]
-            table = self.price[columns].setdefault(term.measure, np.zeros((*sizes, problem.n_coupons)))
-            codes = [np.array(sorted(term.users[column]), dtype=np.int64) for column in columns]
-            place = np.ix_(*codes, np.flatnonzero(term.coupons))
-            table[place] += price * term.weight
-
-    def best(self, users: slice) -> float:
-        """Return the greatest sum of reduced values that the users of a slice can choose."""
-        problem = self.problem
-        value = problem.value[users].astype(np.float64)
-        reduced = value.copy()
-        for columns, tables in self.price.items():
-            codes = tuple(problem.groups[column].codes[users] for column in columns)
-            for measure, table in tables.items():
-                price = table[codes]
-                reduced -= price if measure == "count" else price * problem.measure(measure)[users]
-        reduced[np.isnan(value)] = -np.inf
-        for inside, coupons in self.excluded:
-            reduced[np.ix_(inside[users], coupons)] = -np.inf
-        fewest, most = problem.per_user
-        if most == 1 and fewest == 0:
-            return float(np.maximum(reduced.max(axis=1), 0.0).sum())
-        ordered = -np.sort(-reduced, axis=1)[:, :most]
-        ordered[:, fewest:] = np.maximum(ordered[:, fewest:], 0.0)
-        return float(ordered.sum())
+    return bound, table, problems
 
 
 def _compare(

@@ -124,6 +124,8 @@ def decompose(
     watch = watch or Watch(time.monotonic())
     search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report, watch)
     first = _first_prices(search, start)
+    if first.dual < _least_objective(model, search.scale):
+        return Outcome(Plan(None, impossible=True), first.prices)
     exact = _sharpen(search, first)
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
@@ -134,6 +136,13 @@ def decompose(
     if plan.choice is None:
         plan = Plan(plan_without_programs(engine, exact.prices))
     return Outcome(plan, exact.prices)
+
+
+def _least_objective(model: Model, scale: Scale) -> float:
+    """Return what every plan is worth at least: a dual value below it proves that there is no plan."""
+    if np.isfinite(model.penalty).any():
+        return -np.inf  # penalties may cost any amount
+    return -(1 + 1e-9) * model.problem.per_user[1] * scale.value
 
 
 def _noted(search: _Search, step: str) -> Oracle:
@@ -167,7 +176,8 @@ def _first_prices(search: _Search, start: Array | None) -> Prices:
             prices, step = found.prices, 0.05
     return minimise_dual(
         model, _noted(search, "prices"), prices, box, scale, step=step, tolerance=1e-6, most_passes=40,
-        deadline=search.deadline, report=lambda k, _: search.report("prices", k, 0),
+        deadline=search.deadline, stop_below=_least_objective(model, scale),
+        report=lambda k, _: search.report("prices", k, 0),
     )  # fmt: skip
 
 

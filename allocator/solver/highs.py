@@ -42,6 +42,14 @@ class Answer:
     bound: float
 
 
+class ProgramInterrupt(KeyboardInterrupt):
+    """Ctrl-C during an integer program; `answer` is the best one so far."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__()
+
+
 def solve_program(
     program: Program,
     deadline: float = np.inf,
@@ -52,6 +60,11 @@ def solve_program(
     """Solve a program with HiGHS on one thread; None if it has no feasible solution in time.
 
     `hint` gives the first columns of a feasible solution.
+
+    Raises
+    ------
+    ProgramInterrupt
+        On Ctrl-C, if an integer program has a feasible solution by then; else KeyboardInterrupt.
     """
     if program.rows.shape[1] == 0:
         possible = bool(np.all(program.row_lower <= 0) and np.all(program.row_upper >= 0))
@@ -89,7 +102,16 @@ def solve_program(
     if hint is not None:
         solver.setSolution(len(hint), np.arange(len(hint), dtype=np.int32), hint)
     solver.HandleUserInterrupt = True
-    run_interruptibly(solver.run, solver.cancelSolve)
+    try:
+        run_interruptibly(solver.run, solver.cancelSolve)
+    except KeyboardInterrupt:
+        if program.integer is not None and (answer := _answer(program, solver)) is not None:
+            raise ProgramInterrupt(answer) from None
+        raise
+    return _answer(program, solver)
+
+
+def _answer(program: Program, solver: highspy.Highs) -> Answer | None:
     info, solution = solver.getInfo(), solver.getSolution()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible.value:
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,30 +37,26 @@ def explain_clash(question: Question) -> InfeasibleError | None:
     Past the deadline the clash that is named may hold more limits than a smallest one, and lack changes
     that repair it.
     """
-    minimal = _fractional_clash(question)
+    proof = _Proof(question.engine, question.scale, question.hard, question.deadline)
+    clash = _fractional_clash(proof, question.report)
     if question.model.problem.n_pairs <= SMALL:
-        minimal = _whole_clash(question, minimal)
-    if minimal is None:
+        clash = _whole_clash(question, clash)
+    if clash is None:
         return None
-    rows = np.flatnonzero(minimal).tolist()
+    rows = np.flatnonzero(clash)
     together = repair_together(question).amounts
-    alone = repair_alone(question, rows)
+    alone = repair_alone(
+        question, [r for r in rows.tolist() if not proof.clashes(_without(question.hard, r))]
+    )
     return InfeasibleError([question.model.labels[r] for r in rows], together, alone)
 
 
-def _fractional_clash(question: Question) -> Rows | None:
+def _fractional_clash(proof: _Proof, report: Report) -> Rows | None:
     """Return the rows of a minimal clash that not even a fractional plan can meet."""
-    proof = _Proof(question.engine, question.scale, question.deadline)
-    hard = question.hard
-    whole = proof.least_charge(hard, np.zeros(len(hard)))
-    if whole.dual >= proof.threshold:
+    if not proof.clashes(proof.hard):
         return None
-
-    def clashes(rows: Rows) -> bool:
-        return proof.clashes(rows, np.where(rows, whole.prices, 0.0))
-
-    witnesses = hard & (np.abs(whole.prices) > 1e-6 * question.scale.price)
-    return _minimal(witnesses if clashes(witnesses) else hard, clashes, question.report)
+    witnesses = proof.witnesses()
+    return _minimal(witnesses if proof.clashes(witnesses) else proof.hard, proof.clashes, report)
 
 
 def _whole_clash(question: Question, known: Rows | None) -> Rows | None:
@@ -84,19 +81,36 @@ def _whole_clash(question: Question, known: Rows | None) -> Rows | None:
 
 @dataclass(frozen=True)
 class _Proof:
-    """The least charge for violating rows of one model, within a time."""
+    """Proofs by prices that some of the hard rows clash, within a time."""
 
     engine: Engine
     scale: Scale
+    hard: Rows
     deadline: float
+
+    @cached_property
+    def whole(self) -> Prices:
+        """The least charge for violating any hard row."""
+        return self._least_charge(self.hard, np.zeros(len(self.hard)), -np.inf)
 
     @property
     def threshold(self) -> float:
         """The dual value below which a clash is certain."""
         return -CERTAIN * self.scale.value
 
-    def least_charge(self, rows: Rows, start: Array, stop_below: float = -np.inf) -> Prices:
-        """Minimise the charge for violating some hard rows; the other rows are free."""
+    def witnesses(self) -> Rows:
+        """Return the rows that have a price where all must hold."""
+        return self.hard & (np.abs(self.whole.prices) > 1e-6 * self.scale.price)
+
+    def clashes(self, rows: Rows) -> bool:
+        """Return whether some rows are certain to clash; no answer in time counts as no."""
+        if (rows == self.hard).all():
+            return self.whole.dual < self.threshold
+        start = np.where(rows, self.whole.prices, 0.0)
+        return self._least_charge(rows, start, self.threshold).dual < self.threshold
+
+    def _least_charge(self, rows: Rows, start: Array, stop_below: float) -> Prices:
+        """Minimise the charge for violating some rows; the other rows are free."""
         model = self.engine.model
         lowest = np.where(rows & np.isfinite(model.at_least), -self.scale.price, 0.0)
         highest = np.where(rows & np.isfinite(model.at_most), self.scale.price, 0.0)
@@ -105,19 +119,20 @@ class _Proof:
             tolerance=0.1 * CERTAIN, most_passes=PASSES, deadline=self.deadline, stop_below=stop_below,
         )  # fmt: skip
 
-    def clashes(self, rows: Rows, start: Array) -> bool:
-        """Return whether some rows are certain to clash; no answer in time counts as no."""
-        return self.least_charge(rows, start, self.threshold).dual < self.threshold
+
+def _without(rows: Rows, row: int) -> Rows:
+    kept = rows.copy()
+    kept[row] = False
+    return kept
 
 
 def _minimal(rows: Rows, clashes: Callable[[Rows], bool], report: Report) -> Rows:
     """Drop every row without which the others still clash (deletion filter)."""
     kept = rows.copy()
-    candidates = np.flatnonzero(rows)
+    candidates = np.flatnonzero(rows).tolist()
     for done, r in enumerate(candidates):
         report("clashing limits", done, len(candidates))
-        trial = kept.copy()
-        trial[r] = False
+        trial = _without(kept, r)
         if trial.any() and clashes(trial):
             kept = trial
     return kept

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 T = TypeVar("T")
+
+LOOK_SECONDS = 0.05  # between two looks for a signal
 
 
 def run_interruptibly(run: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
@@ -36,6 +38,9 @@ def run_interruptibly(run: Callable[[], T], cancel: Callable[[], object] | None 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
     try:
+        # In short waits: a library that handles signals too (polars does) may make a long one go on.
+        while not outcome.done():
+            wait((outcome,), LOOK_SECONDS)
         return outcome.result()
     except KeyboardInterrupt:
         if cancel is not None:

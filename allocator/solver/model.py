@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.batch import Batch
+from allocator.batch import BLOCK, Batch
 from allocator.errors import Finding, InfeasibleError, InputError
 from allocator.problem import Problem
 from allocator.rows import LimitLike, Row, Term
@@ -175,7 +175,9 @@ def compile_model(problem: Problem, limits: Sequence[LimitLike], *, price_exclus
         If a limit names something that the problem does not have, or two rows share a label.
     """
     rows = state_rows(problem, limits)
-    cell, combinations, columns = _cells(problem, rows)
+    columns = sorted({column for row in rows for term in row.terms for column in term.users})
+    cells = problem.combinations(columns)
+    combinations, cell = cells.codes, cells.of_users()
     n_cells = len(combinations)
     forbidden = np.zeros((n_cells, problem.n_coupons), dtype=np.bool_)
     priced = []
@@ -210,9 +212,11 @@ def _check_enough_left(
     fewest = problem.per_user[0]
     if fewest == 0 or not forbidden.any():
         return
-    left = (problem.eligible() & ~forbidden[cell]).sum(axis=1)
-    if (left < fewest).any():
-        raise InfeasibleError([row.label for row in rows if row.is_exclusion])
+    for batch in problem.batches(()):
+        for part in batch.parts(BLOCK):
+            left = (~np.isnan(part.value) & ~forbidden[cell[part.users]]).sum(axis=1)
+            if (left < fewest).any():
+                raise InfeasibleError([row.label for row in rows if row.is_exclusion])
 
 
 def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
@@ -232,23 +236,6 @@ def state_rows(problem: Problem, limits: Sequence[LimitLike]) -> list[Row]:
             ]
         )
     return rows
-
-
-def _cells(problem: Problem, rows: Sequence[Row]) -> tuple[NDArray[np.int32], NDArray[np.int64], list[str]]:
-    """Return each user's cell, the label codes of each cell (n_cells, n_columns), and the columns."""
-    columns = sorted({column for row in rows for term in row.terms for column in term.users})
-    combined = np.zeros(problem.n_users, dtype=np.int64)
-    for column in columns:
-        grouping = problem.groups[column]
-        # Renumbering after each column keeps the codes small whatever the number of columns.
-        combined = combined * len(grouping.labels) + grouping.codes
-        _, combined = np.unique(combined, return_inverse=True)
-    n_cells = int(combined.max()) + 1
-    first = np.zeros(n_cells, dtype=np.int64)
-    first[combined[::-1]] = np.arange(problem.n_users - 1, -1, -1)
-    codes = [problem.groups[column].codes[first].astype(np.int64) for column in columns]
-    combinations = np.stack(codes, axis=1) if codes else np.zeros((n_cells, 0), dtype=np.int64)
-    return combined.astype(np.int32), combinations, columns
 
 
 def _cells_of(term: Term, combinations: NDArray[np.int64], columns: list[str]) -> NDArray[np.bool_]:

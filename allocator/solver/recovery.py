@@ -20,6 +20,7 @@ from allocator.solver.blocks import prove_losses
 from allocator.solver.branching import open_sets, solve_integer
 from allocator.solver.contested import Contested, assign, contest, count_choices
 from allocator.solver.exchange import improve, round_vertex
+from allocator.solver.highs import ProgramInterrupt
 from allocator.solver.model import COUNT, Model
 from allocator.solver.pricing import Engine
 from allocator.solver.standing import Standing, classes_of
@@ -190,9 +191,13 @@ class _Recovery:
         everyone = contested.batch.n_users == int(np.isfinite(self._margin()).sum())
         for open_pairs in open_sets(contested, columns, self.prices):
             self.report("integer program", int(open_pairs.sum()), len(open_pairs))
-            found = solve_integer(
-                contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
-            )
+            try:
+                found = solve_integer(
+                    contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
+                )
+            except ProgramInterrupt as stop:
+                self._keep(contested, classes.standing(np.round(stop.answer.columns).astype(np.int64)))
+                raise
             if found is not None:
                 standing = classes.standing(np.round(found.columns).astype(np.int64))
                 self._keep(contested, standing)

@@ -25,7 +25,7 @@ Bounds = Mapping[str, tuple[float, float]]
 Report = Callable[[str, int, int], None]
 
 GAP = 1e-4  # relative, of the least violation
-SECONDS = 5.0  # for one search; a few more pass if it has found nothing by then
+SECONDS = 3.0  # for one search; a few more pass if it has found nothing by then
 
 
 @dataclass(frozen=True)

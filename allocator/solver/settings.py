@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from allocator.errors import Finding, InputError
-from allocator.objectives import ProportionalFairness
+from allocator.objectives import Fairness
 from allocator.rows import LimitLike
 from allocator.solution import Solution
 from allocator.solver.pricing import Compute
@@ -26,7 +26,7 @@ def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
 
 def check_settings(
     method: str,
-    objective: ProportionalFairness | None,
+    objective: Fairness | None,
     warm_start: Solution | None,
     gap: float,
     time_limit: float,
@@ -63,6 +63,8 @@ def check_settings(
         wrong("seed", seed, "a whole number, 0 or more")
     if on_infeasible not in ("raise", "least_violation"):
         wrong("on_infeasible", on_infeasible, "raise or least_violation")
+    if on_infeasible == "least_violation" and objective is not None:
+        wrong("on_infeasible", on_infeasible, "raise, for a concave objective")
     findings += compute.findings()
     if method == "exact" and (compute.engine not in ("auto", "cpu") or compute.device is not None):
         wrong("engine", compute.engine, "auto or cpu, for method exact, which makes no passes over the data")

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.errors import InfeasibleError, NoPlanError
-from allocator.objectives import ProportionalFairness
+from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
+from allocator.objectives import Fairness
 from allocator.problem import Problem
-from allocator.rows import LimitLike
+from allocator.rows import LimitLike, is_risky
 from allocator.solution import Improvement, Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose
@@ -42,7 +42,7 @@ class _Job:
     """One call of `solve`: what stays the same whatever limits are tried."""
 
     problem: Problem
-    objective: ProportionalFairness | None
+    objective: Fairness | None
     method: str
     gap: float
     began: float
@@ -58,7 +58,7 @@ def solve(
     problem: Problem,
     limits: Iterable[LimitLike] = (),
     *,
-    objective: ProportionalFairness | None = None,
+    objective: Fairness | None = None,
     method: Method = "auto",
     gap: float = 1e-6,
     time_limit: float = 60.0,
@@ -146,32 +146,37 @@ def solve(
 def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16] | None = None) -> Solution:
     """Solve for some limits; `choice` is a plan known to keep them."""
     model = compile_model(job.problem, limits)
-    if job.objective is not None or job.method == "convex":
-        from allocator.solver.convex import solve_convex
-
-        return solve_convex(
-            model,
-            limits,
-            job.objective,
-            gap=job.gap,
-            deadline=job.deadline,
-            began=job.began,
-            seed=job.seed,
-            compute=job.compute,
-            report=job.report,
-        )
+    risky = is_risky(job.problem, limits)
+    if risky and job.method in ("decomposition", "exact"):
+        message = "a budget with a confidence needs a cone, which this method does not have"
+        raise InputError(Finding(message, column="method", found=job.method, expected="convex or auto"))
+    if risky or job.objective is not None:
+        return _convex(job, model, limits)
     watch = Watch(job.began, job.on_improvement, choice)
     try:
+        if job.method == "convex":
+            return _convex(job, model, limits)
         outcome, used = _run(job, model, watch)
         if outcome.plan.choice is None:
             outcome = replace(outcome, plan=Plan(choice))
+        watch.keep(outcome.plan.choice, outcome.prices)
         return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch)
     except KeyboardInterrupt:
         outcome = _at_hand(job, model, watch)
         if outcome.plan.choice is None:
             raise
-        solution = finish(model, limits, outcome, job.method, job.gap, job.began, job.seed, watch)
+        method = "decomposition" if job.method == "auto" else job.method
+        solution = finish(model, limits, outcome, method, job.gap, job.began, job.seed, watch)
         return replace(solution, interrupted=True)
+
+
+def _convex(job: _Job, model: Model, limits: tuple[LimitLike, ...]) -> Solution:
+    from allocator.solver.convex import solve_convex
+
+    return solve_convex(
+        model, limits, job.objective, gap=job.gap, deadline=job.deadline, began=job.began, seed=job.seed,
+        compute=job.compute, report=job.report,
+    )  # fmt: skip
 
 
 def _at_hand(job: _Job, model: Model, watch: Watch) -> Outcome:
@@ -221,7 +226,13 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
     )  # fmt: skip
     small = model.problem.n_pairs <= SMALL
     missing = outcome.plan.choice is None and watch.at_hand.choice is None
-    if job.method == "auto" and small and missing and time.monotonic() < job.deadline:
+    if (
+        job.method == "auto"
+        and small
+        and missing
+        and not outcome.plan.impossible
+        and time.monotonic() < job.deadline
+    ):
         return _exact(job, model, watch), "exact"
     return outcome, "decomposition"
 

@@ -73,6 +73,13 @@ class Watch:
         self.found("certificate", choice, value)
         return tuple(self._trace)
 
+    def keep(self, choice: NDArray[np.int16] | None, prices: Array) -> None:
+        """Hold on to what a method came to, where nothing better is known."""
+        if np.isinf(self._value) and choice is not None:
+            self._choice = choice
+        if self._prices is None:
+            self._prices = prices
+
     def priced(self, step: str, prices: Array, dual: float) -> None:
         """Note one pass over all users and the dual value that it found."""
         self._passes += 1

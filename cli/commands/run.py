@@ -64,13 +64,21 @@ def command(
 
 
 def finish(summary: dict[str, Any], terminal: Terminal) -> int:
-    """Return the exit code of a plan; say so where the gap was missed."""
+    """Return the exit code of a plan; say so where it is not all that was asked for."""
+    from cli.failures import INFEASIBLE, INTERRUPTED, TARGET_MISSED
+
+    if summary["broken_limits"]:
+        broken = "; ".join(f"'{label}' by {by:,.6g}" for label, by in summary["broken_limits"].items())
+        terminal.say(f"The limits clash, and this plan does not keep all of them: it breaks {broken}.")
+    if summary["interrupted"]:
+        terminal.say(f"Interrupted: this is the best plan so far, with a gap of {summary['gap']:.2e}.")
+        return INTERRUPTED
+    if summary["broken_limits"]:
+        return INFEASIBLE
     if summary["status"] == "optimal":
         return 0
     terminal.say(
         f"The plan is feasible, but its gap of {summary['gap']:.2e} is larger than asked for: "
         "allow more time (--time-limit) or a larger gap (--gap)."
     )
-    from cli.failures import TARGET_MISSED
-
     return TARGET_MISSED

@@ -15,6 +15,7 @@ EPILOG = """\b
 Examples:
   allocate solve shop                             from shop/scores.csv
   allocate solve shop --predictions p.parquet     from predictions
+  allocate solve shop --least-violation           the best of bad plans where limits clash
   allocate solve shop --json | jq .objective
 """
 
@@ -27,15 +28,33 @@ Examples:
     type=click.Path(path_type=Path),
     help="Predictions file, or a run folder that has one [default: scores.csv].",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "cpu", "torch", "ray"]),
+    default="auto",
+    show_default=True,
+    help="Where passes over the data run: this machine's cores, a torch device, a Ray cluster.",
+)
+@click.option("--device", "solve_device", help="Torch device, such as cuda; asks for engine torch.")
+@click.option(
+    "--least-violation",
+    is_flag=True,
+    help="Where limits clash, write the plan that breaks them least (exit code 4 all the same).",
+)
 @solve_options
 @format_option
 @output_options
 def command(
-    folder: Path, out: Path | None, predictions: Path | None, terminal: Terminal, **settings: Any
+    folder: Path,
+    out: Path | None,
+    predictions: Path | None,
+    terminal: Terminal,
+    **settings: Any,
 ) -> int:
     """Decide who gets what for the campaign in DIR.
 
-    Uses scores.csv, or predictions of `allocate predict` or of a run.
+    Uses scores.csv, or predictions of `allocate predict` or of a run. Ctrl-C while it solves keeps the
+    best plan so far; a second one stops.
     """
     from allocator.pipeline import Options, run_campaign
     from cli.render.summary import summary_page
@@ -44,7 +63,7 @@ def command(
         result = run_campaign(
             folder,
             out,
-            options=Options(**settings),
+            options=Options(**settings, keep_interrupted=True),
             predictions=predictions,
             predict=False,
             copy=False,

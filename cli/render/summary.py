@@ -54,6 +54,9 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
     reach = f"{summary['assigned']:,} of {summary['users']:,} users get a coupon"
     lines.add_row("reach", f"{reach} ({summary['eligible_users']:,} were eligible)")
     lines.add_row("how good", _quality(summary))
+    if summary["broken_limits"]:
+        broken = "; ".join(f"{label} by {number(by)}" for label, by in summary["broken_limits"].items())
+        lines.add_row("breaks limits", Text(broken, style="bold red"))
     if caution := _caution(summary):
         lines.add_row("caution", Text(caution, style="bold yellow"))
     return Panel(
@@ -71,9 +74,10 @@ def _spend(summary: Mapping[str, Any]) -> str:
 
 
 def _quality(summary: Mapping[str, Any]) -> str:
+    others = " that breaks limits no further" if summary["broken_limits"] else ""
     if summary["gap"] == 0:
-        return "no plan can be better (proven)"
-    return f"at most {gap_text(summary['gap'])} below the best possible plan (proven)"
+        return f"no plan{others} can be better (proven)"
+    return f"at most {gap_text(summary['gap'])} below the best possible plan{others} (proven)"
 
 
 def _caution(summary: Mapping[str, Any]) -> str | None:

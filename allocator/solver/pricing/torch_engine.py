@@ -43,13 +43,20 @@ def open_device(name: str | None) -> torch.device:
             "In a checkout of Allocate, pip install '.[predict]' brings it."
         ) from error
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    there = ", ".join(["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))])
+
+    def refused(message: str) -> InputError:
+        return InputError(Finding(message, column="device", found=repr(name), expected=there))
+
     try:
         device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise refused("torch knows no such device") from error
+    try:
         torch.zeros(1, dtype=torch.float64, device=device).sum().item()
-    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
-        message = f"the device cannot be used: {str(error).strip().splitlines()[0]}"
-        there = ", ".join(["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))])
-        raise InputError(Finding(message, column="device", found=repr(name), expected=there)) from error
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise refused(f"the device cannot be used: {reason}") from error
     return device
 
 

@@ -1,0 +1,81 @@
+"""Labels of users and coupons, and groups by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allocator.errors import Finding
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One label for each user (or coupon), stored as codes into distinct labels.
+
+    Parameters
+    ----------
+    codes
+        (n,) index into `labels`, of the smallest unsigned type.
+    labels
+        The distinct labels, sorted.
+    """
+
+    codes: NDArray[np.integer]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def from_labels(cls, labels: ArrayLike) -> Self:
+        """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
+        array = np.asarray(labels)
+        if array.dtype.kind == "f":
+            array = array.astype(object)
+        if array.dtype.kind == "O":
+            array = np.array(
+                ["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_
+            )
+        distinct, codes = np.unique(array.astype(np.str_), return_inverse=True)
+        return cls(codes.astype(code_type(len(distinct))), tuple(str(x) for x in distinct))
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Return how many users carry each label."""
+        return np.bincount(self.codes, minlength=len(self.labels))
+
+
+def code_type(n_labels: int) -> np.dtype[np.unsignedinteger]:
+    """Return the smallest type that holds the codes of so many labels."""
+    return np.dtype(np.min_scalar_type(max(n_labels - 1, 0)))
+
+
+def labels_of(labels: ArrayLike, n: int, name: str, findings: list[Finding]) -> NDArray[np.str_]:
+    """Return distinct labels as text, one for each of `n`; add what is wrong to `findings`."""
+    array = np.asarray(labels).astype(np.str_)
+    if array.shape != (n,):
+        findings.append(
+            Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,)))
+        )
+    else:
+        distinct, counts = np.unique(array, return_counts=True)
+        if len(distinct) < n:
+            found = repr(str(distinct[counts > 1][0]))
+            findings.append(Finding("a label occurs twice", column=name, found=found))
+    return array
+
+
+def groupings_of(
+    groups: Mapping[str, ArrayLike] | None, n: int, name: str, findings: list[Finding]
+) -> dict[str, Grouping]:
+    """Encode the labels of each column, `n` in each; add what is wrong to `findings`."""
+    result = {}
+    for column, labels in (groups or {}).items():
+        grouping = Grouping.from_labels(labels)
+        if grouping.codes.shape != (n,):
+            found, expected = str(grouping.codes.shape), str((n,))
+            findings.append(
+                Finding("wrong number of labels", column=f"{name}[{column}]", found=found, expected=expected)
+            )
+        result[column] = grouping
+    return result

@@ -1,0 +1,22 @@
+"""What the parts of the convex method share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from allocator.solver.pricing import Compute
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One solve: its target, its time (`time.monotonic()` at start and end), its seed, and who listens."""
+
+    gap: float
+    deadline: float
+    began: float
+    seed: int
+    compute: Compute
+    report: Report

@@ -1,0 +1,97 @@
+"""The tasks that measure `allocator.solve` itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allocator import AllocateError, Solution, solve
+from allocator.solver.model import compile_model
+from allocator.solver.pricing import Compute
+from benchmarks.instances import Instance, khan, retail
+from benchmarks.measure import fastest
+from benchmarks.peers import INSTANCES
+
+
+def solve_task(
+    instance: str, n_users: int, gap: float, limit: float, device: str | None = None
+) -> Generator[None, None, dict[str, Any]]:
+    """Solve an instance from arrays to certificate; compiling the kernels is not measured."""
+    return (yield from _solved(INSTANCES[instance](n_users), gap, limit, device))
+
+
+def khan_task(path: str, gap: float, limit: float) -> Generator[None, None, dict[str, Any]]:
+    """Solve a knapsack instance from a file."""
+    return (yield from _solved(khan(Path(path)), gap, limit, None))
+
+
+def pass_task(n_users: int, gap: float, limit: float) -> Generator[None, None, dict[str, Any]]:
+    """Time one pass of the pricing kernel over all values and costs, then a whole solve."""
+    problem, limits = retail(n_users)
+    solve(*retail(1_000), gap=1e-3)
+    yield
+    model = compile_model(problem, limits)
+    engine = Compute().engine_for(model)
+    one_pass = fastest(lambda: engine.price(np.zeros(model.n_rows)))
+    began = time.perf_counter()
+    solution = solve(problem, limits, gap=gap, time_limit=limit)
+    whole = time.perf_counter() - began
+    return _facts(solution) | {"pass_seconds": one_pass, "solve_seconds": whole, "passes": whole / one_pass}
+
+
+def device_task(n_users: int, device: str) -> Generator[None, None, dict[str, Any]]:
+    """Time a pass on a torch device against the CPU kernels, and compare their results."""
+    import torch
+
+    problem, limits = retail(n_users)
+    solve(*retail(1_000), gap=1e-3)
+    yield
+    model = compile_model(problem, limits)
+    prices = np.random.default_rng(0).normal(0, 0.1, model.n_rows)
+    engines = {"cpu": Compute("cpu").engine_for(model), "device": Compute("torch", device).engine_for(model)}
+    passes = {name: engine.price(prices) for name, engine in engines.items()}
+    seconds = {name: fastest(lambda engine=engine: engine.price(prices)) for name, engine in engines.items()}
+    one, two = passes["cpu"], passes["device"]
+    parts = [abs(one.reduced - two.reduced) / abs(one.reduced)]
+    parts += [float(abs(a - b).max() / abs(a).max()) for a, b in zip(one.table, two.table, strict=True)]
+    there = torch.device(device)
+    name = torch.cuda.get_device_name(there) if there.type == "cuda" else device
+    return {
+        "device": name,
+        "torch": torch.__version__,
+        "cpu_seconds": seconds["cpu"],
+        "device_seconds": seconds["device"],
+        "difference": max(parts),
+    }
+
+
+def _solved(
+    instance: Instance, gap: float, limit: float, device: str | None
+) -> Generator[None, None, dict[str, Any]]:
+    problem, limits = instance
+    solve(*retail(1_000), gap=1e-3, device=device)
+    yield
+    try:
+        solution = solve(problem, limits, gap=gap, time_limit=limit, device=device)
+    except AllocateError as error:
+        return {"status": type(error).__name__, "error": str(error)}
+    arrays = [problem.value, *problem.measures.values()]
+    return _facts(solution) | {"input_mb": sum(array.nbytes for array in arrays) / 1e6}
+
+
+def _facts(solution: Solution) -> dict[str, Any]:
+    binding = sum(1 for usage in solution.usage if usage.binding)
+    return {
+        "status": str(solution.status.value),
+        "objective": solution.objective,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "bound_source": solution.bound_source,
+        "by": solution.method,
+        "binding": binding,
+        "rows": len(solution.usage),
+    }

@@ -1,0 +1,74 @@
+"""An instance as a matrix, for the peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from ortools.math_opt import model_pb2
+from ortools.math_opt.python import mathopt
+
+from allocator.solver.model import compile_model
+from benchmarks.instances import Instance
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Maximise value x with lower <= rows x <= upper and 0 <= x <= 1: hard limits, then one row a user.
+
+    Rows of limits are scaled to coefficients of at most 1, as peers' tolerances are absolute.
+    """
+
+    value: Array
+    rows: sp.csc_array
+    lower: Array
+    upper: Array
+
+    @classmethod
+    def of(cls, instance: Instance) -> Matrix:
+        """State an instance of hard limits."""
+        problem, limits = instance
+        model = compile_model(problem, limits)
+        if np.isfinite(model.penalty).any():
+            raise ValueError("soft limits are not stated for peers")
+        (batch,) = problem.batches(model.measures[2:])
+        users, coupons = np.nonzero(problem.eligible() & ~model.forbidden[model.cell])
+        uses = model.coefficients(batch, users, coupons)
+        scale = np.maximum(abs(uses).max(axis=1).toarray().ravel(), 1e-300)
+        fewest, most = problem.per_user
+        pairs = np.arange(len(users))
+        members = sp.csc_array((np.ones(len(users)), (users, pairs)), (problem.n_users, len(users)))
+        return cls(
+            value=problem.value[users, coupons].astype(np.float64),
+            rows=sp.csc_array(sp.vstack([sp.diags_array(1 / scale) @ uses, members], format="csc")),
+            lower=np.concatenate([model.at_least / scale, np.full(problem.n_users, float(fewest))]),
+            upper=np.concatenate([model.at_most / scale, np.full(problem.n_users, float(most))]),
+        )
+
+    def to_mathopt(self, *, integer: bool) -> mathopt.Model:
+        """Return it for OR-Tools, as one message: building it variable by variable would take minutes."""
+        n_rows, n_columns = self.rows.shape
+        model = model_pb2.ModelProto()
+        columns = model.variables
+        columns.ids.extend(range(n_columns))
+        columns.lower_bounds.extend([0.0] * n_columns)
+        columns.upper_bounds.extend([1.0] * n_columns)
+        columns.integers.extend([integer] * n_columns)
+        model.objective.maximize = True
+        worth = np.flatnonzero(self.value)
+        model.objective.linear_coefficients.ids.extend(worth.tolist())
+        model.objective.linear_coefficients.values.extend(self.value[worth].tolist())
+        model.linear_constraints.ids.extend(range(n_rows))
+        model.linear_constraints.lower_bounds.extend(self.lower.tolist())
+        model.linear_constraints.upper_bounds.extend(self.upper.tolist())
+        entries = sp.csr_array(self.rows)
+        entries.sum_duplicates()
+        matrix = model.linear_constraint_matrix
+        matrix.row_ids.extend(np.repeat(np.arange(n_rows), np.diff(entries.indptr)).tolist())
+        matrix.column_ids.extend(entries.indices.tolist())
+        matrix.coefficients.extend(entries.data.tolist())
+        return mathopt.Model.from_model_proto(model)

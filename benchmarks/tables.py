@@ -1,0 +1,212 @@
+"""The tables: for each, how it is made, the settings it takes, and how its columns are written."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.instances import COUPONS, KINDS
+from benchmarks.measure import in_process
+from benchmarks.ours import device_task, khan_task, pass_task, solve_task
+from benchmarks.peers import PEERS, WHOLE, peer_task
+from benchmarks.record import Columns, Row
+
+GRACE = 60.0  # seconds past its own time limit before a process is stopped
+OPTIMA = {"I01": 173.0, "I02": 364.0, "I03": 1602.0, "I04": 3597.0, "I05": 3905.7, "I06": 4799.3}
+"""Khan's instances that are solved to optimality."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A benchmark: its rows from the settings of the command line, and how they are written."""
+
+    about: str
+    rows: Callable[[Namespace], Iterator[Row]]
+    columns: Columns
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def speed(settings: Namespace) -> Iterator[Row]:
+    """Yield ours, then each peer, on one instance a size."""
+    for n in settings.sizes:
+        ours = in_process(solve_task, "retail", n, settings.gap, settings.limit, limit=settings.limit + GRACE)
+        yield {"users": n, "method": "allocate", "answers": WHOLE} | ours.row()
+        for key in settings.peers:
+            peer = PEERS[key]
+            found = in_process(peer_task, key, "retail", n, settings.limit, limit=settings.limit + GRACE)
+            ratio = found.seconds / ours.seconds
+            yield {"users": n, "method": peer.name, "answers": peer.answers, "ratio": ratio} | found.row()
+
+
+def passes(settings: Namespace) -> Iterator[Row]:
+    """Yield a whole solve in units of one pass, a size each."""
+    for n in settings.sizes:
+        found = in_process(pass_task, n, settings.gap, settings.limit, limit=settings.limit + GRACE)
+        yield {"users": n} | found.row()
+
+
+def growth(settings: Namespace) -> Iterator[Row]:
+    """Yield time and peak memory, a size each."""
+    for n in settings.sizes:
+        found = in_process(
+            solve_task, "retail", n, settings.gap, settings.limit, limit=settings.limit + GRACE
+        ).row()
+        if found.get("input_mb"):
+            found["allowed_mb"] = 1.3 * found["input_mb"] + 500
+        yield {"users": n} | found
+
+
+def quality(settings: Namespace) -> Iterator[Row]:
+    """Yield gap and seconds of every hard kind, a size each."""
+    for n in settings.sizes:
+        for kind in settings.kinds:
+            found = in_process(
+                solve_task, kind, n, settings.gap, settings.limit, limit=settings.limit + GRACE
+            )
+            yield {"users": n, "kind": kind} | found.row()
+
+
+def mmkp(settings: Namespace) -> Iterator[Row]:
+    """Yield every instance of a folder, with its optimum where it is known."""
+    for path in sorted(settings.folder.glob("I[0-9]*")):
+        found = in_process(khan_task, str(path), 0.0, settings.limit, limit=settings.limit + GRACE)
+        yield {"instance": path.name, "optimum": OPTIMA.get(path.name)} | found.row()
+
+
+def device(settings: Namespace) -> Iterator[Row]:
+    """Yield a pass on a device against the CPU's, and a solve on each."""
+    for n in settings.sizes:
+        found = in_process(device_task, n, settings.device, limit=settings.limit + GRACE).row()
+        for name, where in (("cpu", None), ("device", settings.device)):
+            solved = in_process(
+                solve_task, "retail", n, settings.gap, settings.limit, where, limit=settings.limit + GRACE
+            )
+            found |= {f"{name}_solve_seconds": solved.seconds, f"{name}_gap": solved.row().get("gap")}
+            found["error"] = found.get("error") or solved.row().get("error")
+        yield {"users": n} | found
+
+
+def _users(row: Row) -> str:
+    return f"{row['users']:,} x {COUPONS}"
+
+
+def _number(key: str, form: str, otherwise: str = "") -> Callable[[Row], str]:
+    return lambda row: otherwise if row.get(key) is None else format(row[key], form)
+
+
+def _seconds(row: Row) -> str:
+    more = "> " if row.get("error") == "stopped" else ""
+    return f"{more}{row['seconds']:.2f}"
+
+
+def _answer(row: Row) -> str:
+    if row.get("error"):
+        return str(row["error"])
+    parts = [str(row["status"])]
+    if row.get("objective") is not None:
+        parts.append(f"{row['objective']:.9g}")
+    if row.get("gap") is not None:
+        parts.append(f"gap {row['gap']:.1e}")
+    elif row.get("answers") == WHOLE and row.get("bound") is not None and row.get("objective"):
+        parts.append(f"gap {abs(row['bound'] - row['objective']) / abs(row['objective']):.1e}")
+    return ", ".join(parts)
+
+
+def _status(row: Row) -> str:
+    return str(row.get("error") or row["status"])
+
+
+def _binding(row: Row) -> str:
+    return "" if row.get("rows") is None else f"{row['binding']} of {row['rows']}"
+
+
+_MEMORY = _number("peak_mb", ",.0f")
+_GAP = _number("gap", ".1e")
+
+TABLES: dict[str, Table] = {
+    "speed": Table(
+        "whole numbers against general solvers on the same instance",
+        speed,
+        {
+            "users x coupons": _users,
+            "method": lambda row: f"{row['method']}, {row['answers']}",
+            "seconds": _seconds,
+            "times ours": _number("ratio", ",.1f", "1"),
+            "peak MB": _MEMORY,
+            "answer": _answer,
+        },
+        {"sizes": [100_000, 1_000_000], "peers": list(PEERS), "limit": 600.0},
+    ),
+    "passes": Table(
+        "a whole solve in units of one pass over the data",
+        passes,
+        {
+            "users x coupons": _users,
+            "one pass, s": _number("pass_seconds", ".4f"),
+            "whole solve, s": _number("solve_seconds", ".2f"),
+            "passes": _number("passes", ".0f"),
+            "gap": _GAP,
+            "status": _status,
+        },
+        {"sizes": [1_000_000, 10_000_000], "limit": 600.0},
+    ),
+    "growth": Table(
+        "time and memory by size",
+        growth,
+        {
+            "users x coupons": _users,
+            "seconds": _seconds,
+            "arrays, MB": _number("input_mb", ",.0f"),
+            "peak MB": _MEMORY,
+            "1.3 x arrays + 500 MB": _number("allowed_mb", ",.0f"),
+            "gap": _GAP,
+        },
+        {"sizes": [10_000, 100_000, 1_000_000, 10_000_000], "limit": 600.0},
+    ),
+    "quality": Table(
+        "gap and time on hard kinds of instances",
+        quality,
+        {
+            "users x coupons": _users,
+            "kind": lambda row: str(row["kind"]),
+            "rows binding": _binding,
+            "gap": _GAP,
+            "seconds": _seconds,
+            "status": _status,
+        },
+        {"sizes": [10_000, 100_000, 1_000_000], "kinds": list(KINDS), "limit": 60.0},
+    ),
+    "mmkp": Table(
+        "Khan's multi-dimensional multiple-choice knapsacks, from a folder",
+        mmkp,
+        {
+            "instance": lambda row: str(row["instance"]),
+            "value": _number("objective", ".7g"),
+            "optimum": _number("optimum", ".7g"),
+            "bound": _number("bound", ".9g"),
+            "gap": _GAP,
+            "seconds": _seconds,
+            "method": lambda row: str(row.get("by", "")),
+            "status": _status,
+        },
+        {"folder": Path("../shared/data/mmkp"), "limit": 60.0},
+    ),
+    "device": Table(
+        "the pricing pass on a torch device",
+        device,
+        {
+            "users x coupons": _users,
+            "device": lambda row: str(row.get("device", row.get("error"))),
+            "CPU pass, s": _number("cpu_seconds", ".4f"),
+            "device pass, s": _number("device_seconds", ".4f"),
+            "largest relative difference": _number("difference", ".1e"),
+            "CPU solve, s": _number("cpu_solve_seconds", ".2f"),
+            "device solve, s": _number("device_solve_seconds", ".2f"),
+            "gap on the device": _number("device_gap", ".1e"),
+        },
+        {"sizes": [1_000_000, 10_000_000], "device": "cuda", "limit": 600.0},
+    ),
+}

@@ -1,0 +1,116 @@
+"""The benchmarks run: every peer solves the same instance, every table is made, recorded and reported."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from allocator import solve
+from benchmarks.__main__ import main
+from benchmarks.instances import KINDS, khan, retail
+from benchmarks.measure import in_process
+from benchmarks.peers import PEERS, WHOLE
+from benchmarks.program import Matrix
+from benchmarks.record import DOCUMENT
+from benchmarks.tables import TABLES
+
+KHAN = "2 2 2\n10 10\n1\n 5 6 1\n 9 8 2\n2\n 3 4 9\n 7 5 8\n"
+
+
+@pytest.mark.parametrize("key", list(PEERS))
+def test_every_peer_finds_the_value_that_we_find(key):
+    instance = retail(300)
+    ours = solve(*instance, gap=1e-3, time_limit=20)
+    peer = PEERS[key]
+    found = peer.prepare(Matrix.of(instance), 5.0)()
+    slack = 2e-4 * ours.bound
+    if peer.answers == WHOLE:
+        assert found["objective"] <= ours.bound + slack
+        assert found["bound"] >= ours.objective - slack
+    else:
+        assert "optimal" in found["status"]
+        assert ours.objective - slack <= found["objective"] <= ours.bound + slack
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_hard_kind_can_be_solved(kind):
+    solution = solve(*KINDS[kind](3_000), gap=1e-2, time_limit=30)
+    assert solution.gap <= 1e-2
+    if kind == "many limits":
+        assert len(solution.usage) >= 150
+        assert sum(usage.binding for usage in solution.usage) >= 40
+
+
+def test_a_knapsack_file_is_read(tmp_path):
+    path = tmp_path / "I01"
+    path.write_text(KHAN, encoding="utf-8")
+    problem, limits = khan(path)
+    assert problem.per_user == (1, 1)
+    # 9 + 3 would use 12 of the first resource, 9 + 7 thirteen; 5 + 3 uses ten and ten.
+    assert solve(problem, limits).objective == 8.0
+
+
+def endless(seconds):
+    yield
+    time.sleep(seconds)
+    return {}
+
+
+def dying():
+    yield
+    raise SystemExit(3)
+
+
+def hungry(megabytes):
+    np.ones(3 * megabytes * 125_000)  # preparing takes memory, too, and does not count
+    yield
+    return {"sum": float(np.ones(megabytes * 125_000).sum())}
+
+
+def test_a_task_is_measured_or_stopped():
+    assert in_process(endless, 60, limit=0.2).error == "stopped"
+    assert in_process(dying, limit=30).error == "died with code 3"
+    small, large = (in_process(hungry, size, limit=30) for size in (1, 400))
+    assert large.results == {"sum": 50_000_000.0}
+    assert 350 < large.peak_mb - small.peak_mb < 450
+
+
+COMMANDS = {
+    "speed": ["--sizes", "300", "--peers", "highs-ipm", "--gap", "0.01"],
+    "passes": ["--sizes", "300", "--gap", "0.01"],
+    "growth": ["--sizes", "300", "--gap", "0.01"],
+    "quality": ["--sizes", "300", "--kinds", "plain", "--gap", "0.01"],
+    "mmkp": [],
+    "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
+}
+
+
+@pytest.mark.slow
+def test_every_table_is_measured_recorded_and_reported(tmp_path, capsys):
+    assert set(COMMANDS) == set(TABLES)
+    (tmp_path / "I01").write_text(KHAN, encoding="utf-8")
+    results = ["--results", str(tmp_path / "results")]
+    for name, arguments in COMMANDS.items():
+        main([name, *arguments, "--limit", "30", "--folder", str(tmp_path), *results])
+        recorded = json.loads((tmp_path / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        assert recorded["machine"]["cores"] >= 1
+        assert recorded["versions"]["numpy"] == np.__version__
+        assert all(row.get("error") is None for row in recorded["rows"]), recorded["rows"]
+    shown = capsys.readouterr().out
+    assert "HiGHS interior point, linear relaxation" in shown
+    document = tmp_path / "benchmarks.md"
+    document.write_text(DOCUMENT.read_text(encoding="utf-8"), encoding="utf-8")
+    main(["report", "--document", str(document), *results])
+    text = document.read_text(encoding="utf-8")
+    assert all(f"<!-- {name} -->\nRecorded on" in text for name in TABLES)
+    assert "<svg" in (tmp_path / "growth.svg").read_text(encoding="utf-8")
+    main(["report", "--document", str(document), *results])
+    assert document.read_text(encoding="utf-8") == text
+
+
+def test_an_absent_folder_of_instances_is_skipped(tmp_path, capsys):
+    main(["mmkp", "--folder", str(tmp_path / "none"), "--results", str(tmp_path)])
+    assert "skipped: there is no folder" in capsys.readouterr().out
