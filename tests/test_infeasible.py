@@ -140,9 +140,9 @@ def test_an_exclusion_that_clashes_is_named_with_what_it_clashes_with():
 
 def test_a_limit_that_nothing_can_meet_stands_alone():
     problem = Problem(np.ones((5, 1)))
-    error = clash_of(problem, [Floor(9, label="nine"), Capacity(4, label="four")])
+    error = clash_of(problem, [Floor(9, label="nine"), Capacity(5, label="five")])
     assert error.labels == ("nine",)
-    assert error.repairs == pytest.approx({"nine": 5})
+    assert error.repairs == pytest.approx({"nine": 4})
     assert str(error).startswith("No plan meets these limits together: 'nine'.")
 
 

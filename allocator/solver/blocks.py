@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MOST_TOGETHER = 64  # moves in a set
-NODES = 20_000_000  # sets looked at in one block
+NODES = 4_000_000  # sets looked at in one block
 MOST_ROWS = 6  # rows of a block: with more of them, enumeration is hopeless
 LOCAL = 0.5  # a row that concerns a smaller share of the classes makes a block
 WIDEN = 1.6  # each try allows so much more loss

@@ -21,6 +21,7 @@ Index = NDArray[np.int64]
 WIDTHS = ((2, 1_500), (3, 180), (4, 70), (5, 40))  # moves in a set, and how many are looked at
 ALIKE = 3  # moves that change the same in what binds, in one list
 MOST_DRAWN = 100_000  # moves whose changes are looked at for one list
+ROUNDING = 1e-12  # relative; a smaller gain is none
 FIRST_NODES = 100_000  # sets that the first round's searches look at
 ROUND = 1e-7  # a linear program's column this close to a whole number is whole
 
@@ -99,6 +100,8 @@ def _sweep(
         while (found := _try(standing, near, nodes, scale)) is not None:
             standing = found
             yield standing
+            if time.monotonic() > deadline:
+                return
         if time.monotonic() > deadline or standing.loss <= enough:
             return
 
@@ -141,11 +144,12 @@ def _try(standing: Standing, moves: Moves, nodes: int, scale: float) -> Standing
     rules = standing.classes.rules
     used = standing.used
     concerned = np.any(moves.change != 0, axis=0)
-    reach = float((rules.slack_cost(used) * concerned).sum() + rules.charge(used).sum())
-    noise = 1e-13 * (abs(standing.classes.best_reduced) + float(np.abs(rules.prices) @ np.abs(used)))
+    owing = float(rules.charge(used).sum())
+    reach = float((rules.slack_cost(used) * concerned).sum()) + owing
+    size = abs(standing.classes.best_reduced) + float(np.abs(rules.prices) @ np.abs(used)) + owing
     for most, width in WIDTHS:
         few = moves.some(slice(int(width * scale)))
-        _, chosen, _ = standing.best_set(few, most=most, nodes=nodes, at_least=noise, reach=reach)
+        _, chosen, _ = standing.best_set(few, most=most, nodes=nodes, at_least=ROUNDING * size, reach=reach)
         if len(chosen):
             return standing.moved(few, chosen)
     return None

@@ -32,7 +32,6 @@ Report = Callable[[str, int, int], None]
 GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
 NEAREST = 60_000  # users whose choice costs least to change, for what a first exchange leaves open
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
-PROOF_SHARE = 0.5  # of the time left, for the blocks' losses
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,8 @@ def recover(
     if not search.done:
         nearest, beyond = search.nearest()
         search.exchange_blocks(nearest, beyond)
-    if not search.done:
-        search.branch(contested, columns)
+        if not search.done:
+            search.branch(nearest, everyone=np.isinf(beyond))
     return Plan(search.plan, search.bound, search.proof)
 
 
@@ -166,31 +165,29 @@ class _Recovery:
 
     def exchange(self, contested: Contested, standing: Standing, rounds: int) -> None:
         """Improve a plan of the contested users by exchange; keep it if it is the best."""
-        self.report("exchange", 0, 0)
+        self.report("integer plan", 0, 0)
         self._keep(contested, improve(standing, self.enough + self.least_loss, rounds, self.until))
 
     def exchange_blocks(self, contested: Contested, beyond: float) -> None:
         """Tighten the bound block by block, and improve what the blocks would choose."""
-        self.report("blocks", 0, 0)
+        self.report("integer plan", 0, 0)
         classes = classes_of(contested, self.prices)
         most = min(self.loss, beyond)
         most = 100.0 * self.enough if np.isinf(most) else most
-        now = time.monotonic()
-        losses = prove_losses(classes, 1e-3 * most, most, now + PROOF_SHARE * max(self.until - now, 0.0))
+        losses = prove_losses(classes, 1e-3 * most, most, self.until)
         self._prove(losses.least, "blocks")
         if losses.count is not None:
             self.exchange(contested, classes.standing(losses.count), MORE_ROUNDS)
         if self.plan is not None and not self.done:
             self.exchange(contested, classes.standing(count_choices(contested, self.plan)), MORE_ROUNDS)
 
-    def branch(self, contested: Contested, columns: Array) -> None:
-        """Decide ever more pairs by branch and bound, from the best plan on."""
+    def branch(self, contested: Contested, *, everyone: bool) -> None:
+        """Decide ever more pairs by branch and bound; `everyone` says that no other user can change."""
         classes, planned = classes_of(contested, self.prices), self.plan is not None
-        if self.plan is not None:
-            columns = count_choices(contested, self.plan).astype(np.float64)
-        everyone = contested.batch.n_users == int(np.isfinite(self._margin()).sum())
+        start = self.choice if self.plan is None else self.plan
+        columns = count_choices(contested, start).astype(np.float64)
         for open_pairs in open_sets(contested, columns, self.prices):
-            self.report("integer program", int(open_pairs.sum()), len(open_pairs))
+            self.report("integer plan", int(open_pairs.sum()), len(open_pairs))
             try:
                 found = solve_integer(
                     contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
