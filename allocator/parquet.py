@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -103,6 +104,12 @@ class ParquetProblem(Problem):
         column = pl.col(self.id_column).cast(pl.String)
         labels = self._scan.select(column).slice(first, last - first + 1).collect().to_series()
         return labels.gather(users - first).to_numpy().astype(np.str_)
+
+    def reader(self) -> ParquetProblem:
+        """Return a problem that reads the same files and holds nothing a user: small to send elsewhere."""
+        other = copy(self)
+        other.groups, other._combinations = {}, {}
+        return other
 
     def batches(
         self, measures: Sequence[str] | None = None, users: NDArray[np.int64] | None = None

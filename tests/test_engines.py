@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from allocator import Budget, Floor, InputError, Inventory, Parity, Problem, solve
 from allocator.batch import SHELF
+from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute
 from test_pricing import make
 
@@ -173,6 +175,12 @@ class TestRay:
         engines = (Compute("ray", threads=count).engine_for(model), Compute("cpu").engine_for(model))
         assert_passes_agree(*engines, generator, rel=0.0)
         assert len(workers()) >= count
+
+    def test_no_users_data_travels_when_workers_read_files(self, tmp_path):
+        problem, limits = campaign(50_000)
+        model = compile_model(on_disk(problem, tmp_path / "scores.parquet"), limits)
+        parts = [part for _, part in Compute("ray").engine_for(model)._workers]
+        assert max(len(pickle.dumps(part.problem)) for part in parts) < 10_000
 
     @pytest.mark.parametrize("place", ["memory", "disk"])
     def test_a_worker_killed_in_mid_solve_changes_nothing(self, place, tmp_path):

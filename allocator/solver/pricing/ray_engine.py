@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,9 @@ from allocator.problem import Problem
 from allocator.solver.model import Model
 from allocator.solver.pricing.cpu import CpuEngine
 from allocator.solver.pricing.engine import Array, Index, Pass
+
+if TYPE_CHECKING:
+    from allocator.parquet import ParquetProblem
 
 RESTARTS = 10  # of each worker, before the solve gives up
 PATIENCE = 60.0  # seconds for the cluster to find room for the workers
@@ -299,10 +301,9 @@ def _parts_of(model: Model, count: int) -> list[_Part]:
     n_shelves = -(-problem.n_users // SHELF)
     edges = [SHELF * (k * n_shelves // count) for k in range(count)] + [problem.n_users]
     if not problem.in_memory:
-        light = copy(problem)
-        light.groups = {}
+        reader = cast("ParquetProblem", problem).reader()
         return [
-            _OnDisk(light, measures, start, stop, ray.put(model.cell[start:stop]))
+            _OnDisk(reader, measures, start, stop, ray.put(model.cell[start:stop]))
             for start, stop in pairwise(edges)
         ]
     (batch,) = problem.batches(measures)
