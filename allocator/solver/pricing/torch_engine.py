@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import Batch
+from allocator.batch import SHELF, Batch
 from allocator.errors import Finding, InputError, PluginError
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 WIDEST = 256  # users a group; fewer where cells are small, so that padding stays small
-SLAB = {"cpu": 1 << 15, "cuda": 1 << 20}  # users priced at once: what caches, or spare memory, hold
+SLAB = {"cpu": 1 << 18, "cuda": 1 << 24}  # pairs priced at once: what caches, or spare memory, hold
 
 
 def open_device(name: str | None) -> torch.device:
@@ -174,7 +174,7 @@ class TorchEngine:
             if choice is not None:
                 kept.append(picks.coupons())
         if choice is not None:
-            choice[:] = self._by_user(torch.cat(kept), choice.shape[1])
+            choice[:] = self._by_user(kept, choice.shape[1])
         if self.base is None:
             return sums.done()
         done = sums.done()
@@ -192,7 +192,7 @@ class TorchEngine:
             reduced = slab.reduced(price)
             picks = _Picks(reduced, *self.model.problem.per_user)
             parts.append(picks.radius(reduced, slab.spread(wide)))
-        return np.asarray(self._by_user(torch.cat(parts), 1)[:, 0], dtype=np.float64)
+        return np.asarray(self._by_user(parts, 1)[:, 0], dtype=np.float64)
 
     def extent(self) -> Pass:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
@@ -237,7 +237,10 @@ class TorchEngine:
         import torch
 
         layout, data = self._data.layout, self._data
-        step = max(SLAB[self.device.type if self.device.type in SLAB else "cuda"] // layout.width, 1)
+        if self.n_users == 0:
+            return
+        pairs = SLAB.get(self.device.type, SLAB["cuda"])
+        step = max(pairs // (layout.width * self.model.problem.n_coupons), 1)
         cell = torch.from_numpy(layout.cell).to(self.device)
         shape = (-1, layout.width, self.model.problem.n_coupons)
         measures = [data.measures[name].view(shape) for name in self.model.measures[2:]]
@@ -246,23 +249,25 @@ class TorchEngine:
             at = slice(start, start + step)
             yield _Slab(value[at], tuple(m[at] for m in measures), cell[at], layout.cell[at])
 
-    def _by_user(self, by_slot: torch.Tensor, columns: int) -> NDArray[np.generic]:
-        """Return numbers by user, (n_users, columns), from numbers by group and slot."""
+    def _by_user(self, by_slot: list[torch.Tensor], columns: int) -> NDArray[np.generic]:
+        """Return numbers by user, (n_users, columns), from the slabs' numbers by group and slot."""
         import torch
 
+        if not by_slot:
+            return np.zeros((0, columns))
         at = torch.from_numpy(self._data.layout.slot).to(self.device)
-        return by_slot.reshape(-1, columns)[at].cpu().numpy()
+        return torch.cat(by_slot).reshape(-1, columns)[at].cpu().numpy()
 
 
 def _parts(model: Model, layout: _Layout) -> Iterator[tuple[Index, dict[str, torch.Tensor]]]:
-    """Yield the rows of all users of a problem with their slots, as much at once as a slab."""
+    """Yield the rows of all users of a problem with their slots, a shelf at once."""
     import torch
 
     for batch in model.problem.batches(model.measures[2:]):
         arrays = {"value": batch.value, **batch.measures}
         slots = layout.slot[batch.users]
-        for start in range(0, batch.n_users, SLAB["cuda"]):
-            at = slice(start, start + SLAB["cuda"])
+        for start in range(0, batch.n_users, SHELF):
+            at = slice(start, start + SHELF)
             yield (
                 slots[at],
                 {
