@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -222,3 +223,16 @@ def test_a_solve_starts_ray_if_it_must_and_ends_it_quietly():
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, env=quiet
     )
     assert (done.stdout, done.stderr) == ("7.0 False\n", "")
+
+
+def test_the_command_line_takes_an_engine_and_a_device(allocate, shared_starter):
+    plain, on_torch = (
+        allocate("solve", str(shared_starter), "--json", *more) for more in ([], ["--device", "cpu"])
+    )
+    assert plain.code == on_torch.code == 0
+    assert json.loads(on_torch.out)["objective"] == pytest.approx(
+        json.loads(plain.out)["objective"], rel=1e-6
+    )
+    refused = allocate("solve", str(shared_starter), "--engine", "ray", "--device", "cuda")
+    assert refused.code == 3
+    assert "the engine 'ray' takes no device" in refused.err
