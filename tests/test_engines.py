@@ -159,7 +159,7 @@ def workers() -> list[int]:
     """Return the process ids of the Ray workers that hold parts of a problem."""
     psutil = pytest.importorskip("psutil")
     children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if "ray::_Worker" in " ".join(child.cmdline())]
+    return [child.pid for child in children if "ray::Worker" in " ".join(child.cmdline())]
 
 
 @pytest.fixture(scope="class")
