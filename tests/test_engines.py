@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocator import Budget, Floor, InputError, Inventory, Parity, Problem, solve
+from allocator import Budget, Floor, InputError, Inventory, Parity, PluginError, Problem, solve
 from allocator.batch import SHELF
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import Compute, ray_engine
 from test_pricing import make
 
 
@@ -189,6 +189,17 @@ class TestRay:
         model = compile_model(on_disk(problem, tmp_path / "scores.parquet"), limits)
         parts = [part for _, part in Compute("ray").engine_for(model)._workers]
         assert max(len(pickle.dumps(part.problem)) for part in parts) < 10_000
+
+    def test_a_worker_that_keeps_dying_ends_the_solve_with_a_reason(self, monkeypatch):
+        monkeypatch.setattr(ray_engine, "RESTARTS", 1)
+        before = set(workers())
+
+        def kill(step: str, done: int, total: int) -> None:
+            for worker in set(workers()) - before:
+                os.kill(worker, signal.SIGKILL)
+
+        with pytest.raises(PluginError, match="A Ray worker died again after 1 restarts"):
+            solve(*campaign(5_000), engine="ray", progress=kill)
 
     @pytest.mark.parametrize("place", ["memory", "disk"])
     def test_a_worker_killed_in_mid_solve_changes_nothing(self, place, tmp_path):

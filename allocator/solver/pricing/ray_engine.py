@@ -138,7 +138,7 @@ class RayEngine:
 
     def take(self, places: Index) -> CpuEngine:
         """Return an engine for some of the users, in this process."""
-        parts = self._ask("rows", places)
+        parts = self._ask("rows", _ray().put(places))
         some = Batch(
             places,
             np.concatenate([part.value for part in parts]),
@@ -176,7 +176,7 @@ class RayEngine:
             return [result for part in ray.get(calls) for result in part]
         except ray.exceptions.RayActorError as error:
             raise PluginError(
-                f"A Ray worker died {RESTARTS} times and was not started again: {error}. "
+                f"A Ray worker died again after {RESTARTS} restarts: {str(error).splitlines()[0]} "
                 "If its memory ran out, use more workers, or store values and measures as float32."
             ) from error
 
