@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding
+
+CHUNK = 1 << 18  # labels at work at once, so that text takes little memory
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,28 @@ class Grouping:
     @classmethod
     def from_labels(cls, labels: ArrayLike) -> Self:
         """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
-        array = np.asarray(labels)
-        if array.dtype.kind == "f":
-            array = array.astype(object)
-        if array.dtype.kind == "O":
-            array = np.array(
-                ["(missing)" if x is None or x != x else str(x) for x in array.tolist()], dtype=np.str_
-            )
-        distinct, codes = np.unique(array.astype(np.str_), return_inverse=True)
-        return cls(codes.astype(code_type(len(distinct))), tuple(str(x) for x in distinct))
+        array = np.atleast_1d(np.asarray(labels))
+        parts = [slice(start, start + CHUNK) for start in range(0, len(array), CHUNK)]
+        distinct: set[str] = set()
+        for part in parts:
+            distinct.update(np.unique(_as_text(array[part])).tolist())
+        ordered = np.array(sorted(distinct), dtype=np.str_)
+        codes = np.empty(array.shape, code_type(len(ordered)))
+        for part in parts:
+            codes[part] = np.searchsorted(ordered, _as_text(array[part]))
+        return cls(codes, tuple(ordered.tolist()))
 
     def sizes(self) -> NDArray[np.int64]:
         """Return how many users carry each label."""
         return np.bincount(self.codes, minlength=len(self.labels))
+
+
+def _as_text(labels: NDArray[Any]) -> NDArray[np.str_]:
+    if labels.dtype.kind in "fO":
+        labels = np.array(
+            ["(missing)" if x is None or x != x else str(x) for x in labels.ravel().tolist()], dtype=np.str_
+        ).reshape(labels.shape)
+    return labels.astype(np.str_, copy=False)
 
 
 def code_type(n_labels: int) -> np.dtype[np.unsignedinteger]:

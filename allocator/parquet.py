@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -103,6 +104,12 @@ class ParquetProblem(Problem):
         column = pl.col(self.id_column).cast(pl.String)
         labels = self._scan.select(column).slice(first, last - first + 1).collect().to_series()
         return labels.gather(users - first).to_numpy().astype(np.str_)
+
+    def reader(self) -> ParquetProblem:
+        """Return a problem that reads the same files and holds nothing a user: small to send elsewhere."""
+        other = copy(self)
+        other.groups, other._combinations = {}, {}
+        return other
 
     def batches(
         self, measures: Sequence[str] | None = None, users: NDArray[np.int64] | None = None
@@ -219,32 +226,39 @@ class ParquetProblem(Problem):
 
     def _grouping(self, column: str) -> Grouping:
         """Encode a column; labels are sorted, and null and NaN count as ``(missing)``."""
-        found = self._scan.select(pl.col(column).unique()).collect(engine="streaming").to_series()
+        found = pl.concat([part.unique() for _, part in self._parts_of(column)]).unique()
         labels = ["(missing)" if x is None or x != x else str(x) for x in found.to_list()]
         distinct = sorted(set(labels))
         place = {label: code for code, label in enumerate(distinct)}
-        kind = pl.Series(np.zeros(0, code_type(len(distinct)))).dtype
-        codes = pl.Series([place[label] for label in labels], dtype=kind)
-        encoded = pl.col(column).replace_strict(found, codes, return_dtype=kind)
-        return Grouping(
-            self._scan.select(encoded).collect(engine="streaming").to_series().to_numpy(), tuple(distinct)
-        )
+        codes = np.empty(self.n_users, code_type(len(distinct)))
+        known = pl.Series([place[label] for label in labels], dtype=pl.UInt32)
+        for users, part in self._parts_of(column):
+            codes[users] = part.replace_strict(found, known, return_dtype=pl.UInt32).to_numpy()
+        return Grouping(codes, tuple(distinct))
 
     def _wrong_ids(self, column: str) -> list[Finding]:
         """Return what is wrong with the users' labels; sorting their hashes takes 8 bytes a user."""
-        missing = self._scan.select(pl.col(column).is_null().sum()).collect(engine="streaming").item()
+        hashes, missing = np.empty(self.n_users, np.uint64), 0
+        for users, part in self._parts_of(column):
+            hashes[users] = part.hash().to_numpy()
+            missing += part.null_count()
         if missing:
             return [Finding("users have no label", column=column, found=f"{missing:,} of them")]
-        hashes = self._scan.select(pl.col(column).hash()).collect(engine="streaming").to_series().to_numpy()
-        hashes = np.sort(hashes)
-        twice = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+        hashes.sort()
+        twice = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])[:100]
         if len(twice) == 0:
             return []
-        suspects = self._scan.select(column).filter(pl.col(column).hash().is_in(twice[:1000]))
-        counts = suspects.collect(engine="streaming").to_series().value_counts(sort=True)
-        if counts.height == 0 or counts["count"][0] < 2:
+        suspects = [part.filter(part.hash().is_in(twice)) for _, part in self._parts_of(column)]
+        counts = pl.concat(suspects).value_counts(sort=True)
+        if counts["count"][0] < 2:
             return []
         return [Finding("a label occurs twice", column=column, found=repr(str(counts[column][0])))]
+
+    def _parts_of(self, column: str) -> Iterator[tuple[slice, pl.Series]]:
+        """Yield a column in parts: text takes many times the memory of its codes."""
+        for start in range(0, self.n_users, BATCH):
+            part = self._scan.select(column).slice(start, BATCH).collect().to_series()
+            yield slice(start, start + len(part)), part
 
 
 class _OnDisk(Mapping[str, NDArray[np.floating]]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from allocator.solver.certificate import Certificate
+    from allocator.solver.fairness_price import FairnessPrice
 
 
 class Status(enum.StrEnum):
@@ -180,6 +181,35 @@ class Solution:
                 self.bound,
             )
         return certify(self.problem, self.limits, self.choice, self.prices, self.objective, self.bound)
+
+    def price_of_fairness(
+        self, labels: Sequence[str] | None = None, threads: int | None = None
+    ) -> tuple[FairnessPrice, ...]:
+        """Return what each fairness limit costs: the value lost against the same problem without it.
+
+        Takes a few passes over the data for each limit, from the plan's prices, and no second solve.
+
+        Parameters
+        ----------
+        labels
+            Of limits of any kind; every `Floor`, `Share` and `Parity` unless given. A plan for a fair
+            objective has one entry instead: what the objective costs against the sum of values.
+        threads
+            Worker threads; all cores unless given.
+
+        Returns
+        -------
+        tuple
+            For each limit a proven range of the loss, in objective units.
+
+        Raises
+        ------
+        InputError
+            If no limit has a label, or a budget of the plan has a confidence.
+        """
+        from allocator.solver.fairness_price import price_of_fairness
+
+        return price_of_fairness(self, labels, threads)
 
     def assignments(self) -> pl.DataFrame:
         """Return one row an assignment: ``user_id, coupon_id, value`` and every measure."""

@@ -123,9 +123,11 @@ def solve_task(
     from allocator.solver.solve import solve
 
     settings = campaign.config.solve
+    fairness = campaign.config.objective.fair()
     solution = solve(
         task.problem,
         task.limits,
+        objective=fairness,
         method=settings.method,
         gap=settings.gap,
         time_limit=settings.time_limit,
@@ -133,7 +135,7 @@ def solve_task(
         threads=threads,
         engine=engine,
         device=device,
-        warm_start=warm_start if settings.method in ("auto", "decomposition") else None,
+        warm_start=warm_start if fairness is None and settings.method in ("auto", "decomposition") else None,
         on_infeasible="least_violation" if least_violation else "raise",
         progress=progress,
     )

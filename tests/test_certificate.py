@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocator import Budget, Exclude, Inventory, Parity, Problem, certify, solve
+from allocator.solver import recount
 from small_problems import small_problems
 
 
@@ -110,3 +111,84 @@ def test_weak_duality_any_prices_bound_any_feasible_plan(case, data):
     certificate = certify(problem, limits, choice, prices)
     if certificate.valid:
         assert certificate.dual_bound >= certificate.objective - 1e-9
+
+
+def plain_certificate(problem, limits, choice, prices):
+    """Return objective, dual bound and usage by plain masks, without the certificate's own loop."""
+    rows = [row for limit in limits for row in limit.rows(problem)]
+
+    def pairs(term):
+        users = np.ones(problem.n_users, bool)
+        for column, codes in term.users.items():
+            users &= np.isin(problem.groups[column].codes, list(codes))
+        measure = np.ones(problem.value.shape) if term.measure == "count" else problem.measure(term.measure)
+        return term.weight * np.where(users[:, None] & term.coupons, measure, 0.0)
+
+    given = np.zeros(problem.value.shape, bool)
+    user, slot = np.nonzero(choice >= 0)
+    given[user, choice[user, slot]] = True
+    reduced, bound, used = problem.value.astype(float), 0.0, {}
+    for row in rows:
+        amount = sum(pairs(term) for term in row.terms)
+        used[row.label] = amount[given].sum()
+        if row.is_exclusion:
+            reduced[amount > 0] = -np.inf
+        else:
+            price = prices.get(row.label, 0.0)
+            bound += price * (row.at_most if price > 0 else row.at_least) if price else 0.0
+            reduced = reduced - price * amount
+    ordered = -np.sort(-np.where(np.isnan(reduced), -np.inf, reduced), axis=1)
+    fewest, most = problem.per_user
+    gains = [ordered[:, k] if k < fewest else np.maximum(ordered[:, k], 0.0) for k in range(most)]
+    return problem.value[given].sum(), bound + sum(gain.sum() for gain in gains), used
+
+
+@pytest.mark.parametrize("per_user", [(0, 1), (0, 2), (1, 1), (1, 3)])
+@pytest.mark.parametrize("room", [1 << 20, 0])
+def test_certificate_agrees_with_plain_masks(monkeypatch, per_user, room):
+    monkeypatch.setattr(recount, "DENSE", room)  # both ways of finding a group's place
+    monkeypatch.setattr(recount, "CHUNK", 100)
+    generator = np.random.default_rng(7)
+    n, m = 1_000, 4
+    value = generator.normal(1, 1, (n, m))
+    value[generator.random((n, m)) < 0.2] = np.nan
+    value[:, 0] = generator.normal(1, 1, n)
+    problem = Problem(
+        value,
+        {
+            "cost": generator.uniform(0, 2, (n, m)).astype(np.float32),
+            "points": generator.normal(0, 1, (n, m)),
+        },
+        groups={"region": generator.choice(["a", "b", "c"], n), "age": generator.choice(["x", "y"], n)},
+        per_user=per_user,
+    )
+    limits = [
+        Budget(1e6, label="total"),
+        Budget(1e6, label="of b", users={"region": "b"}),
+        Budget(
+            1e6, label="both", measure="points", users={"region": ["a", "c"], "age": "y"}, coupons=["1", "2"]
+        ),
+        Parity("age", 1.0, rate="benefit"),
+        Parity(["region", "age"], 1.0, label="cross"),
+        Exclude(users={"age": "x"}, coupons=["3"]),
+    ]
+    labels = [row.label for limit in limits for row in limit.rows(problem) if not row.is_exclusion]
+    prices = {
+        label: float(price) for label, price in zip(labels, generator.uniform(0, 0.3, 99), strict=False)
+    }
+    choice = np.full((n, per_user[1]), -1)
+    choice[:, 0] = 0
+    expected = plain_certificate(problem, limits, choice, prices)
+    found = certify(problem, limits, choice, prices)
+    assert found.objective == pytest.approx(expected[0], rel=1e-12)
+    assert found.dual_bound == pytest.approx(expected[1], rel=1e-12)
+    assert {row.label: row.used for row in found.rows} == pytest.approx(expected[2], rel=1e-9, abs=1e-9)
+    assert certify(problem, limits, choice, prices, threads=1) == found
+
+
+def test_a_coupon_for_an_ineligible_user_is_named_wherever_the_user_is(monkeypatch):
+    monkeypatch.setattr(recount, "CHUNK", 10)
+    value = np.ones((100, 1))
+    value[[37, 64]] = np.nan
+    (problem,) = certify(Problem(value), [], np.zeros(100, int), {}).problems
+    assert problem == "2 users get a coupon they are not eligible for, for example '37'"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -14,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocator import Budget, Floor, InputError, Inventory, Parity, Problem, solve
+from allocator import Budget, Floor, InputError, Inventory, Parity, PluginError, Problem, solve
 from allocator.batch import SHELF
-from allocator.solver.pricing import Compute
+from allocator.solver.model import compile_model
+from allocator.solver.pricing import Compute, ray_engine
 from test_pricing import make
 
 
@@ -62,6 +66,12 @@ def assert_passes_agree(one, two, generator, rel: float):
         np.testing.assert_allclose(a.table, b.table, rtol=rel, atol=rel)
     assert np.array_equal(*choices)
     np.testing.assert_allclose(one.radius(prices, box), two.radius(prices, box), rtol=rel)
+    other = replace(model, worth=np.full_like(model.worth, 0.5))
+    half = [engine.with_model(other).price(prices) for engine in (one, two)]
+    assert half[0].reduced == pytest.approx(half[1].reduced, rel=rel, abs=rel)
+    nobody = [engine.restrict(np.zeros_like(inside), prices) for engine in (one, two)]
+    np.testing.assert_allclose(nobody[0].base, nobody[1].base, rtol=rel, atol=rel)
+    assert len(nobody[0].radius(prices, box)) == len(nobody[1].radius(prices, box)) == 0
     rows = [engine.take(np.flatnonzero(inside)).batch() for engine in (one, two)]
     assert np.array_equal(rows[0].indices(), rows[1].indices())
     assert np.array_equal(rows[0].value, rows[1].value, equal_nan=True)
@@ -102,7 +112,7 @@ class TestTorch:
     @pytest.mark.parametrize("device", devices)
     @pytest.mark.parametrize("method", ["decomposition", "convex"])
     def test_a_solve_gives_the_same_answer(self, device, method):
-        problem, limits = campaign(30_000)
+        problem, limits = campaign(12_000)
         mine, theirs = (solve(problem, limits, method=method, device=d) for d in (device, None))
         assert_same_answer(mine, theirs, rel=2e-6)
 
@@ -149,7 +159,7 @@ def workers() -> list[int]:
     """Return the process ids of the Ray workers that hold parts of a problem."""
     psutil = pytest.importorskip("psutil")
     children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if "ray::_Worker" in " ".join(child.cmdline())]
+    return [child.pid for child in children if "ray::Worker" in " ".join(child.cmdline())]
 
 
 @pytest.fixture(scope="class")
@@ -174,9 +184,26 @@ class TestRay:
         assert_passes_agree(*engines, generator, rel=0.0)
         assert len(workers()) >= count
 
+    def test_no_users_data_travels_when_workers_read_files(self, tmp_path):
+        problem, limits = campaign(50_000)
+        model = compile_model(on_disk(problem, tmp_path / "scores.parquet"), limits)
+        parts = [part for _, part in Compute("ray").engine_for(model)._workers]
+        assert max(len(pickle.dumps(part.problem)) for part in parts) < 10_000
+
+    def test_a_worker_that_keeps_dying_ends_the_solve_with_a_reason(self, monkeypatch):
+        monkeypatch.setattr(ray_engine, "RESTARTS", 1)
+        before = set(workers())
+
+        def kill(step: str, done: int, total: int) -> None:
+            for worker in set(workers()) - before:
+                os.kill(worker, signal.SIGKILL)
+
+        with pytest.raises(PluginError, match="A Ray worker died again after 1 restarts"):
+            solve(*campaign(5_000), engine="ray", progress=kill)
+
     @pytest.mark.parametrize("place", ["memory", "disk"])
     def test_a_worker_killed_in_mid_solve_changes_nothing(self, place, tmp_path):
-        problem, limits = campaign(2 * SHELF + 4_321)
+        problem, limits = campaign(SHELF + 4_321)
         whole = problem if place == "memory" else on_disk(problem, tmp_path / "scores.parquet")
         before, killed = set(workers()), []
 
@@ -207,3 +234,16 @@ def test_a_solve_starts_ray_if_it_must_and_ends_it_quietly():
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, env=quiet
     )
     assert (done.stdout, done.stderr) == ("7.0 False\n", "")
+
+
+def test_the_command_line_takes_an_engine_and_a_device(allocate, shared_starter):
+    plain, on_torch = (
+        allocate("solve", str(shared_starter), "--json", *more) for more in ([], ["--device", "cpu"])
+    )
+    assert plain.code == on_torch.code == 0
+    assert json.loads(on_torch.out)["objective"] == pytest.approx(
+        json.loads(plain.out)["objective"], rel=1e-6
+    )
+    refused = allocate("solve", str(shared_starter), "--engine", "ray", "--device", "cuda")
+    assert refused.code == 3
+    assert "the engine 'ray' takes no device" in refused.err

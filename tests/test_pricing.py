@@ -87,17 +87,24 @@ def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user
 
 
 @QUICK
-@given(st.integers(0, 10_000), st.sampled_from([np.float32, np.float64]))
-def test_the_radius_of_one_choice_is_the_general_one(seed, dtype):
+@given(st.integers(0, 10_000), st.sampled_from([np.float32, np.float64]), st.sampled_from([0, 1]))
+def test_the_kernels_of_one_choice_agree_with_the_general_ones(seed, dtype, fewest):
     problem, model, generator = make(seed, dtype=dtype)
     price = model.price_table(generator.normal(0, 0.5, model.n_rows))
     box = np.abs(generator.normal(0, 1, price.shape)) * (generator.random(price.shape) < 0.7)
     measures = tuple(problem.measures[name] for name in model.measures[2:])
     data = (problem.value, measures, model.cell, price, box, 0, problem.n_users)
     one, general = np.empty(problem.n_users), np.empty(problem.n_users)
-    kernels.radius_of_one(*data, one)
-    kernels.radius(*data, 0, 1, general)
+    least = -np.inf if fewest else 0.0
+    kernels.radius_of_one(*data, least, one)
+    kernels.radius(*data, fewest, 1, general)
     assert np.array_equal(one, general)
+    results = []
+    for kernel, rule in ((kernels.choose_one, (least,)), (kernels.choose_some, (fewest, 1))):
+        table, choice = np.zeros(price.shape), np.empty((problem.n_users, 1), np.int16)
+        total = kernel(*data[:3], price, 0, problem.n_users, table, choice, *rule)
+        results.append((total, table.tolist(), choice.tolist()))
+    assert results[0] == results[1]
 
 
 def test_blocks_and_threads_do_not_change_a_sum():

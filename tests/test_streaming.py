@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -271,3 +274,45 @@ def test_lists_of_different_lengths_are_refused(tmp_path):
     pl.DataFrame({"value": [[1.0, 2.0], [3.0]]}).write_parquet(path)
     with pytest.raises(InputError, match="lists differ in length"):
         solve(Problem.from_parquet(path, "value"))
+
+
+MEASURE_MEMORY = """
+import resource, sys
+import numpy as np
+from allocator import Budget, Floor, Inventory, Parity, Problem, solve
+n, streamed = {n}, {streamed}
+limits = [Budget(0.3 * n, label="total"), Inventory({{"1": 0.2 * n}}), Floor(0.1, by="region", per_head=True)]
+if streamed:
+    value, cost = ([f"{{name}}_{{j}}" for j in range(3)] for name in ("value", "cost"))
+    problem = Problem.from_parquet({path!r}, value, {{"cost": cost}}, groups=["region", "age"])
+else:
+    generator = np.random.default_rng(0)
+    value, cost = generator.random((n, 10)), generator.random((n, 10))
+    problem = Problem(value, {{"cost": cost}}, groups={{"region": np.repeat(["a", "b"], n // 2)}})
+assert solve(problem, limits, gap=1e-5).gap <= 1e-5
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def peak_mb(n: int, path: str = "") -> float:
+    code = MEASURE_MEMORY.format(n=n, streamed=bool(path), path=path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units elsewhere")
+def test_memory_is_that_of_the_arrays_and_a_little():
+    n = 1_500_000
+    assert peak_mb(n) <= 1.3 * (n * 20 * 8 / 2**20) + 500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units elsewhere")
+def test_memory_of_a_streamed_problem_is_a_few_bytes_a_user(tmp_path):
+    small, large = (tmp_path / name for name in ("small", "large"))
+    part = table(BATCH).drop("user")
+    for folder, copies in ((small, 1), (large, 8)):
+        folder.mkdir()
+        for k in range(copies):
+            part.write_parquet(folder / f"{k}.parquet", compression="uncompressed")
+    more = peak_mb(8 * BATCH, str(large)) - peak_mb(BATCH, str(small))
+    assert more * 2**20 <= 50 * 7 * BATCH  # cell, choice, radius; values and costs would add 24 bytes a user

@@ -15,7 +15,8 @@ from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
 from allocator.protocols import Predictions
-from allocator.rows import LimitLike
+from allocator.risk import redemption_cost
+from allocator.rows import LimitLike, columns_of
 
 Array = NDArray[np.float64]
 
@@ -41,6 +42,8 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
     if predictions is not None:
         predictions = _aligned(campaign, predictions)
         value, measures = value_of_predictions(campaign, predictions, allowed)
+        if any("confidence" in table for table in campaign.config.limits):
+            measures["cost_variance"] = _cost_variance(predictions)
     else:
         value, measures = _value_of_scores(campaign)
     value = np.where(allowed.allowed, value, np.nan)
@@ -75,7 +78,8 @@ def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
 def report_columns(campaign: Campaign) -> list[str]:
     """Return the user columns that results are broken down by even if no limit uses them."""
     column = campaign.config.copy_.segment_by
-    return [] if column is None else [column]
+    fair = columns_of(campaign.config.objective.by)
+    return [*fair] if column is None else [column, *fair]
 
 
 def value_of_predictions(
@@ -109,6 +113,15 @@ def value_of_predictions(
         "net_profit": objective.margin * revenue - cost,
     }[objective.maximize]
     return value, {"cost": cost, "conversions": predictions.uplift, "redemptions": predictions.redemption}
+
+
+def _cost_variance(predictions: Predictions) -> Array:
+    """Return the variance of each pair's discount, which is given away only if the coupon is redeemed."""
+    redeemed = predictions.redemption
+    amount = np.divide(
+        predictions.expected_cost, redeemed, out=np.zeros_like(predictions.expected_cost), where=redeemed > 0
+    )
+    return redemption_cost(redeemed, amount)["cost_variance"]
 
 
 def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Predictions:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from allocator.errors import Finding, InputError
+from allocator.objectives import Fairness, MaxMin, ProportionalFairness
 
 Channel = Literal["sms", "push", "email", "in_app"]
 Language = Literal["en", "zh"]
@@ -24,12 +25,32 @@ class Table(BaseModel):
 
 
 class Objective(Table):
-    """``[objective]``: what the plan earns."""
+    """``[objective]``: what the plan earns, and how fairly between the groups of `by`."""
 
     maximize: Literal[
         "incremental_margin", "incremental_revenue", "incremental_conversions", "net_profit"
     ] = "incremental_margin"
     margin: float = Field(default=1.0, gt=0, le=1)
+    fairness: Literal["proportional", "max_min"] | None = None
+    by: str | list[str] | None = None
+    weights: dict[str, Fee] | None = None
+
+    @model_validator(mode="after")
+    def _fairness_is_whole(self) -> Self:
+        if self.fairness is None and (self.by is not None or self.weights is not None):
+            raise ValueError(
+                'by and weights belong to a fairness; add fairness = "max_min" or "proportional"'
+            )
+        if self.fairness is not None and not self.by:
+            raise ValueError("fairness needs the user column to group by, or a list of them, as by")
+        return self
+
+    def fair(self) -> Fairness | None:
+        """Return the fair objective that the table asks for, None for the sum of values."""
+        if self.fairness is None or self.by is None:
+            return None
+        kind = MaxMin if self.fairness == "max_min" else ProportionalFairness
+        return kind(self.by, self.weights)
 
 
 class Predict(Table):

@@ -61,7 +61,7 @@ def parse_limits(
 def known_measures(scores: pl.DataFrame | None) -> list[str]:
     """Return the measures that limits can name: those of predictions, and those of the scores."""
     scored = set() if scores is None else set(scores.columns) - {"user_id", "coupon_id", "value"}
-    return sorted({"cost", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
+    return sorted({"cost", "cost_variance", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
 
 
 def group_columns(limits: Iterable[LimitLike]) -> list[str]:

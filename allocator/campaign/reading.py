@@ -15,6 +15,7 @@ from allocator.campaign.limit_tables import column_finding, known_measures, pars
 from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES, USERS, TableSchema
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
+from allocator.rows import columns_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -58,6 +59,9 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     if config is not None and users is not None and (segment := config.copy_.segment_by) is not None:
         wrong = column_finding("copy.segment_by", segment, users)
         findings += [wrong] if wrong is not None else []
+    if config is not None and users is not None:
+        wrongs = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
+        findings += [wrong for wrong in wrongs if wrong is not None]
     if config is not None and coupons is not None:
         notes += late_starts(coupons, config.as_of or today)
     if findings or config is None or users is None or coupons is None:

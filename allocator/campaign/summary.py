@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from allocator.labels import Grouping
 from allocator.limits import Budget
 from allocator.problem import Problem
 from allocator.protocols import Copy
+from allocator.rows import columns_of, is_risky
 from allocator.solution import Solution
 
 SCHEMA_VERSION = 1
@@ -45,6 +47,8 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "bound": solution.bound,
         "bound_source": solution.bound_source,
         "gap": solution.gap,
+        "fairness": _fairness(campaign, solution),
+        "price_of_fairness": _price_of_fairness(task, solution),
         "users": problem.n_users,
         "coupons": problem.n_coupons,
         "eligible_users": int(task.eligibility.allowed.any(axis=1).sum()),
@@ -71,6 +75,27 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "digests": campaign.digests,
         "versions": versions(),
     }
+
+
+def _fairness(campaign: Campaign, solution: Solution) -> dict[str, Any] | None:
+    """Return what the fair objective reached: for max_min the smallest value a head over weight, for
+    proportional the weighted geometric mean of the groups' values.
+    """
+    table = campaign.config.objective
+    if table.fairness is None:
+        return None
+    return {
+        "kind": table.fairness,
+        "by": list(columns_of(table.by)),
+        "utility": solution.utility,
+        "utility_bound": solution.utility_bound,
+    }
+
+
+def _price_of_fairness(task: Task, solution: Solution) -> list[dict[str, Any]]:
+    if solution.relaxed or is_risky(task.problem, task.limits):
+        return []
+    return [dataclasses.asdict(price) for price in solution.price_of_fairness()]
 
 
 def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from allocator.errors import InputError
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
 
@@ -35,12 +36,25 @@ class Scale:
 
 
 def natural_scale(engine: Engine) -> Scale:
-    """Measure the scale of a model from the sizes of all eligible pairs."""
+    """Measure the scale of a model from the sizes of all eligible pairs.
+
+    Raises
+    ------
+    InputError
+        If values or measures are so large or so small that sums of them leave the range of numbers.
+    """
     sizes = engine.extent()
     value = sizes.reduced or 1.0
-    used = np.asarray(abs(engine.model.weights) @ sizes.table.ravel()) / engine.model.problem.n_coupons
-    most = float(used.max(initial=0.0)) or 1.0
-    return Scale(value, value / np.where(used > 1e-12 * most, used, most))
+    with np.errstate(all="ignore"):
+        used = np.asarray(abs(engine.model.weights) @ sizes.table.ravel()) / engine.model.problem.n_coupons
+        most = float(used.max(initial=0.0)) or 1.0
+        price = value / np.where(used > 1e-12 * most, used, most)
+    if not (np.isfinite(value) and np.isfinite(price).all()):
+        raise InputError(
+            "values or measures are so large or so small that their sums leave the range of numbers: "
+            "state them in another unit"
+        )
+    return Scale(value, price)
 
 
 @dataclass(frozen=True)

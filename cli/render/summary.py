@@ -19,6 +19,7 @@ MOST_LIMITS = 16
 MOST_GROUPS = 8
 MOST_SAMPLES = 4
 MOST_LINES = 6  # of a sample message
+NOTICEABLE = 1e-4  # share of the value from which a price of fairness is shown
 NARROW_BAR = 8  # so that limits with labels of usual length fit into 80 columns
 
 
@@ -53,7 +54,13 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
         )
     reach = f"{summary['assigned']:,} of {summary['users']:,} users get a coupon"
     lines.add_row("reach", f"{reach} ({summary['eligible_users']:,} were eligible)")
+    if summary["fairness"]:
+        lines.add_row("fairness", _fairness(summary["fairness"]))
     lines.add_row("how good", _quality(summary))
+    if costly := [
+        row for row in summary["price_of_fairness"] if row["lost_at_most"] > NOTICEABLE * summary["value"]
+    ]:
+        lines.add_row("price of fairness", _price_of_fairness(costly))
     if summary["broken_limits"]:
         broken = "; ".join(f"{label} by {number(by)}" for label, by in summary["broken_limits"].items())
         lines.add_row("breaks limits", Text(broken, style="bold red"))
@@ -71,6 +78,23 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
 def _spend(summary: Mapping[str, Any]) -> str:
     text = f"{number(summary['spend'])} {summary['currency']}"
     return text if summary["budget"] is None else f"{text} of {number(summary['budget'])}"
+
+
+def _fairness(fairness: Mapping[str, Any]) -> str:
+    groups = " and ".join(fairness["by"])
+    if fairness["kind"] == "max_min":
+        return f"the worst-off {groups} gets {number(fairness['utility'])} a head"
+    return f"between {groups}: {number(fairness['utility'])}, the geometric mean of the groups' values"
+
+
+def _price_of_fairness(prices: Sequence[Mapping[str, Any]]) -> str:
+    """Say what each limit costs: a range where its ends differ visibly."""
+
+    def amount(row: Mapping[str, Any]) -> str:
+        least, most = number(row["lost_at_least"]), number(row["lost_at_most"])
+        return f"{row['label']} costs " + (most if least == most else f"{least} to {most}")
+
+    return "; ".join(amount(row) for row in prices)
 
 
 def _quality(summary: Mapping[str, Any]) -> str:

@@ -123,7 +123,8 @@ class Bundle:
         dual = self._evaluate(request.pieces, centre)
         usage, moved = self.cuts[-1].usage, np.zeros(self.model.n_rows)
         for _ in range(MOST_PASSES):
-            if time.monotonic() > request.deadline or dual < request.stop_below:
+            nothing_to_price = self.model.n_rows == 0
+            if nothing_to_price or time.monotonic() > request.deadline or dual < request.stop_below:
                 break
             proposed = self._propose(request.pieces, centre, step)
             # A short step predicts little whatever there is to gain; only a long one may end the search.

@@ -43,7 +43,7 @@ CLOSE = 1e-7  # share of the value at stake at which the prices of a node are go
 MOST_NODES = 40
 MOST_PLANS = 4  # points at which tangents are drawn
 DRAWN_IN = 6  # times a tangent is drawn in before its point is given up
-NARROW = 1e-6  # relative width of a range of variance that needs no more splitting
+NARROW = 0.1  # share of the gap that chords may be worth in a node that needs no more splitting
 
 
 @dataclass(frozen=True)
@@ -218,12 +218,13 @@ class _Search:
 
     def _split(self, node: _Node) -> list[_Node]:
         """Split the range whose chord is farthest below the root, at the mixture's variance."""
+        assert self.best is not None
         errors = [
-            self._chord_error(risky, ends, node) for risky, ends in zip(self.risky, node.between, strict=True)
+            self._chord_error(risky, ends) for risky, ends in zip(self.risky, node.between, strict=True)
         ]
         k = int(np.argmax(errors))
         low, high = node.between[k]
-        if high - low <= NARROW * high:
+        if errors[k] <= NARROW * self.run.gap * abs(self.best.objective):
             self.done.append(node.bound)
             return []
         at, _ = self.risky[k].point(node.usage)
@@ -231,19 +232,19 @@ class _Search:
         # At an end the chord is exact: halve, in deviations, so that both parts become narrower.
         middle = (0.5 * (math.sqrt(low) + math.sqrt(high))) ** 2
         at = at if low + margin < at < high - margin else middle
-        assert self.best is not None
         halves = [(*node.between[:k], ends, *node.between[k + 1 :]) for ends in ((low, at), (at, high))]
         nodes = [self._node(half, self.best.prices) for half in halves]
         for half in nodes:
             half.bound = min(half.bound, node.bound)
         return nodes
 
-    def _chord_error(self, risky: _Risky, ends: Interval, node: _Node) -> float:
-        low, high = ends
-        at = min(max(risky.point(node.usage)[0], low), high)
-        chord = math.sqrt(low) + (at - low) / (math.sqrt(high) + math.sqrt(low)) if high > 0 else 0.0
-        # A wide range without error at the mixture still has to be split before one without width.
-        return max(math.sqrt(at) - chord, 0.0) + 1e-9 * (math.sqrt(high) - math.sqrt(low))
+    def _chord_error(self, risky: _Risky, ends: Interval) -> float:
+        """Return what the chord's greatest distance from the root is worth, in objective units."""
+        assert self.best is not None
+        assert risky.row.risk is not None
+        low, high = (math.sqrt(v) for v in ends)
+        distance = (high - low) ** 2 / (4 * (high + low)) if high > 0 else 0.0
+        return distance * risky.row.risk.times * float(self.best.prices[risky.places[0]])
 
     def _plan(self, usage: Array) -> None:
         """Look for whole numbers under tangents at a point, and again at the plan that they lead to."""

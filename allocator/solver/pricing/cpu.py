@@ -15,6 +15,8 @@ from allocator.solver.model import Model
 from allocator.solver.pricing import kernels
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
 
+_LEAST = (0.0, -np.inf)  # what one coupon must be worth, by how many a user must get
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -64,8 +66,8 @@ class CpuEngine:
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
             kept = nobody if choice is None else choice[part.places]
             data = (part.value, part.measures, part.cell, table, start, stop, out, kept)
-            if fewest == 0 and most == 1:
-                return float(kernels.choose_one(*data))
+            if most == 1:
+                return float(kernels.choose_one(*data, _LEAST[fewest]))
             return float(kernels.choose_some(*data, fewest, most))
 
         reduced, aggregate = self._sum(block)
@@ -83,8 +85,8 @@ class CpuEngine:
 
         def block(part: _Part, start: int, stop: int, _: Array) -> float:
             data = (part.value, part.measures, part.cell, price, width, start, stop)
-            if fewest == 0 and most == 1:
-                kernels.radius_of_one(*data, radius[part.places])
+            if most == 1:
+                kernels.radius_of_one(*data, _LEAST[fewest], radius[part.places])
             else:
                 kernels.radius(*data, fewest, most, radius[part.places])
             return 0.0

@@ -30,8 +30,9 @@ def _add(value, measures, table, i, s, j):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def choose_one(value, measures, cell, price, start, stop, table, choice):  # type: ignore[no-untyped-def]
-    """Give each user in [start, stop) the coupon of greatest positive reduced value.
+def choose_one(value, measures, cell, price, start, stop, table, choice, least):  # type: ignore[no-untyped-def]
+    """Give each user in [start, stop) the coupon of greatest reduced value, if that is above `least`: 0,
+    or minus infinity where every user must get one.
 
     Adds the assignments to `table`, writes them to `choice` unless it is empty, and returns the sum
     of reduced values.
@@ -41,7 +42,7 @@ def choose_one(value, measures, cell, price, start, stop, table, choice):  # typ
     total = 0.0
     for i in range(start, stop):
         s = cell[i]
-        best = 0.0
+        best = least
         pick = -1
         for j in range(n_coupons):
             r = _reduced(value, measures, price, i, s, j)
@@ -115,8 +116,8 @@ def _spread(value, measures, box, i, s, j):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def radius_of_one(value, measures, cell, price, box, start, stop, out):  # type: ignore[no-untyped-def]
-    """As `radius`, where a user gets at most one coupon."""
+def radius_of_one(value, measures, cell, price, box, start, stop, least, out):  # type: ignore[no-untyped-def]
+    """As `radius`, where a user gets one coupon, if its reduced value is above `least`, as `choose_one`."""
     n_coupons = value.shape[1]
     reduced = np.empty(n_coupons)
     spread = np.empty(n_coupons)
@@ -125,23 +126,23 @@ def radius_of_one(value, measures, cell, price, box, start, stop, out):  # type:
         for j in range(n_coupons):
             reduced[j] = _reduced(value, measures, price, i, s, j)
             spread[j] = _spread(value, measures, box, i, s, j)
-        best = 0.0
+        best = least
         pick = -1
         for j in range(n_coupons):
             better = reduced[j] > best
             best = reduced[j] if better else best
             pick = j if better else pick
-        least = np.inf
+        nearest = np.inf
         own = 0.0
         if pick >= 0:
             own = spread[pick]
-            least = _ratio(best, own)
+            nearest = _ratio(best, own) if least == 0.0 else np.inf  # else it cannot be dropped
             reduced[pick] = np.nan
         for j in range(n_coupons):
             # NaN, of an ineligible coupon or of 0 / 0, is never less; nor is x / 0.
             ratio = (best - reduced[j]) / (own + spread[j])
-            least = ratio if ratio < least else least
-        out[i] = least
+            nearest = ratio if ratio < nearest else nearest
+        out[i] = nearest
 
 
 @njit(nogil=True, cache=True)

@@ -8,11 +8,9 @@ started again by Ray, loads the part again (from the object store, or from disk)
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -78,107 +76,6 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@dataclass(frozen=True)
-class _Shelf:
-    """What passes over one shelf's users ask of their problem, with its rows in memory."""
-
-    batch: Batch
-    cell: NDArray[np.int32]
-    per_user: tuple[int, int]
-
-    @property
-    def n_users(self) -> int:
-        return self.batch.n_users
-
-    @property
-    def n_coupons(self) -> int:
-        return int(self.batch.value.shape[1])
-
-    def batches(self, measures: Sequence[str]) -> Iterator[Batch]:
-        yield replace(self.batch, users=slice(0, self.n_users))
-
-    def engine(self, model: Model) -> CpuEngine:
-        return CpuEngine(replace(model, problem=cast(Problem, self), cell=self.cell), threads=1)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """Loads consecutive shelves from the object store."""
-
-    references: list[Any]
-
-    def __call__(self) -> list[_Shelf]:
-        return cast("list[_Shelf]", _ray().get(self.references))
-
-
-@dataclass(frozen=True)
-class _OnDisk:
-    """Reads the shelves from `start` to `stop` of a problem on disk; `cell` refers to those users' cells."""
-
-    problem: Problem
-    measures: Sequence[str]
-    start: int
-    stop: int
-    cell: Any
-
-    def __call__(self) -> list[_Shelf]:
-        cell = _ray().get(self.cell)
-        users = np.arange(self.start, self.stop)
-        shelves = []
-        for batch in self.problem.batches(self.measures, users):
-            assert isinstance(batch.users, slice)
-            for first, shelf in _split(batch):
-                place = first - self.start
-                if 0 <= place < len(cell):
-                    of_shelf = cell[place : place + shelf.n_users]
-                    shelves.append(_Shelf(shelf, of_shelf, self.problem.per_user))
-        return shelves
-
-
-_Part = Callable[[], "list[_Shelf]"]
-"""Loads some consecutive shelves."""
-
-
-class _Worker:
-    """Holds some consecutive shelves; loads them when first asked, as again after a restart.
-
-    Every method takes what loads them and the model without its users' data, and returns one result a shelf.
-    """
-
-    def __init__(self) -> None:
-        self._loaded: list[_Shelf] = []
-
-    def ready(self) -> None:
-        """Answer once the process runs."""
-
-    def price(
-        self, part: _Part, model: Model, prices: Array, keep: bool
-    ) -> list[tuple[Pass, NDArray[np.int16] | None]]:
-        results = []
-        for shelf in self._shelves(part):
-            choice = np.empty((shelf.n_users, shelf.per_user[1]), np.int16) if keep else None
-            results.append((shelf.engine(model).price(prices, choice), choice))
-        return results
-
-    def radius(self, part: _Part, model: Model, prices: Array, box: Array) -> list[Array]:
-        return [shelf.engine(model).radius(prices, box) for shelf in self._shelves(part)]
-
-    def extent(self, part: _Part, model: Model) -> list[Pass]:
-        return [shelf.engine(model).extent() for shelf in self._shelves(part)]
-
-    def rows(self, part: _Part, model: Model, users: Index) -> list[Batch]:
-        results = []
-        for shelf in self._shelves(part):
-            start = cast(slice, shelf.batch.users).start
-            inside = slice(*np.searchsorted(users, [start, start + shelf.n_users]))
-            results.append(shelf.batch.take(users[inside] - start))
-        return results
-
-    def _shelves(self, part: _Part) -> list[_Shelf]:
-        self._loaded = self._loaded or part()
-        return self._loaded
-
-
 class RayEngine:
     """Prices all users of a problem on a Ray cluster. Implements `Engine`.
 
@@ -202,12 +99,14 @@ class RayEngine:
 
     def __init__(self, model: Model, workers: int | None = None) -> None:
         ray = _ray()
+        from allocator.solver.pricing.ray_worker import Worker, parts_of
+
         self.model = model
         self.threads = workers
         cores = int(ray.cluster_resources().get("CPU", 0))
         count = max(min(workers or cores, cores, -(-self.n_users // SHELF)), 1)
-        actor = ray.remote(_Worker).options(num_cpus=1, max_restarts=RESTARTS, max_task_retries=-1)
-        self._workers = [(actor.remote(), part) for part in _parts_of(model, count)]
+        actor = ray.remote(Worker).options(num_cpus=1, max_restarts=RESTARTS, max_task_retries=-1)
+        self._workers = [(actor.remote(), part) for part in parts_of(model, count)]
         started = [worker.ready.remote() for worker, _ in self._workers]
         _, waiting = ray.wait(started, num_returns=count, timeout=PATIENCE)
         if waiting:
@@ -239,7 +138,7 @@ class RayEngine:
 
     def take(self, places: Index) -> CpuEngine:
         """Return an engine for some of the users, in this process."""
-        parts = self._ask("rows", places)
+        parts = self._ask("rows", _ray().put(places))
         some = Batch(
             places,
             np.concatenate([part.value for part in parts]),
@@ -277,7 +176,7 @@ class RayEngine:
             return [result for part in ray.get(calls) for result in part]
         except ray.exceptions.RayActorError as error:
             raise PluginError(
-                f"A Ray worker died {RESTARTS} times and was not started again: {error}. "
+                f"A Ray worker died again after {RESTARTS} restarts: {str(error).splitlines()[0]} "
                 "If its memory ran out, use more workers, or store values and measures as float32."
             ) from error
 
@@ -288,41 +187,3 @@ class RayEngine:
             reduced += part.reduced
             table += part.table
         return Pass(reduced, table)
-
-
-def _parts_of(model: Model, count: int) -> list[_Part]:
-    """Return what loads each worker's part: copies in the object store, or a reader of files.
-
-    The copies are kept as long as what this returns.
-    """
-    problem, measures, ray = model.problem, model.measures[2:], _ray()
-    n_shelves = -(-problem.n_users // SHELF)
-    edges = [SHELF * (k * n_shelves // count) for k in range(count)] + [problem.n_users]
-    if not problem.in_memory:
-        light = copy(problem)
-        light.groups = {}
-        return [
-            _OnDisk(light, measures, start, stop, ray.put(model.cell[start:stop]))
-            for start, stop in pairwise(edges)
-        ]
-    (batch,) = problem.batches(measures)
-    shelves = list(_split(batch))
-    return [
-        _Stored(
-            [
-                ray.put(_Shelf(part, model.cell[part.users], problem.per_user))
-                for first, part in shelves
-                if start <= first < stop
-            ]
-        )
-        for start, stop in pairwise(edges)
-    ]
-
-
-def _split(batch: Batch) -> Iterator[tuple[int, Batch]]:
-    """Cut a batch of consecutive users into shelves, each with its first user."""
-    first = cast(slice, batch.users).start
-    for start in range(0, batch.n_users, SHELF):
-        at = slice(start, min(start + SHELF, batch.n_users))
-        measures = {name: array[at] for name, array in batch.measures.items()}
-        yield first + start, Batch(slice(first + at.start, first + at.stop), batch.value[at], measures)

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import Batch
+from allocator.batch import SHELF, Batch
 from allocator.errors import Finding, InputError, PluginError
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
+from allocator.solver.pricing.torch_pass import Picks, Slab, Sums
 
 if TYPE_CHECKING:
     import torch
 
 WIDEST = 256  # users a group; fewer where cells are small, so that padding stays small
-SLAB = {"cpu": 1 << 15, "cuda": 1 << 20}  # users priced at once: what caches, or spare memory, hold
+SLAB = {"cpu": 1 << 18, "cuda": 1 << 24}  # pairs priced at once: what caches, or spare memory, hold
 
 
 def open_device(name: str | None) -> torch.device:
@@ -166,15 +167,15 @@ class TorchEngine:
 
         table = self.model.price_table(prices)
         on_device = torch.from_numpy(table).to(self.device)
-        sums = _Sums(self.model)
+        sums = Sums(self.model)
         kept = []
         for slab in self._slabs():
-            picks = _Picks(slab.reduced(on_device), *self.model.problem.per_user)
+            picks = Picks(slab.reduced(on_device), *self.model.problem.per_user)
             sums.add(slab, picks.taken, picks.earned())
             if choice is not None:
                 kept.append(picks.coupons())
         if choice is not None:
-            choice[:] = self._by_user(torch.cat(kept), choice.shape[1])
+            choice[:] = self._by_user(kept, choice.shape[1])
         if self.base is None:
             return sums.done()
         done = sums.done()
@@ -190,13 +191,13 @@ class TorchEngine:
         parts = []
         for slab in self._slabs():
             reduced = slab.reduced(price)
-            picks = _Picks(reduced, *self.model.problem.per_user)
+            picks = Picks(reduced, *self.model.problem.per_user)
             parts.append(picks.radius(reduced, slab.spread(wide)))
-        return np.asarray(self._by_user(torch.cat(parts), 1)[:, 0], dtype=np.float64)
+        return np.asarray(self._by_user(parts, 1)[:, 0], dtype=np.float64)
 
     def extent(self) -> Pass:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
-        sums = _Sums(self.model)
+        sums = Sums(self.model)
         for slab in self._slabs():
             eligible = ~slab.value.isnan()
             best = slab.value.double().abs().masked_fill(~eligible, 0.0).amax(2)
@@ -232,37 +233,42 @@ class TorchEngine:
         users = slice(0, self.n_users) if self._users is None else self._users
         return Batch(users, rows.pop("value"), rows)
 
-    def _slabs(self) -> Iterator[_Slab]:
+    def _slabs(self) -> Iterator[Slab]:
         """Yield groups of users whose temporaries fit."""
         import torch
 
         layout, data = self._data.layout, self._data
-        step = max(SLAB[self.device.type if self.device.type in SLAB else "cuda"] // layout.width, 1)
+        if self.n_users == 0:
+            return
+        pairs = SLAB.get(self.device.type, SLAB["cuda"])
+        step = max(pairs // (layout.width * self.model.problem.n_coupons), 1)
         cell = torch.from_numpy(layout.cell).to(self.device)
         shape = (-1, layout.width, self.model.problem.n_coupons)
         measures = [data.measures[name].view(shape) for name in self.model.measures[2:]]
         value = data.value.view(shape)
         for start in range(0, len(layout.cell), step):
             at = slice(start, start + step)
-            yield _Slab(value[at], tuple(m[at] for m in measures), cell[at], layout.cell[at])
+            yield Slab(value[at], tuple(m[at] for m in measures), cell[at], layout.cell[at])
 
-    def _by_user(self, by_slot: torch.Tensor, columns: int) -> NDArray[np.generic]:
-        """Return numbers by user, (n_users, columns), from numbers by group and slot."""
+    def _by_user(self, by_slot: list[torch.Tensor], columns: int) -> NDArray[np.generic]:
+        """Return numbers by user, (n_users, columns), from the slabs' numbers by group and slot."""
         import torch
 
+        if not by_slot:
+            return np.zeros((0, columns))
         at = torch.from_numpy(self._data.layout.slot).to(self.device)
-        return by_slot.reshape(-1, columns)[at].cpu().numpy()
+        return torch.cat(by_slot).reshape(-1, columns)[at].cpu().numpy()
 
 
 def _parts(model: Model, layout: _Layout) -> Iterator[tuple[Index, dict[str, torch.Tensor]]]:
-    """Yield the rows of all users of a problem with their slots, as much at once as a slab."""
+    """Yield the rows of all users of a problem with their slots, a shelf at once."""
     import torch
 
     for batch in model.problem.batches(model.measures[2:]):
         arrays = {"value": batch.value, **batch.measures}
         slots = layout.slot[batch.users]
-        for start in range(0, batch.n_users, SLAB["cuda"]):
-            at = slice(start, start + SLAB["cuda"])
+        for start in range(0, batch.n_users, SHELF):
+            at = slice(start, start + SHELF)
             yield (
                 slots[at],
                 {
@@ -270,112 +276,3 @@ def _parts(model: Model, layout: _Layout) -> Iterator[tuple[Index, dict[str, tor
                     for name, array in arrays.items()
                 },
             )
-
-
-@dataclass(frozen=True)
-class _Slab:
-    """Some groups' rows, (n_groups, width, n_coupons) each, and their cells, there and here."""
-
-    value: torch.Tensor
-    measures: tuple[torch.Tensor, ...]
-    cell: torch.Tensor
-    cell_here: Index
-
-    def reduced(self, price: torch.Tensor) -> torch.Tensor:
-        """Return reduced values, -inf where not eligible; operation by operation as the compiled kernel."""
-        of_cell = price[:, self.cell, None, :]
-        value = self.value.double()
-        result = value - value * of_cell[1] - of_cell[0]
-        for k, measure in enumerate(self.measures, start=2):
-            result -= of_cell[k] * measure.double()
-        return result.masked_fill_(self.value.isnan(), -np.inf)
-
-    def spread(self, width: torch.Tensor) -> torch.Tensor:
-        """Return by how much reduced values move for each unit of the price box's radius."""
-        of_cell = width[:, self.cell, None, :]
-        result = of_cell[0] + of_cell[1] * self.value.double().abs()
-        for k, measure in enumerate(self.measures, start=2):
-            result += of_cell[k] * measure.double().abs()
-        return result.masked_fill_(self.value.isnan(), 0.0)
-
-
-class _Picks:
-    """What users take: the coupons of greatest positive reduced value (ties: lower index first).
-
-    `taken` is (n_groups, width, n_coupons); each list has one (n_groups, width) a rank.
-    """
-
-    def __init__(self, reduced: torch.Tensor, fewest: int, most: int) -> None:
-        import torch
-
-        self.fewest, self.most = fewest, most
-        self.taken = torch.zeros_like(reduced, dtype=torch.bool)
-        self.coupon, self.best, self.takes = [], [], []
-        numbers = torch.arange(reduced.shape[2], device=reduced.device)
-        left = reduced
-        for rank in range(min(most, len(numbers))):
-            best, coupon = left.max(2)
-            takes = best > (-np.inf if rank < fewest else 0.0)
-            at = numbers == coupon[..., None]
-            self.taken |= at & takes[..., None]
-            self.coupon.append(coupon)
-            self.best.append(best)
-            self.takes.append(takes)
-            if rank + 1 < most:
-                left = left.masked_fill(at, -np.inf)
-
-    def earned(self) -> torch.Tensor:
-        """Return each user's sum of reduced values, (n_groups, width)."""
-        parts = (best.masked_fill(~takes, 0.0) for best, takes in zip(self.best, self.takes, strict=True))
-        return sum(parts, start=self.best[0].new_zeros(()))
-
-    def coupons(self) -> torch.Tensor:
-        """Return coupon indices, -1 for none, (n_groups, width, most) int16."""
-        import torch
-
-        found = [
-            coupon.masked_fill(~takes, -1) for coupon, takes in zip(self.coupon, self.takes, strict=True)
-        ]
-        found += [torch.full_like(found[0], -1)] * (self.most - len(found))
-        return torch.stack(found, dim=2).to(torch.int16)
-
-    def radius(self, reduced: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-        """Return the least radius at which a coupon is swapped, dropped or added, (n_groups, width)."""
-        others = ~self.taken & (reduced > -np.inf)
-        count = self.taken.sum(2)
-        least = _ratio(-reduced, spread, others & (count < self.most)[..., None]).amin(2)
-        for coupon, best, takes in zip(self.coupon, self.best, self.takes, strict=True):
-            own = spread.gather(2, coupon[..., None])
-            swap = _ratio(best[..., None] - reduced, own + spread, others & takes[..., None]).amin(2)
-            drop = _ratio(best, own[..., 0], takes & (count > self.fewest))
-            least = least.minimum(swap).minimum(drop)
-        return least
-
-
-def _ratio(margin: torch.Tensor, spread: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    return (margin / spread).masked_fill(~counts | (spread <= 0.0), np.inf)
-
-
-class _Sums:
-    """Adds slabs up, in float64 and in order."""
-
-    def __init__(self, model: Model) -> None:
-        self.table = np.zeros(model.shape)
-        self.total = 0.0
-
-    def add(self, slab: _Slab, taken: torch.Tensor, earned: torch.Tensor, *, size: bool = False) -> None:
-        """Add the taken pairs (their sizes if `size`), and what each user earns."""
-        import torch
-
-        parts = [taken.double().sum(1)]
-        for amount in (slab.value, *slab.measures):
-            kept = amount.double().masked_fill(~taken, 0.0)
-            parts.append((kept.abs() if size else kept).sum(1))
-        by_group = torch.stack(parts).cpu().numpy()
-        cells, starts = np.unique(slab.cell_here, return_index=True)
-        self.table[:, cells] += np.add.reduceat(by_group, starts, axis=1)
-        self.total += float(earned.sum(1).cpu().numpy().sum())
-
-    def done(self) -> Pass:
-        """Return the sums."""
-        return Pass(self.total, self.table)
