@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from allocator.solver.standing import Classes, Standing
+from allocator.solver.standing import Classes
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, contest, row_prices, state_program
+from allocator.solver.fallback import plan_without_programs
 from allocator.solver.highs import solve_program
 from allocator.solver.master import (
     Box,
@@ -24,7 +25,6 @@ from allocator.solver.master import (
 )
 from allocator.solver.model import Model
 from allocator.solver.pricing import Compute, Engine
-from allocator.solver.fallback import plan_without_programs
 from allocator.solver.recovery import Plan, recover, with_grace
 from allocator.solver.watch import Watch
 

@@ -19,10 +19,10 @@ from allocator.limits import Floor, Parity, Share
 from allocator.rows import LimitLike, is_risky
 from allocator.solution import Solution
 from allocator.solver.certificate import certify
+from allocator.solver.fallback import plan_without_programs
 from allocator.solver.master import minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute
-from allocator.solver.recovery import plan_without_programs
 
 PASSES = 60
 CLOSE = 1e-6  # share of the value at stake

@@ -103,7 +103,14 @@ class _Recovery:
     """The best plan so far, and what is proven."""
 
     def __init__(
-        self, engine: Engine, prices: Array, gap: float, deadline: float, seed: int, report: Report, watch: Watch
+        self,
+        engine: Engine,
+        prices: Array,
+        gap: float,
+        deadline: float,
+        seed: int,
+        report: Report,
+        watch: Watch,
     ) -> None:
         self.engine = engine
         self.model: Model = engine.model

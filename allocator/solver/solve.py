@@ -17,11 +17,11 @@ from allocator.rows import LimitLike, is_risky
 from allocator.solution import Improvement, Solution, Status, relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose
+from allocator.solver.fallback import plan_without_programs
 from allocator.solver.infeasibility import explain_clash
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute
 from allocator.solver.pricing.compute import Kind
-from allocator.solver.fallback import plan_without_programs
 from allocator.solver.recovery import Plan
 from allocator.solver.repairs import LeastViolation, ask, certify_relaxed, relax, repair_together
 from allocator.solver.settings import check_settings, checked_limits
