@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -60,15 +61,21 @@ class Matrix:
         columns.integers.extend([integer] * n_columns)
         model.objective.maximize = True
         worth = np.flatnonzero(self.value)
-        model.objective.linear_coefficients.ids.extend(worth.tolist())
-        model.objective.linear_coefficients.values.extend(self.value[worth].tolist())
+        _extend(model.objective.linear_coefficients.ids, worth)
+        _extend(model.objective.linear_coefficients.values, self.value[worth])
         model.linear_constraints.ids.extend(range(n_rows))
-        model.linear_constraints.lower_bounds.extend(self.lower.tolist())
-        model.linear_constraints.upper_bounds.extend(self.upper.tolist())
+        _extend(model.linear_constraints.lower_bounds, self.lower)
+        _extend(model.linear_constraints.upper_bounds, self.upper)
         entries = sp.csr_array(self.rows)
         entries.sum_duplicates()
         matrix = model.linear_constraint_matrix
-        matrix.row_ids.extend(np.repeat(np.arange(n_rows), np.diff(entries.indptr)).tolist())
-        matrix.column_ids.extend(entries.indices.tolist())
-        matrix.coefficients.extend(entries.data.tolist())
+        _extend(matrix.row_ids, np.repeat(np.arange(n_rows), np.diff(entries.indptr)))
+        _extend(matrix.column_ids, entries.indices)
+        _extend(matrix.coefficients, entries.data)
         return mathopt.Model.from_model_proto(model)
+
+
+def _extend(field: Any, numbers: NDArray[Any]) -> None:
+    """Append numbers to a message's field, some at a time: Python's own numbers take much memory."""
+    for start in range(0, len(numbers), 1 << 20):
+        field.extend(numbers[start : start + (1 << 20)].tolist())
