@@ -22,7 +22,8 @@ Columns = str | Sequence[str]
 """One list or array column of a number for each coupon, or one column for each coupon."""
 Item = TypeVar("Item")
 
-BATCH = 2 * SHELF  # users read at once
+BATCH_BYTES = 48 << 20  # about what is read at once; several batches are on their way at a time
+TEXTS = 2 * SHELF  # labels read at once
 
 
 class ParquetProblem(Problem):
@@ -122,15 +123,16 @@ class ParquetProblem(Problem):
             After the first whole pass, with every wrong entry.
         """
         names = ["value", *(self.measures if measures is None else measures)]
-        starts = np.arange(0, self.n_users, BATCH)
+        size = self._batch_size(names)
+        starts = np.arange(0, self.n_users, size)
         checks = None
         if users is not None:
-            needed = np.searchsorted(users, starts) < np.searchsorted(users, starts + BATCH)
+            needed = np.searchsorted(users, starts) < np.searchsorted(users, starts + size)
             starts = starts[needed] if needed.any() else starts[:1]
         elif not self._checked:
             checks = EntryChecks(self.per_user[0])
         read = names if checks is None else list(self._columns)
-        for batch in _ahead(self._read(int(start), read) for start in starts):
+        for batch in _ahead(self._read(int(start), size, read) for start in starts):
             if checks is not None:
                 checks.see(batch)
             yield Batch(batch.users, batch.value, {name: batch.measures[name] for name in names[1:]})
@@ -140,8 +142,13 @@ class ParquetProblem(Problem):
                 raise InputError(findings)
             self._checked = True
 
-    def _read(self, start: int, names: Sequence[str]) -> Batch:
-        size = min(BATCH, self.n_users - start)
+    def _batch_size(self, names: Sequence[str]) -> int:
+        """Return how many users to read at once: whole shelves, so that no block lies in two batches."""
+        width = self.n_coupons * sum(np.dtype(self._types[name]).itemsize for name in names)
+        return SHELF * min(max(BATCH_BYTES // (SHELF * width), 1), 4)
+
+    def _read(self, start: int, size: int, names: Sequence[str]) -> Batch:
+        size = min(size, self.n_users - start)
         wanted = [column for name in names for column in self._of(name)]
         frame = self._scan.select(list(dict.fromkeys(wanted))).slice(start, size).collect()
         if frame.height != size:
@@ -256,8 +263,8 @@ class ParquetProblem(Problem):
 
     def _parts_of(self, column: str) -> Iterator[tuple[slice, pl.Series]]:
         """Yield a column in parts: text takes many times the memory of its codes."""
-        for start in range(0, self.n_users, BATCH):
-            part = self._scan.select(column).slice(start, BATCH).collect().to_series()
+        for start in range(0, self.n_users, TEXTS):
+            part = self._scan.select(column).slice(start, TEXTS).collect().to_series()
             yield slice(start, start + len(part)), part
 
 

@@ -39,7 +39,7 @@ def _highs(matrix: Matrix, limit: float, *, method: str) -> Run:
     model.num_row_, model.num_col_ = matrix.rows.shape
     model.sense_ = highspy.ObjSense.kMaximize
     model.col_cost_ = matrix.value
-    model.col_lower_, model.col_upper_ = np.zeros(model.num_col_), np.ones(model.num_col_)
+    model.col_lower_, model.col_upper_ = np.zeros(model.num_col_), matrix.most
     model.row_lower_, model.row_upper_ = matrix.lower, matrix.upper
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_, model.a_matrix_.index_ = matrix.rows.indptr, matrix.rows.indices
@@ -81,7 +81,7 @@ def _mathopt(matrix: Matrix, limit: float, *, solver: mathopt.SolverType, intege
 def _cvxpy(matrix: Matrix, limit: float) -> Run:
     import cvxpy as cp
 
-    x = cp.Variable(len(matrix.value), bounds=[0, 1])
+    x = cp.Variable(len(matrix.value), bounds=[0, matrix.most])
     used = matrix.rows @ x
     below, above = np.flatnonzero(np.isfinite(matrix.upper)), np.flatnonzero(np.isfinite(matrix.lower))
     limits = [used[below] <= matrix.upper[below], used[above] >= matrix.lower[above]]

@@ -43,7 +43,9 @@ CLOSE = 1e-7  # share of the value at stake at which the prices of a node are go
 MOST_NODES = 40
 MOST_PLANS = 4  # points at which tangents are drawn
 DRAWN_IN = 6  # times a tangent is drawn in before its point is given up
-NARROW = 0.1  # share of the gap that chords may be worth in a node that needs no more splitting
+NARROW = (
+    0.05  # share of what is left of the gap that chords may be worth in a node that needs no more splitting
+)
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,9 @@ class _Search:
         ]
         k = int(np.argmax(errors))
         low, high = node.between[k]
-        if errors[k] <= NARROW * self.run.gap * abs(self.best.objective):
+        # What is left is then for whole numbers to close, not for narrower ranges.
+        left = max(node.bound - self.best.objective, self.run.gap * abs(self.best.objective))
+        if errors[k] <= NARROW * left:
             self.done.append(node.bound)
             return []
         at, _ = self.risky[k].point(node.usage)
