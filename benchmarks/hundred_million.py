@@ -8,6 +8,7 @@ memory and passes over the data in benchmarks/results/hundred_million.json.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from benchmarks.instances import COUPONS, retail, retail_limits
 from benchmarks.measure import in_process
 from benchmarks.record import RESULTS, Columns, Row, record
 
+FOLDER = Path(tempfile.gettempdir()) / "hundred_million"
 FILE_USERS = 2**21  # users in each file
 GROUP_USERS = 2**19  # users in each row group
 VALUE = [f"value_{j}" for j in range(COUPONS)]
@@ -45,7 +47,7 @@ def main() -> None:
         prog="python -m benchmarks.hundred_million", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--users", type=int, default=100_000_000, help="number of users [%(default)s]")
-    parser.add_argument("--folder", type=Path, default=Path("hundred_million"), help="for the Parquet files")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for the Parquet files [%(default)s]")
     parser.add_argument("--gap", type=float, default=1e-5, help="relative gap to reach [%(default)s]")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds [%(default)s]")
     parser.add_argument("--threads", type=int, help="worker threads [all cores]")
