@@ -142,12 +142,10 @@ def test_max_min_bound_is_the_optimum_of_the_linear_program():
     problem = shop(300, seed=2)
     value, cost = problem.value, problem.measures["cost"]
     codes = problem.groups["region"].codes
-    x, least = cp.Variable(value.shape, nonneg=True), cp.Variable()
-    heads = [
-        cp.sum(cp.multiply(value[codes == g], x[np.flatnonzero(codes == g)])) / (codes == g).sum()
-        for g in (0, 1)
-    ]
-    within = [cp.sum(x, axis=1) <= 1, cp.sum(cp.multiply(cost, x)) <= 60]
+    x, least = cp.Variable(value.size, nonneg=True), cp.Variable()
+    member, user = np.kron(np.eye(300), np.ones(3)), np.repeat(codes, 3)
+    heads = [(value.ravel() * (user == g)) @ x / (codes == g).sum() for g in (0, 1)]
+    within = [member @ x <= 1, cost.ravel() @ x <= 60]
     relaxed = cp.Problem(cp.Maximize(least), [*within, *(head >= least for head in heads)]).solve(
         solver=cp.HIGHS
     )

@@ -56,10 +56,10 @@ def test_the_budget_holds_as_often_as_stated_where_the_expectation_alone_fails_h
     assert spend_needed(safe, 0.95, error or 0.0) == pytest.approx(budget, rel=1e-3)
     assert spend_needed(safe, 0.95, error or 0.0) <= budget * (1 + 1e-9)
     kept = [
-        float((simulate_spend(plan, probability, amount, coupon_error=error, draws=1_500) <= budget).mean())
+        float((simulate_spend(plan, probability, amount, coupon_error=error, draws=6_000) <= budget).mean())
         for plan in (safe, bare)
     ]
-    assert kept[0] == pytest.approx(0.95, abs=0.02)  # of a normal approximation, with 0.006 of simulation
+    assert kept[0] == pytest.approx(0.95, abs=0.015)  # a normal approximation, simulated to 0.003
     assert kept[1] == pytest.approx(0.5, abs=0.06)
     assert bare.objective > safe.objective
 
@@ -94,13 +94,10 @@ def test_the_bound_agrees_with_a_grid_of_linear_programs():
     problem = Problem(value, redemption_cost(probability, amount))
     cost, variance = problem.measures["cost"], problem.measures["cost_variance"]
     times, budget = norm.ppf(0.95), 250.0
-    x, allowed, room = cp.Variable(value.shape, nonneg=True), cp.Parameter(), cp.Parameter()
-    rows = [
-        cp.sum(x, axis=1) <= 1,
-        cp.sum(cp.multiply(variance, x)) <= allowed,
-        cp.sum(cp.multiply(cost, x)) <= room,
-    ]
-    program = cp.Problem(cp.Maximize(cp.sum(cp.multiply(value, x))), rows)
+    x, allowed, room = cp.Variable(value.size, nonneg=True), cp.Parameter(), cp.Parameter()
+    member = np.kron(np.eye(150), np.ones(5))
+    rows = [member @ x <= 1, variance.ravel() @ x <= allowed, cost.ravel() @ x <= room]
+    program = cp.Problem(cp.Maximize(value.ravel() @ x), rows)
     best = 0.0
     for spread in np.linspace(100, 2_500, 60):
         allowed.value, room.value = spread, budget - times * math.sqrt(spread)

@@ -235,7 +235,8 @@ class Bundle:
                 cost += bound[rows] @ prices[rows]
         if len(both):
             most, least = model.at_most[both], model.at_least[both]
-            cost += cp.sum(cp.maximum(cp.multiply(most, prices[both]), cp.multiply(least, prices[both])))
+            dearer = cp.maximum(cp.multiply(most, prices[both]), cp.multiply(least, prices[both]))
+            cost += np.ones(len(both)) @ dearer  # cp.sum adds up uninitialised memory, and may warn
         # In steps from the centre; a cap many steps away cannot matter.
         down, up = ((side - centre) / (step * self.price_unit) for side in (self.lowest, self.highest))
         move = (prices - centre) / (step * self.price_unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cvxpy as cp
@@ -25,6 +25,7 @@ from allocator.solver.master import Prices, Scale, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
 from allocator.solver.pricing import Engine
 from allocator.solver.recovery import Plan
+from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 
@@ -99,8 +100,7 @@ class Smallest:
 
     def stated(self, prices: cp.Expression, near: Array) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Return the same for CVXPY."""
-        shares = cp.multiply(self.owed, -prices)
-        return cp.Constant(0.0), [shares >= 0, cp.sum(shares) == 1]
+        return cp.Constant(0.0), [cp.multiply(self.owed, prices) <= 0, -self.owed @ prices == 1]
 
     def repaired(self, prices: Array) -> Array:
         """Return prices that share out exactly one unit."""
@@ -272,7 +272,7 @@ class _Finish:
         worth = np.asarray(weights.T @ slopes).reshape(model.shape)[VALUE]
         start = np.zeros(model.n_rows)
         start[: len(self.labels)] = self.found.prices[: len(self.labels)]
-        outcome = self._decompose(replace(model, worth=worth), start)
+        outcome = self._decompose(replace(model, worth=worth), start, enough=self._near_enough)
         if outcome is None:
             raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
         proof = self._proof(outcome[0])
@@ -355,17 +355,34 @@ class _Finish:
         ]
 
     def _decompose(
-        self, model: Model, start: Array | None, gap: float | None = None
+        self,
+        model: Model,
+        start: Array | None,
+        gap: float | None = None,
+        enough: Callable[[NDArray[np.int16]], bool] = lambda choice: False,
     ) -> tuple[NDArray[np.int16], Array] | None:
-        """Return an integer plan with the prices of the user's limits, None if there is none in time."""
+        """Return an integer plan with the prices of the user's limits, None if there is none in time.
+
+        Stops at the first plan that is good `enough`.
+        """
         run = self.run
-        outcome = decompose(
-            model, gap=gap or run.gap, deadline=run.deadline, seed=run.seed, compute=run.compute, start=start,
-            report=run.report,
-        )  # fmt: skip
+        watch = _Choosy(run.began, enough)
+        try:
+            outcome = decompose(
+                model, gap=gap or run.gap, deadline=run.deadline, seed=run.seed, compute=run.compute,
+                start=start, report=run.report, watch=watch,
+            )  # fmt: skip
+        except _EnoughError:
+            now = watch.at_hand
+            prices = np.zeros(model.n_rows) if now.prices is None else now.prices
+            outcome = Outcome(Plan(now.choice), prices)
         if outcome.plan.choice is None:
             return None
         return outcome.plan.choice, outcome.prices[: len(self.labels)]
+
+    def _near_enough(self, choice: NDArray[np.int16]) -> bool:
+        proof = self._proof(choice)
+        return relative_gap(self.piece.utility(proof.earned), proof.bound) <= self.run.gap
 
     def _proof(self, choice: NDArray[np.int16]) -> _Proof:
         """Let the certificate recompute the groups' values and the dual bound from slopes and prices."""
@@ -401,6 +418,24 @@ class _Finish:
             utility=utility,
             utility_bound=bound,
         )
+
+
+class _EnoughError(Exception):
+    """A plan is good enough."""
+
+
+class _Choosy(Watch):
+    """Stops a solve at the first plan that is good enough."""
+
+    def __init__(self, began: float, enough: Callable[[NDArray[np.int16]], bool]) -> None:
+        super().__init__(began)
+        self._enough = enough
+
+    def found(self, step: str, choice: NDArray[np.int16], value: float) -> None:
+        """Note a plan, and stop if it will do."""
+        super().found(step, choice, value)
+        if self._enough(choice):
+            raise _EnoughError
 
 
 @dataclass(frozen=True)
