@@ -228,11 +228,11 @@ class _Cuts:
         usage = np.array(self.usage)[:, self.row] * self.sign
         at_centre = np.array(self.value) - usage @ now
         # In steps from the centre, and with the step as unit, the program stays well scaled.
-        quadratic = sp.diags_array(np.concatenate([np.ones(n), [0.0]]), format="csc")
+        quadratic = sp.csc_matrix(sp.diags_array(np.concatenate([np.ones(n), [0.0]])))
         linear = np.concatenate([self.cost, [1.0]])
-        eye = sp.eye_array(n, n + 1, format="csr")
+        eye = np.eye(n, n + 1)
         below, above = low > now - FAR * step, high < now + FAR * step
-        rows = sp.vstack([np.hstack([-usage, -np.ones((k, 1))]), -eye[below], eye[above]], format="csc")
+        rows = sp.csc_matrix(np.vstack([np.hstack([-usage, -np.ones((k, 1))]), -eye[below], eye[above]]))
         errors = (at_centre.max() - at_centre) / step
         right = np.concatenate([errors, (now - low)[below] / step, (high - now)[above] / step])
         solution, multipliers = _solve_quadratic(quadratic, linear, rows, right)
@@ -253,7 +253,7 @@ class _Cuts:
 
 
 def _solve_quadratic(
-    quadratic: sp.csc_array, linear: Array, rows: sp.csc_array, right: Array
+    quadratic: sp.csc_matrix, linear: Array, rows: sp.csc_matrix, right: Array
 ) -> tuple[Array, Array]:
     """Minimise x'Qx/2 + linear'x subject to rows x <= right; return x and the multipliers."""
     settings = clarabel.DefaultSettings()
@@ -261,8 +261,6 @@ def _solve_quadratic(
     settings.max_threads = 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
     cone = [clarabel.NonnegativeConeT(len(right))]
-    solver = clarabel.DefaultSolver(
-        sp.csc_matrix(quadratic), linear, sp.csc_matrix(rows), right, cone, settings
-    )
+    solver = clarabel.DefaultSolver(quadratic, linear, rows, right, cone, settings)
     solution = solver.solve()
     return np.array(solution.x), np.array(solution.z)
