@@ -49,10 +49,7 @@ def solve_convex(
         return finish(model, limits, solve_risky(model, limits, run), "convex", gap, began, seed)
     if objective is not None:
         run = Run(gap, deadline, began, seed, compute, report)
-        found = solve_fair(model, limits, objective, run)
-        if isinstance(found, Solution):
-            return found
-        return finish(model, limits, found, "convex", gap, began, seed)
+        return solve_fair(model.problem, limits, objective, run)
     bundle = Bundle(compute.engine_for(model), report=lambda k: report("convex prices", k, 0))
     prices = bundle.minimise(Request([], CLOSE, deadline), np.zeros(model.n_rows), step=0.3).prices
     outcome = decompose(

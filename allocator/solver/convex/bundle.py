@@ -36,7 +36,7 @@ from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
 
-MOST_PASSES = 150
+MOST_PASSES = 400
 MOST_CUTS = 200
 
 

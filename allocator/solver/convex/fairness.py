@@ -21,7 +21,7 @@ from allocator.solver.certificate import certify
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import Outcome, decompose
-from allocator.solver.master import Prices, Scale, natural_scale
+from allocator.solver.master import Prices, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
 from allocator.solver.pricing import Engine
 from allocator.solver.recovery import Plan
@@ -30,7 +30,6 @@ from allocator.solver.watch import Watch
 Array = NDArray[np.float64]
 
 CLOSE = 1e-7  # share of the unit at which the prices are good enough
-BROKEN = 1e-3  # natural units by which a mixture that is far from feasible violates a row
 ROOM = 1e-4  # relative room that the integer plan has around each group's value
 PENALTIES = (1e2, 1e4, 1e6)  # for each unit of value that a group lacks, in units of value
 COARSE = 5.0  # gaps to which the sum of values is maximised while the smallest value is held
@@ -162,17 +161,14 @@ def _value(problem: Problem, group: Group) -> Term:
     return select(problem, "fairness", "value", group.users, None)
 
 
-def solve_fair(
-    model: Model, limits: tuple[LimitLike, ...], objective: Fairness, run: Run
-) -> Solution | Outcome:
+def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairness, run: Run) -> Solution:
     """Solve for a fair objective: bound and slopes from the master, then an integer plan beside them.
 
-    Returns
-    -------
-    Solution or Outcome
-        An outcome without a plan if not even a mixture of plans meets the limits.
+    Raises
+    ------
+    NoPlanError
+        If no integer plan was found in time.
     """
-    problem = model.problem
     groups = _groups(problem, objective)
     weights = _weights(groups, objective)
     priced = compile_model(problem, [*limits, _Values(groups)])
@@ -186,8 +182,6 @@ def solve_fair(
         piece = Proportional(rows, weights / weights.sum())
     engine = run.compute.engine_for(priced)
     found = _prices(engine, piece, groups, objective, run)
-    if _broken(priced, natural_scale(engine), found):
-        return Outcome(Plan(None), np.zeros(model.n_rows))
     finish = _Finish(problem, limits, groups, piece, found, priced.labels[: rows[0]], run)
     if isinstance(piece, Smallest):
         return finish.smallest(piece)
@@ -239,12 +233,6 @@ def _prices(
     scale = natural_scale(engine)
     bundle = Bundle(engine, piece.unit(scale.value), lambda k: run.report("convex prices", k, 0))
     return bundle.minimise(Request([piece], CLOSE, run.deadline), start, step=0.3)
-
-
-def _broken(model: Model, scale: Scale, found: Prices) -> bool:
-    """Return whether the mixture that the prices settled on is far from meeting the hard limits."""
-    violation = model.violation(found.usage) * scale.price / scale.value
-    return float(np.max(violation[np.isinf(model.penalty)], initial=0.0)) > BROKEN
 
 
 @dataclass(frozen=True)
