@@ -31,8 +31,9 @@ from allocator.solver.watch import Watch
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
-SAMPLES = (10_000, 100_000)  # users in the coarse stages
-PROGRAM_USERS = 3_000  # contested classes in the first linear program; twice as many in each further one
+SAMPLES = (10_000, 100_000, 1_000_000)  # users in the coarse stages
+WARM = 0.05  # share of an earlier solve's price by which it may have moved
+PROGRAM_USERS = 1_500  # contested classes in the first linear program; twice as many in each further one
 MOST_PROGRAM_USERS = 12_000
 SHRINK = 10  # each sharpening stage keeps one contested user in so many
 ROUNDS = 12  # recentrings of the price box
@@ -65,18 +66,20 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Focus:
-    """The contested users of a price box, the others decided, and the rows that press against it."""
+    """The contested users of a price box; others are decided. `width` is the box's half-width."""
 
     engine: Engine
-    centre: Array
     box: Box
     width: Array
-    pressed: NDArray[np.bool_]
 
-    def contested(self) -> Contested:
+    def holds(self, far: Box, prices: Array) -> bool:
+        """Return whether prices lie inside the box, and do not press against its sides."""
+        return not far.touches(self.box, prices, self.width).any()
+
+    def contested(self, centre: Array) -> Contested:
         assert self.engine.base is not None
         model = self.engine.model
-        return contest(model, self.engine.batch(), model.usage(self.engine.base), self.centre, self.width)
+        return contest(model, self.engine.batch(), model.usage(self.engine.base), centre, self.width)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def decompose(
     engine = compute.engine_for(model)
     watch = watch or Watch(time.monotonic())
     search = _Search(model, engine, natural_scale(engine), gap, deadline, seed, report, watch)
-    first = _first_prices(search, start)
+    first = _first_prices(search, _sampled_prices(search)) if start is None else _near(search, start)
     if first.dual < _least_objective(model, search.scale):
         return Outcome(Plan(None, impossible=True), first.prices)
     exact = _sharpen(search, first)
@@ -157,28 +160,41 @@ def _noted(search: _Search, step: str) -> Oracle:
     return evaluate
 
 
-def _first_prices(search: _Search, start: Array | None) -> Prices:
-    """Minimise the dual on growing samples, then on all users."""
+def _sampled_prices(search: _Search) -> Array:
+    """Minimise the dual on growing samples, each part of the next."""
     model, scale = search.model, search.scale
-    box = price_box(model, scale)
-    prices = np.zeros(model.n_rows) if start is None else start
-    step = 0.3 if start is None else 0.01
+    prices, step, n = np.zeros(model.n_rows), 0.3, model.problem.n_users
+    sizes = [size for size in SAMPLES if 3 * size < n]
+    if not sizes:
+        return prices
     generator = np.random.default_rng(search.seed)
-    n = model.problem.n_users
-    if start is None:
-        for size in (s for s in SAMPLES if s * 3 < n):
-            users = np.sort(generator.choice(n, size, replace=False))
-            oracle = oracle_of(search.engine.take(users), n / size)
-            found = minimise_dual(
-                model, oracle, prices, box, scale, step=step, tolerance=1e-6, most_passes=100,
-                deadline=search.deadline, report=lambda k, _: search.report("prices on a sample", k, 0),
-            )  # fmt: skip
-            prices, step = found.prices, 0.05
+    largest = search.engine.take(np.sort(generator.choice(n, sizes[-1], replace=False)))
+    order = generator.permutation(sizes[-1])
+    for size in sizes:
+        sample = largest if size == sizes[-1] else largest.take(np.sort(order[:size]))
+        prices = minimise_dual(
+            model, oracle_of(sample, n / size), prices, price_box(model, scale), scale, step=step,
+            tolerance=1e-6, most_passes=100, deadline=search.deadline,
+            report=lambda k, _: search.report("prices on a sample", k, 0),
+        ).prices  # fmt: skip
+        step = 0.05
+    return prices
+
+
+def _first_prices(search: _Search, start: Array) -> Prices:
+    """Minimise the dual on all users."""
+    model, scale = search.model, search.scale
     return minimise_dual(
-        model, _noted(search, "prices"), prices, box, scale, step=step, tolerance=1e-6, most_passes=40,
-        deadline=search.deadline, stop_below=_least_objective(model, scale),
-        report=lambda k, _: search.report("prices", k, 0),
+        model, _noted(search, "prices"), start, price_box(model, scale), scale,
+        step=0.05 if start.any() else 0.3, tolerance=1e-6, most_passes=40, deadline=search.deadline,
+        stop_below=_least_objective(model, scale), report=lambda k, _: search.report("prices", k, 0),
     )  # fmt: skip
+
+
+def _near(search: _Search, start: Array) -> Prices:
+    """Return prices of an earlier solve as if found here; their dual value is not known yet."""
+    prices = price_box(search.model, search.scale).clip(start)
+    return Prices(prices, np.inf, WARM * np.abs(prices), np.zeros(len(prices)))
 
 
 def _sharpen(search: _Search, found: Prices) -> _Exact | None:
@@ -186,26 +202,44 @@ def _sharpen(search: _Search, found: Prices) -> _Exact | None:
     until the prices no longer press against its sides.
     """
     far = price_box(search.model, search.scale)
-    centre = found.prices
-    width = np.maximum(found.moved, 0.02 * np.abs(centre)) + 1e-3 * search.scale.price
+    centre, width = found.prices, _width(search, found)
+    everyone = _Focus(search.engine, far, np.full_like(width, np.inf))
+    inside = [everyone]  # ever smaller boxes, each with the users contested in it
     exact: _Exact | None = None
     for turn in range(ROUNDS):
         search.report("exact prices", turn + 1, 0)
-        focus = _shrink(search, far, centre, width, min(PROGRAM_USERS << turn, MOST_PROGRAM_USERS))
-        centre, pressed = focus.centre, focus.pressed
-        if not pressed.any() or search.late() or turn == ROUNDS - 1:
-            contested = focus.contested()
-            until = with_grace(search.deadline) if exact is None else search.deadline
-            answer = solve_program(state_program(contested, focus.box), until)
-            if answer is None:
+        last_turn = turn == ROUNDS - 1
+        centre = _shrink(search, inside, centre, width, min(PROGRAM_USERS << turn, MOST_PROGRAM_USERS))
+        if inside[-1].holds(far, centre) or search.late() or last_turn:
+            exact = _solve_contested(search, inside[-1], centre, exact)
+            if exact is None:
                 break
-            centre = _clean(focus.box.clip(row_prices(contested, answer)), search.scale)
-            exact = _Exact(centre, contested, answer.columns[: len(contested.value)])
-            pressed = far.touches(focus.box, centre, focus.width)
-            if not pressed.any() or search.late():
+            centre = exact.prices
+            if inside[-1].holds(far, centre) or search.late():
                 break
-        width = np.where(pressed, 3.0 * width, width)
+        elif len(inside) == 2 and np.isinf(found.dual):
+            found = _first_prices(search, centre)  # an earlier solve's prices are too far off
+            centre, width = found.prices, _width(search, found)
+        width = np.where(far.touches(inside[-1].box, centre, inside[-1].width), 3.0 * width, width)
+        while not inside[-1].holds(far, centre):
+            inside.pop()
     return exact
+
+
+def _solve_contested(search: _Search, focus: _Focus, centre: Array, before: _Exact | None) -> _Exact | None:
+    """Solve the linear program over contested users; the one before, or None, where time is short."""
+    contested = focus.contested(centre)
+    until = with_grace(search.deadline) if before is None else search.deadline
+    answer = solve_program(state_program(contested, focus.box), until)
+    if answer is None:
+        return before
+    prices = _clean(focus.box.clip(row_prices(contested, answer)), search.scale)
+    return _Exact(prices, contested, answer.columns[: len(contested.value)])
+
+
+def _width(search: _Search, found: Prices) -> Array:
+    """Return how far each price may still move, relative to one another."""
+    return np.maximum(found.moved, 0.02 * np.abs(found.prices)) + 5e-3 * search.scale.price
 
 
 def _clean(prices: Array, scale: Scale) -> Array:
@@ -213,25 +247,26 @@ def _clean(prices: Array, scale: Scale) -> Array:
     return np.where(np.abs(prices) < 1e-12 * scale.price, 0.0, prices)
 
 
-def _shrink(search: _Search, far: Box, centre: Array, width: Array, last: int) -> _Focus:
-    """Keep ever fewer contested users, with better prices from each stage, down to `last`."""
-    engine, box = search.engine, far
-    pressed = np.zeros(search.model.n_rows, np.bool_)
-    for size in _stages(engine.n_users, last):
-        radius, inside = _nearest(engine.radius(centre, width), size)
+def _shrink(search: _Search, inside: list[_Focus], centre: Array, width: Array, last: int) -> Array:
+    """Keep ever fewer contested users, down to `last`, with better prices from each stage; return those.
+
+    Stops early where they press against the sides of a stage's box.
+    """
+    far = inside[0].box
+    for size in _stages(inside[-1].engine.n_users, last):
+        focus = inside[-1]
+        radius, contested = _nearest(focus.engine.radius(centre, width), size)
         wide = np.full_like(width, np.inf) if np.isinf(radius) else width * radius
-        box = box.around(centre, wide)
-        engine = engine.restrict(inside, centre)
+        inside.append(_Focus(focus.engine.restrict(contested, centre), focus.box.around(centre, wide), wide))
         if size == last or search.late():
             break
         centre = minimise_dual(
-            search.model, oracle_of(engine), centre, box, search.scale, step=0.01, tolerance=1e-9,
-            most_passes=60, deadline=search.deadline,
+            search.model, oracle_of(inside[-1].engine), centre, inside[-1].box, search.scale, step=0.01,
+            tolerance=1e-9, most_passes=60, deadline=search.deadline,
         ).prices  # fmt: skip
-        pressed = far.touches(box, centre, wide)
-        if pressed.any():
+        if not inside[-1].holds(far, centre):
             break
-    return _Focus(engine, centre, box, wide, pressed)
+    return centre
 
 
 def _stages(n_users: int, last: int) -> Iterator[int]:
