@@ -87,7 +87,7 @@ def _beyond(contested: Contested, columns: Array) -> tuple[Array, Array]:
     hard = np.isinf(model.penalty)
     used = contested.decided + contested.uses @ columns
     gross = np.abs(contested.decided) + abs(contested.uses) @ columns
-    allowed = 0.5 * model.tolerance(gross)
+    allowed = model.tolerance(gross)
     short = np.where(hard & (model.at_least - used > allowed), model.at_least - used, 0.0)
     over = np.where(hard & (used - model.at_most > allowed), used - model.at_most, 0.0)
     return short, over

@@ -52,4 +52,4 @@ def _drop_excess(model: Model, row: int, uses: sp.csr_array, reduced: Array, kep
 def _feasible(model: Model, uses: sp.csr_array, kept: NDArray[np.bool_]) -> bool:
     usage, gross = uses @ kept.astype(np.float64), abs(uses) @ kept.astype(np.float64)
     hard = np.isinf(model.penalty)
-    return bool((model.violation(usage)[hard] <= 0.5 * model.tolerance(gross)[hard]).all())
+    return bool((model.violation(usage)[hard] <= model.tolerance(gross)[hard]).all())

@@ -19,6 +19,7 @@ from allocator.problem import Problem
 from allocator.rows import LimitLike, Row, Term
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-12  # relative error that a float64 sum over all users may carry
 COUNT, VALUE = 0, 1  # the built-in measures come first in every table
 
 
@@ -126,7 +127,7 @@ class Model:
     def tolerance(self, gross: Array) -> Array:
         """Return the rounding error that a row's usage may carry; `gross` is the sum of its parts' sizes."""
         bounds = np.maximum(np.abs(_finite(self.at_least)), np.abs(_finite(self.at_most)))
-        return 1e-9 * np.maximum(bounds, gross)
+        return ROUNDING * np.maximum(bounds, gross)
 
     def gather(self, users: NDArray[np.int64]) -> Batch:
         """Return some users' raw rows, with the measures that the rows use: one pass over the data."""

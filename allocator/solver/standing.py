@@ -246,7 +246,7 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
     uses.sort_indices()
     soft = np.isfinite(model.penalty)
     largest = contested.size[contested.pair_class]
-    room = 0.25 * model.tolerance(np.abs(contested.decided))
+    room = model.tolerance(np.abs(contested.decided))
     stake = float(np.abs(contested.value) @ largest) + 1.0
     unit = abs(uses).max(axis=1).toarray().ravel() if uses.nnz else np.zeros(model.n_rows)
     return Classes(
