@@ -42,31 +42,51 @@ class Losses:
     count: Index | None
 
 
-def prove_losses(classes: Classes, first: float, most: float, deadline: float) -> Losses:
+def prove_losses(
+    classes: Classes, touched: sp.csr_array, beyond: float, first: float, most: float, deadline: float
+) -> Losses:
     """Prove what each block must lose.
 
     Parameters
     ----------
     classes
-        Contested classes at exact prices; every user left out has regrets above `most`.
+        Contested classes at exact prices.
+    touched
+        (n_rows, n_cells) with entries where users of a cell, left out or not, may use a row.
+    beyond
+        Least regret of any change to a user left out; infinite if there are none.
     first, most
-        Losses to try: from the first on, up to the most.
+        Losses to try: from the first on, up to the most, which is not above `beyond`.
     deadline
         `time.monotonic()` at which to stop; what is proven until then holds.
     """
     count = classes.best_count.copy()
-    least, complete = 0.0, True
-    for members, rows in _blocks(classes):
+    blocks, complete = _blocks(classes), True
+    proven_of = np.zeros(len(blocks))
+    for b, (members, rows) in enumerate(blocks):
         proven, found = 0.0, None
         if len(rows) <= MOST_ROWS:
             block, pairs = classes.part(members, rows)
             proven, found = _least_loss(block, first, most, deadline)
-        least += proven
+        proven_of[b] = proven
         if found is None:
             complete = False
         else:
             count[pairs] = found
+    # A change to a user left out loses `beyond`, and may spare every block whose rows that user shares.
+    group = _linked([rows for _, rows in blocks], touched)
+    least = float(np.minimum(np.bincount(group, proven_of), beyond).sum())
     return Losses(least, count if complete else None)
+
+
+def _linked(rows: list[Index], touched: sp.csr_array) -> Index:
+    """Return a number for each block, the same where users of one cell may use rows of both."""
+    block_cells = [np.diff(touched[of_block].tocsc().indptr) > 0 for of_block in rows]
+    if not block_cells:
+        return np.zeros(0, np.int64)
+    cells = sp.csr_array(np.array(block_cells, np.float64))
+    graph = sp.block_array([[None, cells], [cells.T, None]])
+    return np.asarray(connected_components(graph, directed=False)[1][: len(rows)], np.int64)
 
 
 def _blocks(classes: Classes) -> list[tuple[Index, Index]]:
@@ -93,7 +113,7 @@ def _blocks(classes: Classes) -> list[tuple[Index, Index]]:
 def _least_loss(block: Classes, first: float, most: float, deadline: float) -> tuple[float, Index | None]:
     """Return a proven loss of one block, and the counts that lose no more, if found."""
     proven, allowed = 0.0, first
-    while allowed <= most and time.monotonic() < deadline:
+    while 0 < allowed <= most and time.monotonic() < deadline:
         best = _charged(block, allowed).standing(block.best_count)
         if best.loss <= allowed:
             allowed = best.loss

@@ -109,6 +109,13 @@ class Model:
         index = self.weights.indices
         return bool(((index >= VALUE * n_cells * n_coupons) & (index < 2 * n_cells * n_coupons)).any())
 
+    def touched(self) -> sp.csr_array:
+        """Return (n_rows, n_cells) with an entry where users of a cell may use a row."""
+        _, n_cells, n_coupons = self.shape
+        weights = self.weights.tocoo()
+        cell = weights.col // n_coupons % n_cells
+        return sp.csr_array((np.ones(weights.nnz), (weights.row, cell)), shape=(self.n_rows, n_cells))
+
     def with_rows(self, rows: NDArray[np.bool_]) -> Model:
         """Return the model with some of its rows only."""
         return replace(

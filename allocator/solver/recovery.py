@@ -180,8 +180,8 @@ class _Recovery:
         self.report("integer plan", 0, 0)
         classes = classes_of(contested, self.prices)
         most = min(self.loss, beyond)
-        most = 100.0 * self.enough if np.isinf(most) else most
-        losses = prove_losses(classes, 1e-3 * most, most, self.until)
+        most = max(100.0 * self.enough, 1e-6 * abs(self.dual)) if np.isinf(most) else most
+        losses = prove_losses(classes, self.model.touched(), beyond, 1e-3 * most, most, self.until)
         self._prove(losses.least, "blocks")
         if losses.count is not None:
             self.exchange(contested, classes.standing(losses.count), MORE_ROUNDS)
@@ -206,7 +206,7 @@ class _Recovery:
                 standing = classes.standing(np.round(found.columns).astype(np.int64))
                 self._keep(contested, standing)
                 if everyone and open_pairs.all():
-                    self._prove(standing.loss + found.objective - found.bound, "branch and bound")
+                    self._prove(classes.dual - found.bound, "branch and bound")
             if self.done:
                 break
 

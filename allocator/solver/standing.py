@@ -110,17 +110,18 @@ class Classes:
     @cached_property
     def best_count(self) -> Index:
         """What every class chooses at the prices, (n_pairs,)."""
-        fewest, most = self.per_user
-        order = np.lexsort((-self.reduced, self.pair_class))
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order)) - self.starts[self.pair_class[order]]
-        taken = (rank < most) & ((self.reduced > 0) | (rank < fewest))
+        taken = _best_pairs(self.starts, self.pair_class, self.reduced, self.per_user)
         return np.where(taken, self.size[self.pair_class], 0)
 
     @cached_property
     def best_reduced(self) -> float:
         """Reduced value of all best choices."""
         return float(self.reduced @ self.best_count)
+
+    @property
+    def dual(self) -> float:
+        """No whole counts are worth more: value less what violations cost, others' choices being given."""
+        return self.best_reduced + float(self.rules.slack_cost(self.decided).sum())
 
     def part(self, classes: Index, rows: Index) -> tuple[Classes, Index]:
         """Return some classes alone under some rows, which no other class may use; and their pairs."""
@@ -246,13 +247,17 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
     uses.sort_indices()
     soft = np.isfinite(model.penalty)
     largest = contested.size[contested.pair_class]
-    room = model.tolerance(np.abs(contested.decided))
+    starts = np.searchsorted(contested.pair_class, np.arange(len(contested.size) + 1)).astype(np.int64)
+    reduced = contested.value - np.asarray(uses.T @ prices)
+    # A bound of zero has no size of its own: what the choices use tells how far sums of it may be off.
+    best = np.where(_best_pairs(starts, contested.pair_class, reduced, model.problem.per_user), largest, 0)
+    room = model.tolerance(np.abs(contested.decided) + abs(uses) @ best)
     stake = float(np.abs(contested.value) @ largest) + 1.0
     unit = abs(uses).max(axis=1).toarray().ravel() if uses.nnz else np.zeros(model.n_rows)
     return Classes(
-        starts=np.searchsorted(contested.pair_class, np.arange(len(contested.size) + 1)).astype(np.int64),
+        starts=starts,
         pair_class=contested.pair_class,
-        reduced=contested.value - np.asarray(uses.T @ prices),
+        reduced=reduced,
         uses=uses,
         size=contested.size.astype(np.int64),
         per_user=model.problem.per_user,
@@ -265,3 +270,12 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
             fixed=np.where(soft, 0.0, stake),
         ),
     )
+
+
+def _best_pairs(starts: Index, pair_class: Index, reduced: Array, per_user: tuple[int, int]) -> Flags:
+    """Return which pairs every user of a class chooses at the prices, (n_pairs,)."""
+    fewest, most = per_user
+    order = np.lexsort((-reduced, pair_class))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - starts[pair_class[order]]
+    return (rank < most) & ((reduced > 0) | (rank < fewest))
