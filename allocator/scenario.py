@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from allocator import plugins
 from allocator.campaign.building import Task, build_task, scale_predictions
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
 from allocator.campaign.limit_tables import known_measures, parse_limits
-from allocator.campaign.summary import summarise
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Predictions
 from allocator.solution import Solution
@@ -52,47 +50,8 @@ def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
     InputError
         With every unknown limit, key and coupon.
     """
-    findings: list[Finding] = []
-    tables = [dict(table) for table in campaign.config.limits]
-    by_label = {_label(table): table for table in tables}
-    place = f"scenario '{scenario.name}'"
-    for path, value in scenario.set.items():
-        label, _, key = path.rpartition(".")
-        if label not in by_label:
-            known = ", ".join(f"{name}.at_most" for name in by_label)
-            findings.append(
-                Finding(
-                    f"{place} changes an unknown limit",
-                    FILE,
-                    found=repr(path),
-                    expected=f"a limit's label and key, such as {known}",
-                )
-            )
-            continue
-        by_label[label][key] = value
-    active = campaign.active_coupons["coupon_id"].to_list()
-    for coupon in scenario.drop_coupons:
-        if coupon not in active:
-            findings.append(
-                Finding(
-                    f"{place} drops an unknown coupon",
-                    FILE,
-                    found=repr(coupon),
-                    expected="one of " + ", ".join(active),
-                )
-            )
-    if len(set(scenario.drop_coupons)) >= len(active):
-        findings.append(Finding(f"{place} drops every coupon", FILE))
-    for name, factor in scenario.scale.items():
-        if factor < 0:
-            findings.append(
-                Finding(
-                    f"{place} scales {name} by a negative factor",
-                    FILE,
-                    found=f"{factor:g}",
-                    expected="0 or more",
-                )
-            )
+    findings = [*_unknown_coupons(campaign, scenario), *_negative_factors(scenario)]
+    tables = _changed_tables(campaign, scenario, findings)
     if findings:
         raise InputError(findings)
     gone = set(scenario.drop_coupons)
@@ -101,11 +60,70 @@ def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
     tables = [kept for table in tables if (kept := _without(table, dropped, left)) is not None]
     return replace(
         campaign,
-        config=campaign.config.model_copy(update={"limits": tables}),
+        config=campaign.config.model_copy(update={"limits": [*tables, *scenario.add_limits]}),
         coupons=campaign.coupons.with_columns(
             active=pl.col("active") & ~pl.col("coupon_id").is_in(gone),
         ),
     )
+
+
+def _unknown_coupons(campaign: Campaign, scenario: Scenario) -> list[Finding]:
+    active = campaign.active_coupons["coupon_id"].to_list()
+    known = "one of " + ", ".join(active)
+    findings = [
+        Finding(f"scenario '{scenario.name}' drops an unknown coupon", FILE, None, None, repr(coupon), known)
+        for coupon in scenario.drop_coupons
+        if coupon not in active
+    ]
+    if len(set(scenario.drop_coupons)) >= len(active):
+        findings.append(Finding(f"scenario '{scenario.name}' drops every coupon", FILE))
+    return findings
+
+
+def _negative_factors(scenario: Scenario) -> list[Finding]:
+    place = f"scenario '{scenario.name}'"
+    return [
+        Finding(f"{place} scales {name} by a negative factor", FILE, None, None, f"{factor:g}", "0 or more")
+        for name, factor in scenario.scale.items()
+        if factor < 0
+    ]
+
+
+def _changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Finding]) -> list[dict[str, Any]]:
+    """Return the limits' tables with what the scenario sets, less those that it drops."""
+    by_label = {_label(table): dict(table) for table in campaign.config.limits}
+    place = f"scenario '{scenario.name}'"
+    for path, value in scenario.set.items():
+        # Labels may have dots: the longest that fits is meant.
+        fits = [label for label in by_label if path.startswith(f"{label}.")]
+        if not fits:
+            known = "a limit's label and key, such as " + ", ".join(f"{name}.at_most" for name in by_label)
+            message = f"{place} changes an unknown limit"
+            findings.append(Finding(message, FILE, None, None, repr(path), known))
+            continue
+        label = max(fits, key=len)
+        key, _, item = path.removeprefix(f"{label}.").partition(".")
+        table = by_label[label]
+        if not item:
+            table[key] = value
+            continue
+        entries = table.get(key, _stock(campaign) if table.get("kind") == "inventory" else None)
+        if not isinstance(entries, dict):
+            message = f"{place} changes an entry, but '{key}' of '{label}' is no table of entries"
+            findings.append(Finding(message, FILE, None, None, repr(path), f"{label}.{key}"))
+            continue
+        table[key] = {**entries, item: value}
+    for label in scenario.drop_limits:
+        if by_label.pop(label, None) is None:
+            known = "one of " + ", ".join(map(_label, campaign.config.limits))
+            message = f"{place} drops an unknown limit"
+            findings.append(Finding(message, FILE, None, None, repr(label), known))
+    return list(by_label.values())
+
+
+def _stock(campaign: Campaign) -> dict[str, float]:
+    stocked = campaign.active_coupons.drop_nulls("inventory")
+    return dict(stocked.select("coupon_id", "inventory").iter_rows())
 
 
 def _label(table: dict[str, Any]) -> str:
@@ -147,8 +165,9 @@ def build_scenario(campaign: Campaign, predictions: Predictions | None, scenario
     factors = {str(name): factor for name, factor in scenario.scale.items()}
     if predictions is None:
         return build_task(_scale_scores(changed, factors, scenario.name), None)
+    value = factors.pop("value", 1.0)
     keep = [j for j, coupon in enumerate(predictions.coupon_ids) if coupon not in set(scenario.drop_coupons)]
-    return build_task(changed, scale_predictions(_columns(predictions, keep), factors))
+    return build_task(changed, scale_predictions(_columns(predictions, keep), factors), value)
 
 
 def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = None) -> None:
@@ -158,42 +177,24 @@ def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = N
     for scenario in campaign.config.scenarios if scenarios is None else scenarios:
         try:
             changed = change_campaign(campaign, scenario)
-            parse_limits(changed.config.limits, changed.users, changed.coupons, measures)
         except InputError as error:
             findings += error.findings
+            continue
+        try:
+            parse_limits(changed.config.limits, changed.users, changed.coupons, measures)
+        except InputError as error:
+            findings += [_of_scenario(finding, changed, scenario) for finding in error.findings]
     if findings:
         raise InputError(findings)
 
 
-def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[dict[str, Any]]:
-    """Return one row of figures for each scenario, the base first, with differences to the base."""
-    rows: list[dict[str, Any]] = []
-    base = results[0]
-    for result in results:
-        if result.solution is None or result.task is None:
-            rows.append({"name": result.name, "error": result.error})
-            continue
-        summary = summarise(campaign, result.task, result.solution)
-        names = ("value", "spend", "assigned", "gap", "status", "limits", "by_coupon", "by_group")
-        row = {"name": result.name, "error": None, **{name: summary[name] for name in names}}
-        row["return"] = row["value"] / row["spend"] if row["spend"] else None
-        row["moved"] = 0 if result is base else _moved(base, result)
-        if rows:
-            row["difference"] = {name: row[name] - rows[0][name] for name in ("value", "spend", "assigned")}
-        rows.append(row)
-    return rows
-
-
-def _moved(base: ScenarioResult, other: ScenarioResult) -> int:
-    """Return how many users get another coupon than in the base plan."""
-    before, after = (_coupon_names(result) for result in (base, other))
-    return int((before != after).sum())
-
-
-def _coupon_names(result: ScenarioResult) -> NDArray[np.str_]:
-    assert result.solution is not None
-    labels = np.append(result.solution.problem.coupon_ids, "")
-    return labels[result.solution.choice]
+def _of_scenario(finding: Finding, changed: Campaign, scenario: Scenario) -> Finding:
+    """Say which scenario a limit is wrong in, and number a new limit among the new ones."""
+    message = f"scenario '{scenario.name}': {finding.message}"
+    column, before = finding.column or "", len(changed.config.limits) - len(scenario.add_limits)
+    if (place := re.match(r"limits\[(\d+)\]", column)) and int(place[1]) > before:
+        column = f"add_limits[{int(place[1]) - before}]{column[place.end() :]}"
+    return replace(finding, message=message, column=column or None)
 
 
 def solve_scenarios(
@@ -225,14 +226,17 @@ def solve_scenarios(
 
 def _scale_scores(campaign: Campaign, factors: dict[str, float], name: str) -> Campaign:
     """Scores carry no single prediction but uplift, which value is proportional to."""
-    others = sorted(set(factors) - {"uplift"})
+    others = sorted(set(factors) - {"value", "uplift", "cost"})
     if others:
-        message = f"scenario '{name}' scales {', '.join(others)}, but scores.csv only has values"
-        message += "; scale uplift, or use predictions"
+        message = f"scenario '{name}' scales {', '.join(others)}, but scores.csv only has values and costs"
+        message += "; scale value or cost, or use predictions"
         raise InputError(Finding(message, FILE))
     if campaign.scores is None or not factors:
         return campaign
-    return replace(campaign, scores=campaign.scores.with_columns(value=pl.col("value") * factors["uplift"]))
+    value, cost = factors.get("value", 1.0) * factors.get("uplift", 1.0), factors.get("cost", 1.0)
+    scaled = {"value": value, "cost": cost, "cost_variance": cost**2}
+    columns = [pl.col(column) * factor for column, factor in scaled.items() if column in campaign.scores]
+    return replace(campaign, scores=campaign.scores.with_columns(columns))
 
 
 def _columns(predictions: Predictions, keep: list[int]) -> Predictions:

@@ -171,7 +171,7 @@ def test_whatif_adds_a_scenario_from_the_command_line(allocate: Any, tiny: Any) 
     assert {row["label"] for row in changed["by_coupon"]} == {"C1"}
     assert changed["difference"]["value"] == pytest.approx(changed["value"] - base["value"])
     shown = allocate("whatif", tiny.path, "--scale", "uplift=0.5")
-    assert "uplift=0.5: loses" in shown.out
+    assert "Loses 6.50 USD (50.0%) against the base plan" in shown.out
 
 
 def test_whatif_shows_an_impossible_scenario_beside_the_others(allocate: Any, tiny: Any) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
+from allocator.comparison import compare, comparison_table
 from allocator.errors import InputError
 from allocator.pipeline import Options, run_campaign
-from allocator.scenario import change_campaign, check_scenarios, compare, solve_scenarios
+from allocator.scenario import change_campaign, check_scenarios, solve_scenarios
 from allocator.stages import predict_campaign, solve_task
 
 

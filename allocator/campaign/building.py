@@ -30,8 +30,10 @@ class Task:
     eligibility: Eligibility
 
 
-def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
+def build_task(campaign: Campaign, predictions: Predictions | None, value_factor: float = 1.0) -> Task:
     """Build the problem of a campaign from predictions, or from its scores if there are none.
+
+    Every value is multiplied by `value_factor`.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def build_task(campaign: Campaign, predictions: Predictions | None) -> Task:
             measures["cost_variance"] = _cost_variance(predictions)
     else:
         value, measures = _value_of_scores(campaign)
-    value = np.where(allowed.allowed, value, np.nan)
+    value = np.where(allowed.allowed, value_factor * value, np.nan)
     measures |= _messages(campaign, allowed)
     limits = parse_limits(campaign.config.limits, campaign.users, campaign.coupons, measures)
     coupons = campaign.active_coupons
@@ -127,7 +129,7 @@ def _cost_variance(predictions: Predictions) -> Array:
 def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Predictions:
     """Return predictions with some of them multiplied, probabilities kept below 1.
 
-    The expected cost follows the redemption probability.
+    The expected cost follows the redemption probability, and the factor for ``cost``.
     """
     uplift = predictions.uplift * factors.get("uplift", 1.0)
     conversion = np.clip(predictions.conversion * factors.get("conversion", 1.0), 0.0, 1.0)
@@ -141,7 +143,7 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
         uplift=np.clip(uplift, -conversion, 1.0 - conversion),
         redemption=redemption,
         revenue=predictions.revenue * factors.get("revenue", 1.0),
-        expected_cost=predictions.expected_cost * share,
+        expected_cost=predictions.expected_cost * share * factors.get("cost", 1.0),
     )
 
 

@@ -14,6 +14,7 @@ from allocator.objectives import Fairness, MaxMin, ProportionalFairness
 
 Channel = Literal["sms", "push", "email", "in_app"]
 Language = Literal["en", "zh"]
+Scaled = Literal["value", "cost", "uplift", "conversion", "redemption", "revenue"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
 
@@ -93,14 +94,17 @@ class CopyTable(Table):
 class Scenario(Table):
     """``[[scenarios]]``: one what-if.
 
-    `set` maps ``<limit label>.<key>`` to a new value, `scale` maps a prediction
-    (``uplift``, ``conversion``, ``redemption``, ``revenue``) to a factor.
+    `set` maps ``<limit label>.<key>`` (``<limit label>.at_most.<coupon>`` for a stock) to a new number,
+    `scale` maps a prediction, or ``value`` or ``cost``, to a factor, `add_limits` holds tables as in
+    ``[[limits]]``, and `drop_limits` labels.
     """
 
     name: str = Field(min_length=1)
     set: dict[str, Number] = {}
     drop_coupons: list[str] = []
-    scale: dict[Literal["uplift", "conversion", "redemption", "revenue"], Number] = {}
+    scale: dict[Scaled, Number] = {}
+    add_limits: list[dict[str, Any]] = []
+    drop_limits: list[str] = []
 
 
 class Config(Table):

@@ -168,6 +168,11 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
         _atomically(path, _without_formulas(frame).write_csv)
 
 
+def csv_text(frame: pl.DataFrame) -> str:
+    """Return a table as CSV whose cells cannot act as spreadsheet formulas."""
+    return _without_formulas(frame).write_csv()
+
+
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
     """Fill a new folder and move it into place when it is complete; an old one stays until then."""
     temporary, old = _beside(path), _beside(path)

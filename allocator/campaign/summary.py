@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from allocator.limits import Budget
 from allocator.problem import Problem
 from allocator.protocols import Copy
 from allocator.rows import columns_of, is_risky
-from allocator.solution import Solution
+from allocator.solution import LimitUsage, Solution
 
 SCHEMA_VERSION = 1
 UNITS = {
@@ -31,7 +31,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
     """Return the figures of a plan, without any time stamp: same input and seed, same summary."""
     problem = task.problem
     user, coupon = chosen_pairs(solution)
-    spend = float(_amount(problem, "cost", user, coupon).sum())
+    spend = float(amount(problem, "cost", user, coupon).sum())
     config = campaign.config
     return {
         "schema_version": SCHEMA_VERSION,
@@ -55,20 +55,11 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "assigned": len(user),
         "spend": spend,
         "budget": _budget(task),
-        "value": float(_amount(problem, "value", user, coupon).sum()),
-        "measures": {name: float(_amount(problem, name, user, coupon).sum()) for name in problem.measures},
-        "limits": [_limit_row(row) for row in solution.usage],
-        "by_coupon": _by(
-            problem,
-            Grouping(np.arange(problem.n_coupons, dtype=np.int32), tuple(problem.coupon_ids)),
-            coupon,
-            user,
-            coupon,
-        ),
-        "by_group": {
-            column: _by(problem, grouping, grouping.codes[user], user, coupon, grouping.sizes())
-            for column, grouping in problem.groups.items()
-        },
+        "value": float(amount(problem, "value", user, coupon).sum()),
+        "measures": {name: float(amount(problem, name, user, coupon).sum()) for name in problem.measures},
+        "limits": [limit_row(row) for row in solution.usage],
+        "by_coupon": by_coupon(problem, user, coupon),
+        "by_group": by_group(problem, problem.groups, user, coupon),
         "skipped": dict(sorted(_count(skip_reasons(task, solution)).items())),
         "notes": list(campaign.notes),
         "seed": solution.seed,
@@ -130,10 +121,27 @@ def chosen_pairs(
     return user, choice[user, slot].astype(np.int64)
 
 
-def _amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return value or a measure of each chosen pair, (n_pairs,)."""
     if name not in problem.measures and name != "value":
         return np.zeros(len(user))
     return np.asarray(problem.measure(name)[user, coupon], dtype=np.float64)
+
+
+def by_coupon(problem: Problem, user: Any, coupon: Any) -> list[dict[str, Any]]:
+    """Return what each coupon does in a plan, from the pairs of `chosen_pairs`."""
+    coupons = Grouping(np.arange(problem.n_coupons, dtype=np.int32), tuple(problem.coupon_ids))
+    return _by(problem, coupons, coupon, user, coupon)
+
+
+def by_group(
+    problem: Problem, groups: Mapping[str, Grouping], user: Any, coupon: Any
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what each group of users gets in a plan, by column."""
+    return {
+        column: _by(problem, grouping, grouping.codes[user], user, coupon, grouping.sizes())
+        for column, grouping in groups.items()
+    }
 
 
 def _by(
@@ -141,8 +149,8 @@ def _by(
 ) -> list[dict[str, Any]]:
     n = len(grouping.labels)
     count = np.bincount(code, minlength=n)
-    value = np.bincount(code, _amount(problem, "value", user, coupon), n)
-    spend = np.bincount(code, _amount(problem, "cost", user, coupon), n)
+    value = np.bincount(code, amount(problem, "value", user, coupon), n)
+    spend = np.bincount(code, amount(problem, "cost", user, coupon), n)
     rows = []
     for g, label in enumerate(grouping.labels):
         row = {
@@ -158,7 +166,8 @@ def _by(
     return rows
 
 
-def _limit_row(row: Any) -> dict[str, Any]:
+def limit_row(row: LimitUsage) -> dict[str, Any]:
+    """Return a row of a limit as the summary holds it."""
     return {
         "label": row.label, "used": row.used, "at_least": row.at_least, "at_most": row.at_most,
         "slack": row.slack, "price": row.price, "binding": row.binding,

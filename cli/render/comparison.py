@@ -1,62 +1,189 @@
-"""Scenarios side by side."""
+"""Scenarios side by side with the base plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from cli.render.format import gap_text, number, signed
+from cli.render.format import bar, gap_text, number, percent, signed
+
+MOST_ROWS = 10
+Row = Mapping[str, Any]
 
 
-def comparison_page(rows: Sequence[Mapping[str, Any]], currency: str) -> RenderableType:
-    """Return the table of scenarios, and a sentence for each."""
-    table = Table(
-        box=None,
-        padding=(0, 2, 0, 0),
-        header_style="dim",
-        title=f"Scenarios ({currency})",
-        title_justify="left",
-        title_style="bold",
+def comparison_page(rows: Sequence[Row], currency: str) -> RenderableType:
+    """Return all plans in one table, then for each scenario its verdict and what it changes."""
+    parts: list[RenderableType] = [_overview(rows, currency)]
+    for row in rows[1:]:
+        parts += [Text(""), *_scenario(row)]
+    return Group(*parts)
+
+
+def _overview(rows: Sequence[Row], currency: str) -> RenderableType:
+    """Return two lines a scenario: its figures, and under them the differences to the base."""
+    table = _table(
+        f"Scenarios ({currency})", "scenario", ">value", ">spend", ">return", ">users", ">moved", ">gap"
     )
-    for name, justify in (
-        ("scenario", "left"), ("value", "right"), ("±", "right"), ("spend", "right"), ("±", "right"),
-        ("return", "right"), ("users", "right"), ("±", "right"), ("moved", "right"), ("gap", "right"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
+        name = Text(row["name"], style="bold")
         if row["error"]:
-            table.add_row(Text(row["name"]), Text("no plan", style="bold red"))
+            table.add_row(name, Text("no plan", style="bold red"))
             continue
-        change = row.get("difference")
-        difference = [signed(change[name]) if change else Text("") for name in ("value", "spend", "assigned")]
-        table.add_row(
-            Text(row["name"], style="" if change else "bold"),
-            number(row["value"]), difference[0], number(row["spend"]), difference[1],
-            "" if row["return"] is None else f"{row['return']:.2f}",
-            number(row["assigned"]), difference[2], number(row["moved"]), gap_text(row["gap"]),
-        )  # fmt: skip
-    return Group(table, Text(""), *(_verdict(row, rows[0]) for row in rows[1:]))
+        earned = "" if row["return"] is None else f"{row['return']:.2f}"
+        figures = [number(row["value"]), number(row["spend"]), earned, number(row["assigned"])]
+        if change := row.get("difference"):
+            below = [
+                signed(change["value"]), signed(change["spend"], "cyan"),
+                "" if change["return"] is None else signed(round(change["return"], 2)),
+                signed(change["assigned"]),
+            ]  # fmt: skip
+            cells = [Text.assemble(f, "\n", b) for f, b in zip(figures, below, strict=True)]
+            table.add_row(name, *cells, number(row["moved"]), gap_text(row["gap"]))
+        else:
+            table.add_row(name, *figures, "", gap_text(row["gap"]))
+    return table
 
 
-def _verdict(row: Mapping[str, Any], base: Mapping[str, Any]) -> Text:
-    name = Text(f"{row['name']}: ", style="bold")
+def _scenario(row: Row) -> list[RenderableType]:
+    parts: list[RenderableType] = [Rule(Text(row["name"], style="bold"), align="left", style="dim")]
     if row["error"]:
-        return name + Text(row["error"])
-    change = row["difference"]["value"]
-    share = change / abs(base["value"]) if base["value"] else 0.0
-    word = "earns" if change >= 0 else "loses"
-    text = f"{word} {number(abs(change))} ({abs(share):.1%}) against the base plan; "
-    text += f"{row['moved']:,} users get another coupon or none."
-    if abs(change) < 1e-9 * max(1.0, abs(base["value"])):
-        text = "earns the same as the base plan."
-    held = [limit["label"] for limit in row["limits"] if limit["binding"]]
-    if held:
-        shown = ", ".join(f"'{label}'" for label in held[:3]) + (
-            f" and {len(held) - 3} more" if len(held) > 3 else ""
-        )
-        text += f" Held back by {shown}."
-    return name + Text(text)
+        return [*parts, Text(row["error"], style="red")]
+    parts += [Text(line) for line in row["verdict"]]
+    tables = [_limits(row), _coupons(row)]
+    tables += [_groups(column, row) for column in row["by_group"]]
+    for table in (*tables, _moves(row)):
+        if table is not None:
+            parts += [Text(""), table]
+    return parts
+
+
+def _limits(row: Row) -> RenderableType | None:
+    changed = _changed(row["limits"], lambda d: max(abs(d["used"]), abs(d["price"])))
+    bound = [limit for limit in row["limits"] if limit["binding"] != limit["base_binding"]]
+    shown = [limit for limit in row["limits"] if limit in changed or limit in bound]
+    if not shown and not row["limits_gone"]:
+        return None
+    table = _table("Limits", "limit", ">used", ">±", ">bound", ">one more is worth", ">±", "holds back")
+    shown.sort(key=lambda limit: (not limit["binding"], not limit["base_binding"]))
+    for limit in shown[:MOST_ROWS]:
+        change = limit["difference"]
+        table.add_row(
+            Text(limit["label"], style="bold" if limit["binding"] else ""),
+            number(limit["used"]), signed(change["used"], "cyan") if change else "new",
+            _bound(limit),
+            number(abs(limit["price"])) if limit["binding"] else "",
+            _price_change(limit),
+            _binding(limit),
+        )  # fmt: skip
+    _rest(table, len(shown))
+    for limit in row["limits_gone"]:
+        table.add_row(Text(limit["label"], style="dim"), "gone")
+    return table
+
+
+def _bound(limit: Row) -> str:
+    """Return the bound that usage is nearer to."""
+    least, most = limit["at_least"], limit["at_most"]
+    upper = most - limit["used"] <= limit["used"] - least
+    return f"≤ {number(most)}" if upper else f"≥ {number(least)}"
+
+
+def _price_change(limit: Row) -> Text:
+    """Return the change of a price's size: those of floors count downwards."""
+    if not limit["difference"] or not (limit["binding"] or limit["base_binding"]):
+        return Text("")
+    before = limit["price"] - limit["difference"]["price"]
+    return signed(abs(limit["price"]) - abs(before), "cyan")
+
+
+def _binding(limit: Row) -> Text:
+    now, before = limit["binding"], limit["base_binding"]
+    if now and not before:
+        return Text("newly", style="yellow")
+    return Text("yes" if now else "no longer" if before else "", style="dim")
+
+
+def _coupons(row: Row) -> RenderableType | None:
+    shown = _changed(row["by_coupon"], lambda d: max(abs(d["assigned"]), abs(d["value"])))
+    if not shown and not row["coupons_gone"]:
+        return None
+    table = _table("Coupons", "coupon", ">users", ">±", ">value", ">±", ">spend", ">±")
+    for entry in shown[:MOST_ROWS]:
+        change = entry["difference"] or {"assigned": None, "value": None, "spend": None}
+        table.add_row(
+            Text(entry["label"]),
+            number(entry["assigned"]), _signed(change["assigned"]),
+            number(entry["value"]), _signed(change["value"]),
+            number(entry["spend"]), _signed(change["spend"], "cyan"),
+        )  # fmt: skip
+    _rest(table, len(shown))
+    for entry in row["coupons_gone"]:
+        lost = (signed(-entry["assigned"]), "", signed(-entry["value"]), "", signed(-entry["spend"], "cyan"))
+        table.add_row(Text(entry["label"], style="dim"), "gone", *lost)
+    return table
+
+
+def _groups(column: str, row: Row) -> RenderableType | None:
+    shown = _changed(row["by_group"][column], lambda d: max(abs(d["rate"]), abs(d["value_per_user"])))
+    if not shown:
+        return None
+    table = _table(f"By {column}", column, ">get a coupon", ">± points", ">value a head", ">±")
+    for entry in shown[:MOST_ROWS]:
+        table.add_row(Text(entry["label"]), *_fares(entry))
+    _rest(table, len(shown))
+    table.add_row(Text("best less worst", style="dim"), *_fares(row["spread"][column], "cyan"))
+    return table
+
+
+def _fares(entry: Row, style: str | None = None) -> list[Text | str]:
+    change = entry["difference"]
+    return [
+        percent(entry["rate"]), signed(100 * change["rate"], style),
+        number(entry["value_per_user"]), signed(change["value_per_user"], style),
+    ]  # fmt: skip
+
+
+def _moves(row: Row) -> RenderableType | None:
+    if not row["moves"]:
+        return None
+    table = _table("Who moved", "from", "to", ">users", "")
+    for move in row["moves"][:MOST_ROWS]:
+        names = (Text(move[end] or "nothing", style="" if move[end] else "dim") for end in ("from", "to"))
+        table.add_row(*names, number(move["users"]), bar(move["users"] / row["moves"][0]["users"]))
+    _rest(table, len(row["moves"]))
+    return table
+
+
+def _changed(entries: Sequence[Row], size: Callable[[Mapping[str, float]], float]) -> list[Row]:
+    """Return the entries that differ from the base or are not in it, the largest difference first."""
+
+    def key(entry: Row) -> float:
+        return size(entry["difference"]) if entry["difference"] else float("inf")
+
+    return sorted((entry for entry in entries if key(entry) > 1e-9), key=key, reverse=True)
+
+
+def _signed(value: float | None, style: str | None = None) -> Text:
+    return Text("new") if value is None else signed(value, style)
+
+
+def _rest(table: Table, count: int) -> None:
+    if count > MOST_ROWS:
+        table.add_row(Text(f"and {count - MOST_ROWS} more", style="dim"))
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return a table without frames; a column name that starts with > is aligned right."""
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), header_style="dim",
+        title=title, title_justify="left", title_style="bold",
+    )  # fmt: skip
+    for name in columns:
+        right = name.startswith(">")
+        table.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return table

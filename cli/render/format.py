@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from allocator.wording import number as number
+from allocator.wording import signed_number
+
 BAR = 16
-
-
-def number(value: float | None) -> str:
-    """Return a number as a person writes it; empty for an open bound."""
-    if value is None or value in (float("inf"), float("-inf")):
-        return ""
-    if value == 0:
-        return "0"
-    if abs(value) >= 1000 or value == round(value):
-        return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:,.2g}"
 
 
 def percent(share: float) -> str:
@@ -30,11 +22,12 @@ def gap_text(gap: float) -> str:
     return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{100 * gap:.1g} %"
 
 
-def signed(value: float) -> Text:
-    """Return a signed, coloured difference."""
-    if value == 0 or abs(value) < 5e-13:
-        return Text("=", style="dim")
-    return Text(f"{'+' if value > 0 else '-'}{number(abs(value))}", style="green" if value > 0 else "red")
+def signed(value: float, style: str | None = None) -> Text:
+    """Return a signed difference: green for more and red for less, unless more is neither good nor bad."""
+    text = signed_number(value)
+    if text == "=":
+        return Text(text, style="dim")
+    return Text(text, style=style or ("green" if value > 0 else "red"))
 
 
 def bar(share: float, style: str = "cyan", width: int = BAR) -> Text:

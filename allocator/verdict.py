@@ -1,0 +1,88 @@
+"""A scenario's outcome in three lines of plain language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from allocator.wording import number, signed_number
+
+MOST_NAMED = 3
+ROUNDING = 1e-9  # share of the value below which plans count as worth the same
+
+
+@dataclass(frozen=True)
+class Units:
+    """What value is counted in: a currency, unless the objective is conversions."""
+
+    currency: str
+    maximize: str
+
+    @property
+    def value(self) -> str:
+        """The unit of value."""
+        return "conversions" if self.maximize == "incremental_conversions" else self.currency
+
+
+def verdict(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> list[str]:
+    """Return three lines: what the scenario earns, what it takes and whom it reaches, what holds it back.
+
+    Parameters
+    ----------
+    row, base
+        Of `allocator.comparison.compare`.
+    units
+        Of value and spend.
+    """
+    return [_earns(row, base, units), _takes(row, units), _held_back(row)]
+
+
+def _earns(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> str:
+    change = row["difference"]["value"]
+    if abs(change) < ROUNDING * max(1.0, abs(base["value"])):
+        return f"Earns the same as the base plan, {number(row['value'])} {units.value}."
+    share = f" ({abs(change / base['value']):.1%})" if base["value"] else ""
+    verb = "Gains" if change > 0 else "Loses"
+    text = f"{verb} {number(abs(change))} {units.value}{share} against the base plan"
+    if row["value_range"] is None:
+        return text + "."
+    low, high = row["value_range"]
+    between = f"{signed_number(low)} to {signed_number(high)}"
+    if low <= 0 <= high:
+        return f"{text}: too close to call, the best possible plans differ by {between}."
+    return f"{text}; the best possible plans differ by {between} (proven)."
+
+
+def _takes(row: Mapping[str, Any], units: Units) -> str:
+    change = row["difference"]
+    text = f"Spends {number(row['spend'])} {units.currency} ({_change(change['spend'])})"
+    if row["return"] is not None and change["return"] is not None:
+        text += f" at a return of {row['return']:.2f} ({_change(round(change['return'], 2))})"
+    text += f" and reaches {row['assigned']:,} users ({_change(change['assigned'])})"
+    if not row["moves"]:
+        return text + "; nobody's coupon changes."
+    most = row["moves"][0]
+    way = f"from {most['from'] or 'nothing'} to {most['to'] or 'nothing'}"
+    many = "all" if len(row["moves"]) == 1 else f"most often ({most['users']:,})"
+    return f"{text}; for {row['moved']:,} the coupon changes, {many} {way}."
+
+
+def _change(difference: float) -> str:
+    return "as before" if signed_number(difference) == "=" else signed_number(difference)
+
+
+def _held_back(row: Mapping[str, Any]) -> str:
+    held = [limit for limit in row["limits"] if limit["binding"]]
+    new = [limit["label"] for limit in held if not limit["base_binding"]]
+    eased = [limit["label"] for limit in row["limits"] if limit["base_binding"] and not limit["binding"]]
+    before = [limit["label"] for limit in held if limit["base_binding"]]
+    parts = [f"as before by {_named(before)}"] if before else []
+    parts += [f"newly by {_named(new)}"] if new else []
+    parts += [f"no longer by {_named(eased)}"] if eased else []
+    return f"Held back {', '.join(parts)}." if parts else "No limit holds it back."
+
+
+def _named(labels: Sequence[str]) -> str:
+    shown = ", ".join(f"'{label}'" for label in labels[:MOST_NAMED])
+    return shown if len(labels) <= MOST_NAMED else f"{shown} and {len(labels) - MOST_NAMED} more"
