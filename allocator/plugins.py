@@ -23,7 +23,7 @@ _EXTRA = {PREDICTORS: "predict", COPYWRITERS: "copy"}
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin: where it comes from, and why it cannot be used if it cannot."""
+    """An installed plugin: where it comes from, what it does, and why it cannot be used if it cannot."""
 
     group: str
     name: str
@@ -31,6 +31,7 @@ class Plugin:
     version: str
     target: str
     error: str | None = None
+    summary: str = ""
 
 
 def names(group: str) -> list[str]:
@@ -114,13 +115,18 @@ def installed() -> list[Plugin]:
     for group in GROUPS:
         for entry in sorted(entry_points(group=group), key=lambda e: e.name):
             package, version = _package(entry)
+            error, summary = None, ""
             try:
-                load(group, entry.name)
-                error = None
+                summary = _summary(load(group, entry.name))
             except PluginError as problem:
                 error = str(problem)
-            result.append(Plugin(group, entry.name, package, version, entry.value, error))
+            result.append(Plugin(group, entry.name, package, version, entry.value, error, summary))
     return result
+
+
+def _summary(cls: type[Any]) -> str:
+    """Return the first line of a class's own docstring."""
+    return inspect.cleandoc(vars(cls).get("__doc__") or "").partition("\n")[0]
 
 
 def _package(entry: EntryPoint) -> tuple[str, str]:

@@ -11,11 +11,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from predictors.baseline import BaselinePredictor
     from predictors.evaluation import evaluate
+    from predictors.learners import DRLearner, SLearner, TLearner, XLearner
     from predictors.transformer import TransformerPredictor
 
-__all__ = ["BaselinePredictor", "TransformerPredictor", "evaluate"]
+__all__ = [
+    "BaselinePredictor",
+    "DRLearner",
+    "SLearner",
+    "TLearner",
+    "TransformerPredictor",
+    "XLearner",
+    "evaluate",
+]
 
-_HOME = {"TransformerPredictor": "transformer", "BaselinePredictor": "baseline", "evaluate": "evaluation"}
+_HOME = {
+    "TransformerPredictor": "transformer",
+    "BaselinePredictor": "baseline",
+    "SLearner": "learners",
+    "TLearner": "learners",
+    "XLearner": "learners",
+    "DRLearner": "learners",
+    "evaluate": "evaluation",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,8 @@ class HistoryPredictor(ABC):
     test_share: float
 
     _encoder: Encoder | None = None
+    _notes: tuple[str, ...] = ()
+    """What a planner should know about the training, for the report."""
     _own_control: dict[str, bool]
     _offsets: Offsets
 
@@ -119,7 +121,7 @@ class HistoryPredictor(ABC):
         unnamed = self._unnamed(contexts, coupons)
         progress("evaluate", 1, 3)
         offsets = fit_offsets(history.take(learn), logits.take(learn), unnamed[learn])
-        notes = _new_coupons(campaign, history)
+        notes = _new_coupons(campaign, history) + self._notes
         if not history.randomised:
             notes += _overlap(train, history.treated[learn], held_out, history.treated[test])
         progress("evaluate", 2, 3)

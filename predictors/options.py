@@ -12,7 +12,10 @@ Range = tuple[float, float]
 
 
 def check_options(
-    options: Mapping[str, Any], defaults: Mapping[str, Any], ranges: Mapping[str, Range]
+    options: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    ranges: Mapping[str, Range],
+    choices: Mapping[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Any]:
     """Return `defaults` updated by `options`.
 
@@ -23,7 +26,9 @@ def check_options(
     defaults
         The accepted names and their default values; an int stays an int.
     ranges
-        Least and largest value of each.
+        Least and largest value of each that is a number.
+    choices
+        The accepted values of each that is a word.
 
     Raises
     ------
@@ -47,11 +52,8 @@ def check_options(
                 )
             )
             continue
-        low, high = ranges[name]
-        whole = isinstance(defaults[name], int)
-        number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
-            expected = f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+        works, expected = _judge(value, defaults[name], ranges.get(name), (choices or {}).get(name, ()))
+        if not works:
             findings.append(
                 Finding(
                     "this value does not work",
@@ -64,3 +66,16 @@ def check_options(
     if findings:
         raise InputError(findings)
     return {name: type(default)(options.get(name, default)) for name, default in defaults.items()}
+
+
+def _judge(value: Any, default: Any, limits: Range | None, words: tuple[str, ...]) -> tuple[bool, str]:
+    """Return whether a value is accepted, and what is."""
+    if limits is None:
+        return value in words, "one of " + ", ".join(f'"{word}"' for word in words)
+    low, high = limits
+    whole = isinstance(default, int)
+    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    return (
+        number and low <= value <= high,
+        f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}",
+    )

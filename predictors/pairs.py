@@ -68,6 +68,16 @@ class Pairs:
         raw = sparse.hstack([sparse.csr_array(dense), one, both], format="csr")
         return raw @ sparse.diags_array(scales).tocsr(), scales
 
+    def features(self, contexts: Contexts, coupon: NDArray[np.int64]) -> Floats:
+        """Return coupon attributes, affinity and coupon of rows with one coupon each, for trees.
+
+        All are zero where `coupon` is -1; a new coupon has attributes only.
+        """
+        named = coupon >= 0
+        known = self._coupons.known[coupon][:, None] == np.arange(1, self._n_known + 1)
+        affinity = contexts.affinity[np.arange(len(coupon)), self._coupons.slot[coupon]]
+        return np.concatenate([self._attributes[coupon], affinity, known], axis=1) * named[:, None]
+
     def score(self, theta: Floats, x: Floats, contexts: Contexts) -> Floats:
         """Return the columns times `theta` for all pairs, (n_users, n_coupons)."""
         width, n_attributes = x.shape[1], self._attributes.shape[1]
@@ -89,3 +99,22 @@ def _attributes(encoder: Encoder, coupons: Coupons) -> Floats:
         if text.name != "coupon_id":
             parts.append(column[:, None] == np.arange(text.size))
     return np.concatenate(parts, axis=1, dtype=np.float64)
+
+
+def join(x: Floats, *blocks: sparse.csr_array) -> sparse.csr_array:
+    """Put a matrix and blocks of columns side by side."""
+    return sparse.hstack([sparse.csr_array(x), *blocks], format="csr")
+
+
+def only(columns: sparse.csr_array, rows: NDArray[np.bool_]) -> sparse.csr_array:
+    """Keep some rows of the columns and set the others to zero."""
+    return sparse.diags_array(rows.astype(np.float64)).tocsr() @ columns
+
+
+def split(theta: Floats, n_user: int, scales: Floats, names: tuple[str, ...]) -> dict[str, Floats]:
+    """Cut coefficients into the user's (with intercept) and those of each block, in raw units."""
+    parts = {names[0]: theta[: 1 + n_user].copy()}
+    for i, name in enumerate(names[1:]):
+        start = 1 + n_user + i * len(scales)
+        parts[name] = theta[start : start + len(scales)] * scales
+    return parts

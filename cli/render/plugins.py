@@ -15,13 +15,12 @@ from cli.doctor import Check
 def plugin_table(plugins: Sequence[Plugin]) -> RenderableType:
     """Return one row a plugin."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("group", "name", "package", "state"):
+    for name in ("group", "name", "package", "state", "what it does"):
         table.add_column(name, overflow="fold")
     for plugin in plugins:
         state = Text(plugin.error, style="red") if plugin.error else Text("ok", style="green")
-        table.add_row(
-            plugin.group, Text(plugin.name, style="bold"), f"{plugin.package} {plugin.version}", state
-        )
+        label, package = Text(plugin.name, style="bold"), f"{plugin.package} {plugin.version}"
+        table.add_row(plugin.group, label, package, state, Text(plugin.summary, style="dim"))
     return table
 
 
