@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from allocator.solver.highs import Program, solve_program
 from allocator.solver.standing import Classes
 
 Array = NDArray[np.float64]
@@ -26,6 +27,9 @@ Index = NDArray[np.int64]
 MOST_TOGETHER = 64  # moves in a set
 NODES = 4_000_000  # sets looked at in one block
 MOST_ROWS = 6  # rows of a block: with more of them, enumeration is hopeless
+MOST_PAIRS = 3_000  # of a block's merged classes, in an integer program
+MOST_ENTRIES = 5_000_000  # pairs x rows of a block, to look for classes alike
+PROGRAM_SECONDS = 5.0
 LOCAL = 0.5  # a row that concerns a smaller share of the classes makes a block
 WIDEN = 1.6  # each try allows so much more loss
 
@@ -65,9 +69,11 @@ def prove_losses(
     proven_of = np.zeros(len(blocks))
     for b, (members, rows) in enumerate(blocks):
         proven, found = 0.0, None
+        block, pairs = classes.part(members, rows)
         if len(rows) <= MOST_ROWS:
-            block, pairs = classes.part(members, rows)
             proven, found = _least_loss(block, first, most, deadline)
+        if found is None:
+            proven = max(proven, min(_program_loss(block, deadline), most))
         proven_of[b] = proven
         if found is None:
             complete = False
@@ -131,6 +137,39 @@ def _least_loss(block: Classes, first: float, most: float, deadline: float) -> t
             return best.loss, best.count
         proven, allowed = allowed, WIDEN * allowed
     return proven, None
+
+
+def _program_loss(block: Classes, deadline: float) -> float:
+    """Return a loss that branch and bound proves, for blocks of few but large classes.
+
+    Enumeration loses itself in the many ways to divide a large class of equal users.
+    """
+    if block.uses.shape[0] * block.uses.shape[1] > MOST_ENTRIES:
+        return 0.0
+    block = block.merged()
+    if len(block.reduced) > MOST_PAIRS:
+        return 0.0
+    rules, n_pairs = block.rules, len(block.reduced)
+    priced = rules.prices != 0
+    bound = np.where(priced, np.where(rules.prices > 0, rules.high, rules.low), 0.0)
+    dual = block.best_reduced + float(rules.prices @ (bound - block.decided))
+    members = sp.csc_array(
+        (np.ones(n_pairs), (block.pair_class, np.arange(n_pairs))), shape=(len(block.size), n_pairs)
+    )
+    greatest = abs(block.uses).max(axis=1).toarray().ravel()
+    scale = 1.0 / np.where(greatest > 0, greatest, 1.0)
+    fewest, most = block.per_user
+    program = Program(
+        value=block.reduced + block.uses.T @ rules.prices,
+        rows=sp.csc_array(sp.vstack([sp.diags_array(scale) @ block.uses, members])),
+        row_lower=np.concatenate([(rules.low - block.decided) * scale, fewest * block.size]),
+        row_upper=np.concatenate([(rules.high - block.decided) * scale, most * block.size]),
+        column_lower=np.zeros(n_pairs),
+        column_upper=block.size[block.pair_class].astype(np.float64),
+        integer=np.ones(n_pairs, np.bool_),
+    )
+    answer = solve_program(program, min(deadline, time.monotonic() + PROGRAM_SECONDS))
+    return 0.0 if answer is None else dual - answer.bound
 
 
 def _charged(block: Classes, allowed: float) -> Classes:

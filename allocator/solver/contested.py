@@ -104,15 +104,23 @@ def _classes(model: Model, batch: Batch) -> tuple[Batch, Index]:
     value = batch.value if model.limits_value else batch.value * model.worth[model.cell[batch.users]]
     columns = [value, *(batch.measure(name) for name in model.measures[2:])]
     cell = model.cell[batch.users][:, None].astype(np.float64)
-    keys = np.ascontiguousarray(np.hstack([cell, *columns]))
+    keys = np.hstack([cell, *columns])
     keys[np.isnan(keys)] = np.inf
-    keys += 0.0  # -0.0 and 0.0 are one number
-    bytes_ = keys.view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).ravel()
-    _, first, inverse = np.unique(bytes_, return_index=True, return_inverse=True)
+    first, inverse = equal_rows(keys)
     rank = np.argsort(np.argsort(first))  # classes in the order of their first user
     order = np.argsort(rank[inverse], kind="stable")
     sizes = np.bincount(rank[inverse], minlength=len(first))
     return batch.take(order), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def equal_rows(keys: Array) -> tuple[Index, Index]:
+    """Return the first of all equal rows of a matrix, and each row's place among those."""
+    keys = np.ascontiguousarray(keys) + 0.0  # -0.0 and 0.0 are one number
+    if keys.size == 0:
+        return np.zeros(min(len(keys), 1), np.int64), np.zeros(len(keys), np.int64)
+    bytes_ = keys.view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).ravel()
+    _, first, inverse = np.unique(bytes_, return_index=True, return_inverse=True)
+    return first, inverse
 
 
 def _can_be_chosen(

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from allocator.solver import exchange_kernels as kernels
-from allocator.solver.contested import Contested
+from allocator.solver.contested import Contested, equal_rows
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -140,6 +140,18 @@ class Classes:
             rules=self.rules.part(rows),
         )
         return part, pairs
+
+    def merged(self) -> Classes:
+        """Return the classes with those made one whose pairs have equal reduced values and uses."""
+        n_rows, most = self.uses.shape[0], int(np.diff(self.starts).max(initial=0))
+        place = np.arange(len(self.pair_class)) - self.starts[self.pair_class]
+        keys = np.full((len(self.size), most, 1 + n_rows), np.inf)
+        keys[self.pair_class, place, 0] = self.reduced
+        keys[self.pair_class, place, 1:] = self.uses.T.toarray()
+        first, inverse = equal_rows(keys.reshape(len(self.size), -1))
+        kept, _ = self.part(np.sort(first), np.arange(n_rows))
+        rank = np.argsort(np.argsort(first))  # merged classes in the order of their first
+        return replace(kept, size=np.bincount(rank[inverse], self.size).astype(np.int64))
 
     def standing(self, count: Index) -> Standing:
         """Return where whole counts of the pairs, (n_pairs,), stand."""
