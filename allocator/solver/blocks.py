@@ -144,7 +144,7 @@ def _program_loss(block: Classes, deadline: float) -> float:
 
     Enumeration loses itself in the many ways to divide a large class of equal users.
     """
-    if block.uses.shape[0] * block.uses.shape[1] > MOST_ENTRIES:
+    if not 0 < block.uses.shape[0] * block.uses.shape[1] <= MOST_ENTRIES:
         return 0.0
     block = block.merged()
     if len(block.reduced) > MOST_PAIRS:
