@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-PLAN = ("value", "spend", "return", "assigned", "gap")
+PLAN = ("value", "spend", "return", "assigned", "gap", "utility")
 LIMIT = ("used", "price")
 COUPON = ("assigned", "value", "spend")
 GROUP = ("assigned", "rate", "value", "value_per_user", "spend")
@@ -70,8 +70,8 @@ def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[Row]:
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return the comparison as a table with one figure a row.
 
-    Its columns are ``scenario, about, item, figure, base, value, difference``; `about` is plan, limit, coupon,
-    ``by <column>``, spread, move or error.
+    Its columns are ``scenario, about, item, figure, base, value, difference``; `about` is plan, limit,
+    coupon, ``by <column>``, spread, move or error.
     """
     import polars as pl
 

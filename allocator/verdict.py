@@ -39,12 +39,16 @@ def verdict(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> li
 
 
 def _earns(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> str:
+    fair = ""
+    if row["utility"] is not None:
+        against = _change(row["difference"]["utility"])
+        fair = f"Reaches a fair utility of {number(row['utility'])} ({against}). "
     change = row["difference"]["value"]
     if abs(change) < ROUNDING * max(1.0, abs(base["value"])):
-        return f"Earns the same as the base plan, {number(row['value'])} {units.value}."
+        return f"{fair}Earns the same as the base plan, {number(row['value'])} {units.value}."
     share = f" ({abs(change / base['value']):.1%})" if base["value"] else ""
     verb = "Gains" if change > 0 else "Loses"
-    text = f"{verb} {number(abs(change))} {units.value}{share} against the base plan"
+    text = f"{fair}{verb} {number(abs(change))} {units.value}{share} against the base plan"
     if row["value_range"] is None:
         return text + "."
     low, high = row["value_range"]
@@ -68,7 +72,9 @@ def _takes(row: Mapping[str, Any], units: Units) -> str:
     return f"{text}; for {row['moved']:,} the coupon changes, {many} {way}."
 
 
-def _change(difference: float) -> str:
+def _change(difference: float | None) -> str:
+    if difference is None:
+        return "not so in the base plan"
     return "as before" if signed_number(difference) == "=" else signed_number(difference)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
-from allocator.comparison import compare, comparison_table
+from allocator.comparison import compare
 from allocator.errors import InputError
 from allocator.pipeline import Options, run_campaign
 from allocator.scenario import change_campaign, check_scenarios, solve_scenarios

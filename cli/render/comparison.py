@@ -68,7 +68,7 @@ def _limits(row: Row) -> RenderableType | None:
     shown = [limit for limit in row["limits"] if limit in changed or limit in bound]
     if not shown and not row["limits_gone"]:
         return None
-    table = _table("Limits", "limit", ">used", ">±", ">bound", ">one more is worth", ">±", "holds back")
+    table = _table("Limits", "limit", ">used", ">±", ">bound", ">price", ">±", "binds")
     shown.sort(key=lambda limit: (not limit["binding"], not limit["base_binding"]))
     for limit in shown[:MOST_ROWS]:
         change = limit["difference"]
