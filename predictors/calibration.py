@@ -12,6 +12,9 @@ from predictors.scoring import Logits, Scores, sigmoid
 
 Floats = NDArray[np.float64]
 
+FEW = 10.0
+"""So many rows of usual variance are added when the variance of an arm is estimated."""
+
 PLAUSIBLE = 0.25
 """Coupons may well be off by this share of the usual uplift in different directions."""
 
@@ -112,10 +115,15 @@ def _effect_offsets(history: History, conversion: Floats, effect: Floats, factua
 
 
 def _mean(values: Floats, weight: Floats, rows: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the weighted mean and its squared standard error."""
+    """Return the weighted mean of some rows and its squared standard error.
+
+    A few rows may all agree by chance, so their variance is drawn towards that of all rows.
+    """
     v, w = values[rows], weight[rows] / weight[rows].sum()
-    mean = float(w @ v)
-    return mean, float((w**2) @ (v - mean) ** 2) + 1e-12
+    mean, squares = float(w @ v), float(w @ w)
+    prior = FEW * squares / (1.0 + FEW * squares)
+    usual = np.average((values - np.average(values, weights=weight)) ** 2, weights=weight)
+    return mean, float((1.0 - prior) * (w**2 @ (v - mean) ** 2) + prior * squares * usual) + 1e-12
 
 
 def _pooled(gap: Floats, variance: Floats) -> float:
