@@ -106,8 +106,8 @@ def test_a_change_within_the_gaps_is_too_close_to_call(allocate: Any, shared_sta
     assert "too close to call" in outcome.out
 
 
-def test_csv_holds_the_figures_of_the_json(command: Any, shared_starter: Path, rows: dict[str, Any]) -> None:
-    outcome = command("whatif", shared_starter, "--only", *LESS, *BOTH, *NORTH, *WORSE, "--csv")
+def test_csv_holds_the_figures_of_the_json(allocate: Any, shared_starter: Path, rows: dict[str, Any]) -> None:
+    outcome = allocate("whatif", shared_starter, "--only", *LESS, *NORTH, *WORSE, "--csv")
     table = pl.read_csv(io.StringIO(outcome.out), infer_schema_length=None)
     assert table.columns == ["scenario", "about", "item", "figure", "base", "value", "difference"]
 
@@ -162,6 +162,16 @@ def test_scenarios_of_the_file_can_do_what_those_of_the_command_line_can(allocat
     assert outcome.code == 3
     assert "add_limits[1].at_most" in outcome.err
     assert "'open'" in outcome.err
+
+
+def test_a_fair_plan_says_what_its_worst_off_get(allocate: Any, tiny: Any) -> None:
+    fair = '[objective]\nfairness = "max_min"\nby = "region"\n\n[[limits]]'
+    tiny.replace("campaign.toml", "[[limits]]", fair)
+    outcome = allocate("whatif", tiny.path, "--set", "total.at_most=3", "--json")
+    base, changed = outcome.document["scenarios"]
+    assert changed["difference"]["utility"] == pytest.approx(changed["utility"] - base["utility"])
+    assert changed["value_range"] is None, "the sum of values is not what such a plan is best at"
+    assert changed["verdict"][0].startswith("Reaches a fair utility of")
 
 
 @pytest.mark.parametrize(
