@@ -206,12 +206,14 @@ def _sharpen(search: _Search, found: Prices) -> _Exact | None:
     everyone = _Focus(search.engine, far, np.full_like(width, np.inf))
     inside = [everyone]  # ever smaller boxes, each with the users contested in it
     exact: _Exact | None = None
+    programs = 0
     for turn in range(ROUNDS):
         search.report("exact prices", turn + 1, 0)
         last_turn = turn == ROUNDS - 1
-        centre = _shrink(search, inside, centre, width, min(PROGRAM_USERS << turn, MOST_PROGRAM_USERS))
+        centre = _shrink(search, inside, centre, width, min(PROGRAM_USERS << programs, MOST_PROGRAM_USERS))
         if inside[-1].holds(far, centre) or search.late() or last_turn:
             exact = _solve_contested(search, inside[-1], centre, exact)
+            programs += 1
             if exact is None:
                 break
             centre = exact.prices
