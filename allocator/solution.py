@@ -104,7 +104,8 @@ class Solution:
     bound
         No plan is worth more (of those that keep `relaxed`, for a plan of least violation).
     bound_source
-        ``dual prices`` (recomputed by the certificate) or ``branch and bound`` (as the solver states it).
+        ``dual prices`` (recomputed by the certificate), ``blocks`` or ``branch and bound`` (as the solver
+        states them).
     prices
         Dual price by row label, in objective units per unit of the row; an exclusion has none.
     certificate
