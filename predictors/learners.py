@@ -221,7 +221,8 @@ class _EffectLearner(MetaLearner):
         """Return propensities and folds, and note the overlap."""
         rng = np.random.default_rng([data.seed, 1])
         fold = draw_folds(data.history.user, self._options["folds"], rng)
-        found = find_propensity(data.history, data.contexts.design(), fold, self._options["trim"])
+        x, trees = data.contexts.design(), self._settings.estimator != "logistic"
+        found = find_propensity(data.history, x, fold, self._options["trim"], trees)
         self._notes = found.notes
         return found, fold
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from predictors.history import WEIGHT_LIMIT, History
@@ -46,8 +48,8 @@ def draw_folds(user: Ints, folds: int, rng: np.random.Generator) -> Ints:
     return np.asarray((rng.permutation(len(users)) % folds)[position])
 
 
-def find_propensity(history: History, x: Floats, fold: Ints, trim: float) -> Propensity:
-    """Take the recorded propensities, or estimate them by cross-fitted multinomial regression.
+def find_propensity(history: History, x: Floats, fold: Ints, trim: float, trees: bool = False) -> Propensity:
+    """Take the recorded propensities, or estimate them by cross-fitting.
 
     Estimated ones are trimmed (Crump, Hotz, Imbens and Mitnik, "Dealing with Limited Overlap in
     Estimation of Average Treatment Effects", Biometrika 2009). As an arm of many is rare for everyone,
@@ -63,6 +65,8 @@ def find_propensity(history: History, x: Floats, fold: Ints, trim: float) -> Pro
         (n,) the fold of each row; a fold's propensities come from the others.
     trim
         Pairs where the coupon, or nothing, is less likely than `trim` times its share are left out.
+    trees
+        Estimate with boosted trees; else with multinomial logistic regression.
     """
     about = _about(history)
     if history.randomised:
@@ -73,7 +77,7 @@ def find_propensity(history: History, x: Floats, fold: Ints, trim: float) -> Pro
         )
         return Propensity(history.weight, about, (note,) if capped >= 0.005 else ())
     rows = np.arange(len(history))
-    nothing, chance = _estimate(history, x, fold, about)
+    nothing, chance = _estimate(history, x, fold, about, trees)
     control = (~history.treated) @ about / np.maximum(about.sum(axis=0), 1)
     sent = np.array([(history.treated & (history.coupon == c)).sum() for c in range(about.shape[1])])
     share = sent / np.maximum(about.sum(axis=0), 1)
@@ -101,7 +105,7 @@ def _about(history: History) -> Bools:
     return np.where(named[:, None], np.arange(len(own)) == history.coupon[:, None], ~own)
 
 
-def _estimate(history: History, x: Floats, fold: Ints, about: Bools) -> tuple[Floats, Floats]:
+def _estimate(history: History, x: Floats, fold: Ints, about: Bools, trees: bool) -> tuple[Floats, Floats]:
     """Return the chance of nothing, (n,), and of each coupon that a row is about, (n, c)."""
     n, n_coupons = about.shape
     nothing, chance = np.zeros(n), np.zeros((n, n_coupons))
@@ -109,7 +113,7 @@ def _estimate(history: History, x: Floats, fold: Ints, about: Bools) -> tuple[Fl
     arm = np.where(history.treated, history.coupon, -1)
     rest = np.flatnonzero(~named)
     arms = np.unique(arm[rest])
-    values = _cross_fit(x[rest], arm[rest], arms, fold[rest])
+    values = _cross_fit(x[rest], arm[rest], arms, fold[rest], trees)
     for column, code in zip(values.T, arms, strict=True):
         if code < 0:
             nothing[rest] = column
@@ -117,12 +121,14 @@ def _estimate(history: History, x: Floats, fold: Ints, about: Bools) -> tuple[Fl
             chance[rest, code] = column
     rows = np.flatnonzero(named)
     design = np.concatenate([x[rows], history.coupon[rows, None] == np.arange(n_coupons)], axis=1)
-    values = _cross_fit(design, history.treated[rows], np.array([False, True]), fold[rows])
+    values = _cross_fit(design, history.treated[rows], np.array([False, True]), fold[rows], trees)
     nothing[rows], chance[rows, history.coupon[rows]] = values.T
     return nothing, chance
 
 
-def _cross_fit(x: Floats, arm: NDArray[np.generic], arms: NDArray[np.generic], fold: Ints) -> Floats:
+def _cross_fit(
+    x: Floats, arm: NDArray[np.generic], arms: NDArray[np.generic], fold: Ints, trees: bool
+) -> Floats:
     """Return the chance of each arm, (n, n_arms)."""
     out = np.full((len(x), len(arms)), LEAST)
     for part in np.unique(fold):
@@ -131,6 +137,14 @@ def _cross_fit(x: Floats, arm: NDArray[np.generic], arms: NDArray[np.generic], f
         if len(seen) < 2:
             out[rows] = (arm[others, None] == arms).mean(axis=0) if others.any() else 1.0 / len(arms)
             continue
-        model = LogisticRegression(C=PENALTY, max_iter=ITERATIONS).fit(x[others], arm[others])
+        model = _classifier(trees).fit(x[others], arm[others])
         out[np.ix_(rows, np.isin(arms, seen))] = model.predict_proba(x[rows])
     return out
+
+
+def _classifier(trees: bool) -> Any:
+    if not trees:
+        return LogisticRegression(C=PENALTY, max_iter=ITERATIONS)
+    return HistGradientBoostingClassifier(
+        max_iter=50, max_leaf_nodes=8, learning_rate=0.1, max_bins=64, early_stopping=False, random_state=0
+    )

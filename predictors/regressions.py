@@ -25,6 +25,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 ITERATIONS = 300
+TREE_BINS = 64
 
 
 @dataclass(frozen=True)
@@ -205,10 +206,13 @@ class Forest(_Trees):
             max_leaf_nodes=settings.leaves,
             learning_rate=settings.learning_rate,
             min_samples_leaf=leaf,
+            max_bins=TREE_BINS,
             early_stopping=False,
             random_state=self._seed,
         )
-        model.fit(design, target > 0 if self._slope is None else target, sample_weight=weight)
+        # Quantiles of weighted rows are slow to find, so equal weights are left out.
+        weights = None if np.ptp(weight) == 0 else weight
+        model.fit(design, target > 0 if self._slope is None else target, sample_weight=weights)
         nodes = [predictors[0].nodes for predictors in model._predictors]
         start = np.cumsum([0] + [len(tree) for tree in nodes])
         joined, shift = np.concatenate(nodes), np.repeat(start[:-1], np.diff(start))

@@ -151,7 +151,8 @@ def test_json_is_one_document_that_another_program_reads(
 
 def test_json_of_the_other_commands(allocate: Any, plan: Path) -> None:
     plugins = allocate("plugins", "--json").document["plugins"]
-    assert {"baseline", "template", "budget"} <= {plugin["name"] for plugin in plugins}
+    assert {"baseline", "dr-learner", "template", "budget"} <= {plugin["name"] for plugin in plugins}
+    assert all(plugin["summary"] for plugin in plugins)
     checks = allocate("doctor", "--json").document["checks"]
     assert {"solve (decomposition)", "solve (exact)", "solve (convex)"} <= {check["name"] for check in checks}
     explained = allocate("explain", plan, "--user", "u0001", "--json").document
