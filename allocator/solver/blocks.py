@@ -158,15 +158,22 @@ def _program_loss(block: Classes, deadline: float) -> float:
     )
     greatest = abs(block.uses).max(axis=1).toarray().ravel()
     scale = 1.0 / np.where(greatest > 0, greatest, 1.0)
+    soft = np.flatnonzero(rules.fixed == 0)
+    shifts = sp.csc_array((np.ones(len(soft)), (soft, np.arange(len(soft)))), shape=(len(scale), len(soft)))
+    value = block.reduced + block.uses.T @ rules.prices
+    charge = np.tile(-rules.rate[soft] / scale[soft], 2)  # of a column down and a column up for each soft row
     fewest, most = block.per_user
     program = Program(
-        value=block.reduced + block.uses.T @ rules.prices,
-        rows=sp.csc_array(sp.vstack([sp.diags_array(scale) @ block.uses, members])),
+        value=np.concatenate([value, charge]),
+        rows=sp.csc_array(
+            sp.block_array([[sp.diags_array(scale) @ block.uses, -shifts, shifts], [members, None, None]])
+        ),
         row_lower=np.concatenate([(rules.low - block.decided) * scale, fewest * block.size]),
         row_upper=np.concatenate([(rules.high - block.decided) * scale, most * block.size]),
-        column_lower=np.zeros(n_pairs),
-        column_upper=block.size[block.pair_class].astype(np.float64),
-        integer=np.ones(n_pairs, np.bool_),
+        column_lower=np.zeros(n_pairs + 2 * len(soft)),
+        column_upper=np.concatenate([block.size[block.pair_class], np.full(2 * len(soft), np.inf)]),
+        integer=np.arange(n_pairs + 2 * len(soft)) < n_pairs,
+        unit=float(np.max(np.abs(value))) or 1.0,
     )
     answer = solve_program(program, min(deadline, time.monotonic() + PROGRAM_SECONDS))
     return 0.0 if answer is None else dual - answer.bound
