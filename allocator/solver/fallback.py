@@ -20,21 +20,33 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
     """
     model = engine.model
     choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
-    engine.price(prices, choice)
+    chosen = engine.price(prices, choice)
+    if _keeps_hard(model, model.usage(chosen.table), np.zeros(model.n_rows)):
+        return choice
+    if model.problem.per_user[0] > 0:
+        return None
+    if model.problem.in_memory and _drop_worst(engine, prices, choice):
+        return choice
+    choice[:] = -1
+    nothing = np.zeros(model.n_rows)
+    return choice if _keeps_hard(model, nothing, nothing) else None
+
+
+def _drop_worst(engine: Engine, prices: Array, choice: NDArray[np.int16]) -> bool:
+    """Take back choices until every row is kept; return whether that succeeds."""
+    model = engine.model
     users, slots = np.nonzero(choice >= 0)
     coupons = choice[users, slots].astype(np.int64)
     batch = engine.batch()
     uses = sp.csr_array(model.coefficients(batch, users, coupons))
     kept = np.ones(len(users), np.bool_)
-    if model.problem.per_user[0] == 0:
-        earned = model.worth[model.cell[users], coupons] * batch.value[users, coupons]
-        reduced = earned - np.asarray(uses.T @ prices)
-        for row in range(model.n_rows):
-            _drop_excess(model, row, uses, reduced, kept)
-        if not _feasible(model, uses, kept):
-            kept[:] = False
+    earned = model.worth[model.cell[users], coupons] * batch.value[users, coupons]
+    reduced = earned - np.asarray(uses.T @ prices)
+    for row in range(model.n_rows):
+        _drop_excess(model, row, uses, reduced, kept)
     choice[users[~kept], slots[~kept]] = -1
-    return choice if _feasible(model, uses, kept) else None
+    count = kept.astype(np.float64)
+    return _keeps_hard(model, uses @ count, abs(uses) @ count)
 
 
 def _drop_excess(model: Model, row: int, uses: sp.csr_array, reduced: Array, kept: NDArray[np.bool_]) -> None:
@@ -49,7 +61,7 @@ def _drop_excess(model: Model, row: int, uses: sp.csr_array, reduced: Array, kep
     kept[order[:needed]] = False
 
 
-def _feasible(model: Model, uses: sp.csr_array, kept: NDArray[np.bool_]) -> bool:
-    usage, gross = uses @ kept.astype(np.float64), abs(uses) @ kept.astype(np.float64)
+def _keeps_hard(model: Model, usage: Array, gross: Array) -> bool:
+    """Return whether usage keeps every hard row, but for rounding."""
     hard = np.isinf(model.penalty)
     return bool((model.violation(usage)[hard] <= model.tolerance(gross)[hard]).all())

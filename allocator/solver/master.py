@@ -23,6 +23,7 @@ from allocator.solver.pricing import Engine
 Array = NDArray[np.float64]
 MOST_CUTS = 120
 LONGEST_STEP = 10.0  # natural units
+MOST_OF_BOUND = 100.0  # a row's usage counts up to so many times its upper bound
 FAR = 1e4  # a bound this many steps away cannot matter
 SERIOUS = 0.1  # share of the predicted decrease that makes a step count
 
@@ -47,6 +48,7 @@ def natural_scale(engine: Engine) -> Scale:
     value = sizes.reduced or 1.0
     with np.errstate(all="ignore"):
         used = np.asarray(abs(engine.model.weights) @ sizes.table.ravel()) / engine.model.problem.n_coupons
+        used = np.minimum(used, _most_that_counts(engine.model))
         most = float(used.max(initial=0.0)) or 1.0
         price = value / np.where(used > 1e-12 * most, used, most)
     if not (np.isfinite(value) and np.isfinite(price).all()):
@@ -55,6 +57,12 @@ def natural_scale(engine: Engine) -> Scale:
             "state them in another unit"
         )
     return Scale(value, price)
+
+
+def _most_that_counts(model: Model) -> Array:
+    """Return for each row the usage beyond which more says nothing: a pair may cost more than all may use."""
+    bounded = np.isfinite(model.at_most) & (model.at_most > 0)
+    return np.where(bounded, MOST_OF_BOUND * model.at_most, np.inf)
 
 
 @dataclass(frozen=True)
