@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 SURFACE = {
     "AllocateError", "Budget", "Campaign", "Capacity", "Certificate", "Exclude", "Finding", "Floor",
     "Improvement", "InfeasibleError", "InputError", "Inventory", "Limit", "LimitUsage", "MaxMin",
-    "NoPlanError", "Parity", "PluginError", "Pricer", "Problem", "ProportionalFairness", "ReturnFloor", "Share", "Solution", "Status", "certify",
-    "read_campaign", "run_campaign", "solve",
+    "NoPlanError", "Parity", "PluginError", "Pricer", "Problem", "ProportionalFairness", "ReturnFloor",
+    "Share", "Solution", "Status", "certify", "read_campaign", "run_campaign", "solve",
 }  # fmt: skip
 
 

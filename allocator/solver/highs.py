@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from allocator.solver.interrupt import run_interruptibly
 
 Array = NDArray[np.float64]
+TOLERANCE = 1e-9  # of a row or column, absolute: rows are scaled to coefficients of at most 1
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ def solve_program(
         ("random_seed", seed % 2**31),
         ("mip_rel_gap", 0.0),
         ("mip_abs_gap", max(absolute_gap / program.unit, 1e-12)),
-        ("mip_feasibility_tolerance", 1e-9),
-        ("primal_feasibility_tolerance", 1e-9),
-        ("dual_feasibility_tolerance", 1e-9),
+        ("mip_feasibility_tolerance", TOLERANCE),
+        ("primal_feasibility_tolerance", TOLERANCE),
+        ("dual_feasibility_tolerance", TOLERANCE),
     ):
         solver.setOptionValue(option, setting)
     if np.isfinite(deadline):
@@ -111,6 +112,13 @@ def solve_program(
     return _answer(program, solver)
 
 
+def _leeway(program: Program) -> float:
+    """Return what rounding within the solver's tolerance may be worth: violations of rows that cost much."""
+    if program.integer is None:
+        return 0.0
+    return TOLERANCE * float(np.abs(program.value[~program.integer]).sum())
+
+
 def _answer(program: Program, solver: highspy.Highs) -> Answer | None:
     info, solution = solver.getInfo(), solver.getSolution()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible.value:
@@ -123,5 +131,5 @@ def _answer(program: Program, solver: highspy.Highs) -> Answer | None:
         np.array(solution.col_value),
         program.unit * np.array(solution.row_dual),
         program.unit * objective,
-        program.unit * bound,
+        program.unit * bound + _leeway(program),
     )
