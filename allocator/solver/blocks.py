@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from allocator.solver.contested import row_scale
 from allocator.solver.highs import Program, solve_program
 from allocator.solver.standing import Classes
 
@@ -156,8 +157,7 @@ def _program_loss(block: Classes, deadline: float) -> float:
     members = sp.csc_array(
         (np.ones(n_pairs), (block.pair_class, np.arange(n_pairs))), shape=(len(block.size), n_pairs)
     )
-    greatest = abs(block.uses).max(axis=1).toarray().ravel()
-    scale = 1.0 / np.where(greatest > 0, greatest, 1.0)
+    scale = row_scale(block.uses)
     soft = np.flatnonzero(rules.fixed == 0)
     shifts = sp.csc_array((np.ones(len(soft)), (soft, np.arange(len(soft)))), shape=(len(scale), len(soft)))
     value = block.reduced + block.uses.T @ rules.prices

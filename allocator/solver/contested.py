@@ -20,6 +20,8 @@ from allocator.solver.model import Model
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+SPAN = 1e6  # of a row's coefficients, as solvers see them, below its greatest of 1
+
 
 @dataclass(frozen=True)
 class Contested:
@@ -193,7 +195,7 @@ def state_program(
     # A box side with the other sign is a revenue: usage short of the bound earns it.
     over = np.union1d(over, np.flatnonzero(np.isfinite(box.highest) & (box.highest < 0)))
     under = np.union1d(under, np.flatnonzero(np.isfinite(box.lowest) & (box.lowest > 0)))
-    scale = _row_scale(contested)
+    scale = row_scale(contested.uses)
     violations = sp.hstack(
         [_picks(over, -1.0 / scale[over], model.n_rows), _picks(under, 1.0 / scale[under], model.n_rows)]
     )
@@ -203,7 +205,7 @@ def state_program(
             sp.hstack([members, sp.csc_array((members.shape[0], violations.shape[1]))]),
         ]
     )
-    row_scale = np.concatenate([scale, np.ones(members.shape[0])])
+    scale_of = np.concatenate([scale, np.ones(members.shape[0])])
     least, most_of = _tightened(model, tighten)
     lower = np.concatenate([(least - contested.decided) * scale, fewest * size[active]])
     upper = np.concatenate([(most_of - contested.decided) * scale, most * size[active]])
@@ -211,7 +213,7 @@ def state_program(
     violation_costs = np.concatenate([-box.highest[over] / scale[over], box.lowest[under] / scale[under]])
     return Program(
         value=np.concatenate([contested.value, violation_costs]),
-        rows=sp.csc_array(sp.diags_array(row_scale) @ rows),
+        rows=sp.csc_array(sp.diags_array(scale_of) @ rows),
         row_lower=lower,
         row_upper=upper,
         column_lower=np.zeros(n_pairs + n_violations),
@@ -223,15 +225,19 @@ def state_program(
 
 def row_prices(contested: Contested, answer: Answer) -> Array:
     """Return the linear program's price of each row, in objective units per unit of the row."""
-    return answer.prices[: contested.model.n_rows] * _row_scale(contested)
+    return answer.prices[: contested.model.n_rows] * row_scale(contested.uses)
 
 
-def _row_scale(contested: Contested) -> Array:
-    """Return factors that bring each row's greatest coefficient to 1."""
-    if contested.uses.nnz == 0:
-        return np.ones(contested.model.n_rows)
-    greatest = abs(contested.uses).max(axis=1).toarray().ravel()
-    return 1.0 / np.where(greatest > 0, greatest, 1.0)
+def row_scale(uses: sp.csc_array) -> Array:
+    """Return factors that bring each row's greatest coefficient to 1, but leave none so small that a
+    solver would take it for nothing, (n_rows,).
+    """
+    size = sp.csr_array(abs(uses))
+    greatest = size.max(axis=1).toarray().ravel() if size.nnz else np.zeros(size.shape[0])
+    size.data = np.divide(1.0, size.data, out=np.zeros_like(size.data), where=size.data > 0)
+    inverse = size.max(axis=1).toarray().ravel() if size.nnz else np.zeros(size.shape[0])
+    smallest = np.divide(1.0, inverse, out=np.zeros_like(inverse), where=inverse > 0)
+    return 1.0 / np.where(greatest > 0, np.minimum(greatest, SPAN * smallest), 1.0)
 
 
 def _tightened(model: Model, tighten: tuple[Array, Array] | None) -> tuple[Array, Array]:
