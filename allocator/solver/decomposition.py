@@ -160,11 +160,13 @@ def _noted(search: _Search, step: str) -> Oracle:
     return evaluate
 
 
-def _sampled_prices(search: _Search) -> Array:
-    """Minimise the dual on growing samples, each part of the next."""
-    model, scale = search.model, search.scale
+def _sampled_prices(search: _Search, start: Array | None = None) -> Array:
+    """Minimise the dual on growing samples, each part of the next; on the largest only from given prices."""
+    model, scale, box = search.model, search.scale, price_box(search.model, search.scale)
     prices, step, n = np.zeros(model.n_rows), 0.3, model.problem.n_users
     sizes = [size for size in SAMPLES if 3 * size < n]
+    if start is not None:
+        prices, step, sizes = box.clip(start), 0.05, sizes[-1:]
     if not sizes:
         return prices
     generator = np.random.default_rng(search.seed)
@@ -173,7 +175,7 @@ def _sampled_prices(search: _Search) -> Array:
     for size in sizes:
         sample = largest if size == sizes[-1] else largest.take(np.sort(order[:size]))
         prices = minimise_dual(
-            model, oracle_of(sample, n / size), prices, price_box(model, scale), scale, step=step,
+            model, oracle_of(sample, n / size), prices, box, scale, step=step,
             tolerance=1e-6, most_passes=100, deadline=search.deadline,
             report=lambda k, _: search.report("prices on a sample", k, 0),
         ).prices  # fmt: skip
@@ -192,8 +194,8 @@ def _first_prices(search: _Search, start: Array) -> Prices:
 
 
 def _near(search: _Search, start: Array) -> Prices:
-    """Return prices of an earlier solve as if found here; their dual value is not known yet."""
-    prices = price_box(search.model, search.scale).clip(start)
+    """Return prices near those of an earlier solve; their dual value over all users is not known yet."""
+    prices = _sampled_prices(search, start)
     return Prices(prices, np.inf, WARM * np.abs(prices), np.zeros(len(prices)))
 
 
