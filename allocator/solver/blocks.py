@@ -151,9 +151,6 @@ def _program_loss(block: Classes, deadline: float) -> float:
     if len(block.reduced) > MOST_PAIRS:
         return 0.0
     rules, n_pairs = block.rules, len(block.reduced)
-    priced = rules.prices != 0
-    bound = np.where(priced, np.where(rules.prices > 0, rules.high, rules.low), 0.0)
-    dual = block.best_reduced + float(rules.prices @ (bound - block.decided))
     members = sp.csc_array(
         (np.ones(n_pairs), (block.pair_class, np.arange(n_pairs))), shape=(len(block.size), n_pairs)
     )
@@ -176,7 +173,7 @@ def _program_loss(block: Classes, deadline: float) -> float:
         unit=float(np.max(np.abs(value))) or 1.0,
     )
     answer = solve_program(program, min(deadline, time.monotonic() + PROGRAM_SECONDS))
-    return 0.0 if answer is None else dual - answer.bound
+    return 0.0 if answer is None else block.dual - answer.bound
 
 
 def _charged(block: Classes, allowed: float) -> Classes:

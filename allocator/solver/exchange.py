@@ -68,19 +68,15 @@ def improve(standing: Standing, enough: float, rounds: int, deadline: float) -> 
     deadline
         `time.monotonic()` at which to stop.
     """
-    nodes, scale = FIRST_NODES, 1.0
-    for _ in range(rounds):
-        improved = True
-        while improved:
-            improved = False
-            for better in _sweep(standing, enough, nodes, scale, deadline):
-                standing, improved = better, True
-            if standing.loss <= enough or time.monotonic() > deadline:
-                break
-        else:
-            nodes, scale = 4 * nodes, 1.5 * scale
-            continue
-        break
+    nodes, scale, turn = FIRST_NODES, 1.0, 0
+    while turn < rounds:
+        before = standing
+        for better in _sweep(standing, enough, nodes, scale, deadline):
+            standing = better
+        if standing.loss <= enough or time.monotonic() > deadline:
+            break
+        if standing is before:  # nothing helps: look at more
+            nodes, scale, turn = 4 * nodes, 1.5 * scale, turn + 1
     return standing.classes.standing(standing.count)  # sums afresh, without the steps' rounding
 
 

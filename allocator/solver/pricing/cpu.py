@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allocator.batch import BLOCK, SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing import kernels
-from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
+from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced, base_without
 
 _LEAST = (0.0, -np.inf)  # what one coupon must be worth, by how many a user must get
 
@@ -109,9 +109,8 @@ class CpuEngine:
 
     def restrict(self, inside: NDArray[np.bool_], prices: Array) -> CpuEngine:
         """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        whole = self.price(prices).table
         part = self.take(np.flatnonzero(inside))
-        part.base = whole - part.price(prices).table
+        part.base = base_without(self, part, prices)
         return part
 
     def with_model(self, model: Model) -> CpuEngine:

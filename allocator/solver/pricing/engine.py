@@ -86,6 +86,11 @@ class Engine(Protocol):
         ...
 
 
+def base_without(whole: Engine, part: Engine, prices: Array) -> Array:
+    """Return the aggregate table of the users of an engine that are not in a part of it, at some prices."""
+    return whole.price(prices).table - part.price(prices).table
+
+
 def base_reduced(base: Array, table: Array) -> float:
     """Return the reduced value of decided users at a price table, from their aggregate table."""
     price = np.where(base[0] > 0, table[: len(base)], 0.0)  # excluded: 0 x inf

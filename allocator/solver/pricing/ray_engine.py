@@ -21,7 +21,7 @@ from allocator.errors import PluginError
 from allocator.problem import Problem
 from allocator.solver.model import Model
 from allocator.solver.pricing.cpu import CpuEngine
-from allocator.solver.pricing.engine import Array, Index, Pass
+from allocator.solver.pricing.engine import Array, Index, Pass, base_without
 
 RESTARTS = 10  # of each worker, before the solve gives up
 PATIENCE = 60.0  # seconds for the cluster to find room for the workers
@@ -148,9 +148,8 @@ class RayEngine:
 
     def restrict(self, inside: NDArray[np.bool_], prices: Array) -> CpuEngine:
         """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        whole = self.price(prices).table
         part = self.take(np.flatnonzero(inside))
-        part.base = whole - part.price(prices).table
+        part.base = base_without(self, part, prices)
         return part
 
     def with_model(self, model: Model) -> RayEngine:

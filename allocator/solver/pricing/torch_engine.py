@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from allocator.batch import SHELF, Batch
 from allocator.errors import Finding, InputError, PluginError
 from allocator.solver.model import Model
-from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
+from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced, base_without
 from allocator.solver.pricing.torch_pass import Picks, Slab, Sums
 
 if TYPE_CHECKING:
@@ -216,9 +216,8 @@ class TorchEngine:
 
     def restrict(self, inside: NDArray[np.bool_], prices: Array) -> TorchEngine:
         """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        whole = self.price(prices).table
         part = self.take(np.flatnonzero(inside))
-        part.base = whole - part.price(prices).table
+        part.base = base_without(self, part, prices)
         return part
 
     def with_model(self, model: Model) -> TorchEngine:
