@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, decision_time, read_history, split_users
 from predictors.scoring import Logits, Scores
+from predictors.training_data import TrainingData
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -47,15 +48,7 @@ class HistoryPredictor(ABC):
     _offsets: Offsets
 
     @abstractmethod
-    def _train(
-        self,
-        encoder: Encoder,
-        history: History,
-        contexts: Contexts,
-        coupons: Coupons,
-        seed: int,
-        progress: Progress,
-    ) -> None:
+    def _train(self, data: TrainingData, progress: Progress) -> None:
         """Fit the model on training rows."""
 
     @abstractmethod
@@ -111,23 +104,24 @@ class HistoryPredictor(ABC):
         progress("prepare", 2, 3)
         coupons = encoder.coupons(history.coupons)
         contexts = encoder.contexts(campaign, behaviour, history.user, history.time, coupons)
-        train, held_out = contexts.take(learn), contexts.take(test)
+        data = TrainingData(encoder, history, contexts, coupons, seed)
+        train, held_out = data.take(learn), data.take(test)
         progress("prepare", 3, 3)
         self._encoder = encoder
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
-        self._train(encoder, history.take(learn), train, coupons, seed, progress)
+        self._train(train, progress)
         progress("evaluate", 0, 3)
         logits = self._logits_in_parts(contexts, coupons, history.own_control)
         unnamed = self._unnamed(contexts, coupons)
         progress("evaluate", 1, 3)
-        offsets = fit_offsets(history.take(learn), logits.take(learn), unnamed[learn])
+        offsets = fit_offsets(train.history, logits.take(learn), unnamed[learn])
         notes = _new_coupons(campaign, history) + self._notes
         if not history.randomised:
-            notes += _overlap(train, history.treated[learn], held_out, history.treated[test])
+            notes += _overlap(train, held_out)
         progress("evaluate", 2, 3)
         scores = offsets.apply(logits.take(test), coupons.known)
         report = evaluate(
-            history.take(test), scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
+            held_out.history, scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
         )
         self._offsets = fit_offsets(history, logits, unnamed)
         progress("evaluate", 3, 3)
@@ -237,14 +231,12 @@ def _new_coupons(campaign: Campaign, history: History) -> tuple[str, ...]:
     )
 
 
-def _overlap(
-    train: Contexts, treated: NDArray[Any], test: Contexts, test_treated: NDArray[Any]
-) -> tuple[str, ...]:
+def _overlap(train: TrainingData, test: TrainingData) -> tuple[str, ...]:
     """Warn where features tell treated from control users (they do not in a randomised history)."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=0.1, max_iter=200).fit(train.design(), treated)
-    score = auc(test_treated, model.predict_proba(test.design())[:, 1])
+    model = LogisticRegression(C=0.1, max_iter=200).fit(train.contexts.design(), train.history.treated)
+    score = auc(test.history.treated, model.predict_proba(test.contexts.design())[:, 1])
     if not score > OVERLAP_LIMIT:
         return ()
     return (

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from predictors.features import Contexts, Coupons, Encoder
-from predictors.history import History
 from predictors.pairs import Pairs, join, only, split
+from predictors.training_data import TrainingData
 
 Floats = NDArray[np.float64]
 
@@ -24,18 +24,12 @@ class Basket:
     def __init__(self) -> None:
         self.weights: dict[str, Floats] = {}
 
-    def fit(
-        self,
-        encoder: Encoder,
-        history: History,
-        contexts: Contexts,
-        coupons: Coupons,
-        regularisation: float,
-        interaction_scale: float,
-    ) -> None:
-        """Fit on the rows of a history: redemption on treated rows, revenue on conversions."""
-        x, treated = contexts.design(), history.treated
-        columns, scales = Pairs(encoder, coupons).columns(contexts, history.coupon, interaction_scale)
+    def fit(self, data: TrainingData, regularisation: float, interaction_scale: float) -> None:
+        """Fit redemption on treated rows, revenue on conversions."""
+        history = data.history
+        x, treated = data.contexts.design(), history.treated
+        pairs = Pairs(data.encoder, data.coupons)
+        columns, scales = pairs.columns(data.contexts, history.coupon, interaction_scale)
         redeemed = history.redeemed[treated]
         theta = np.zeros(1 + len(scales))
         theta[0] = np.log((redeemed.sum() + 0.5) / ((~redeemed).sum() + 0.5))

@@ -24,12 +24,12 @@ from allocator.errors import InputError
 from allocator.protocols import Progress
 from predictors.base import HistoryPredictor
 from predictors.basket import Basket
-from predictors.features import Contexts, Coupons, Encoder
-from predictors.history import History
+from predictors.doubly_robust import cross_fit_propensity, doubly_robust, expected_outcomes, fit_outcomes
+from predictors.features import Contexts, Coupons
 from predictors.options import check_options
-from predictors.propensity import Propensity, draw_folds, find_propensity
-from predictors.regressions import REGRESSIONS, Regression, Sends, Settings, import_lightgbm
+from predictors.regressions import REGRESSIONS, Regression, Sends, Settings, fit_regression, import_lightgbm
 from predictors.scoring import Logits, sigmoid
+from predictors.training_data import TrainingData
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,7 +85,7 @@ class MetaLearner(HistoryPredictor):
         self._basket = Basket()
 
     @abstractmethod
-    def _learn(self, data: _Data, progress: Progress) -> None:
+    def _learn(self, data: TrainingData, progress: Progress) -> None:
         """Fit the regressions."""
 
     @abstractmethod
@@ -98,21 +98,10 @@ class MetaLearner(HistoryPredictor):
         if device not in ("auto", "cpu", "cuda"):
             raise InputError(f"unknown device {device!r}; use auto, cpu or cuda")
 
-    def _train(
-        self,
-        encoder: Encoder,
-        history: History,
-        contexts: Contexts,
-        coupons: Coupons,
-        seed: int,
-        progress: Progress,
-    ) -> None:
-        settings = self._settings
+    def _train(self, data: TrainingData, progress: Progress) -> None:
         self._models = {}
-        self._learn(_Data(encoder, history, contexts, coupons, seed, settings), progress)
-        self._basket.fit(
-            encoder, history, contexts, coupons, settings.regularisation, settings.interaction_scale
-        )
+        self._learn(data, progress)
+        self._basket.fit(data, self._settings.regularisation, self._settings.interaction_scale)
 
     def _logits(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Logits:
         conversion, effect = self._conversion_and_effect(contexts, coupons, own_control)
@@ -174,11 +163,14 @@ class SLearner(MetaLearner):
 
     name = "s-learner"
 
-    def _learn(self, data: _Data, progress: Progress) -> None:
+    def _learn(self, data: TrainingData, progress: Progress) -> None:
         history = data.history
         progress("train", 0, 2)
-        sends = data.sends(np.arange(len(history)), history.coupon, data.own, history.treated)
-        self._models["outcome"] = data.fit(sends, data.converted, history.balanced())
+        sends = Sends(data.contexts, data.coupons, history.coupon, data.own, history.treated)
+        converted = history.converted.astype(np.float64)
+        self._models["outcome"] = fit_regression(
+            self._settings, data.encoder, sends, converted, history.balanced(), seed=data.seed
+        )
         progress("train", 1, 2)
 
     def _conversion_and_effect(
@@ -196,9 +188,9 @@ class TLearner(MetaLearner):
 
     name = "t-learner"
 
-    def _learn(self, data: _Data, progress: Progress) -> None:
+    def _learn(self, data: TrainingData, progress: Progress) -> None:
         progress("train", 0, 3)
-        self._models = data.outcomes(np.ones(len(data.history), dtype=bool))
+        self._models = fit_outcomes(data, self._settings)
         progress("train", 2, 3)
 
     def _conversion_and_effect(
@@ -217,14 +209,16 @@ class _EffectLearner(MetaLearner):
     def _effect(self, contexts: Contexts, coupons: Coupons) -> Floats:
         """Return the change of the probability, (n, c)."""
 
-    def _propensity(self, data: _Data) -> tuple[Propensity, Ints]:
-        """Return propensities and folds, and note the overlap."""
-        rng = np.random.default_rng([data.seed, 1])
-        fold = draw_folds(data.history.user, self._options["folds"], rng)
-        x, trees = data.contexts.design(), self._settings.estimator != "logistic"
-        found = find_propensity(data.history, x, fold, self._options["trim"], trees)
-        self._notes = found.notes
-        return found, fold
+    def _fit_effect(
+        self, data: TrainingData, rows: Ints, coupon: Ints, target: Floats, weight: Floats
+    ) -> Regression:
+        """Return a regression of a number on pairs of row and coupon."""
+        rate, yes = float(data.history.converted.mean()), np.ones(len(rows), dtype=bool)
+        sends = Sends(data.contexts.take(rows), data.coupons, coupon, ~yes, yes)
+        slope = rate * (1.0 - rate)
+        return fit_regression(
+            self._settings, data.encoder, sends, target, weight, slope=slope, seed=data.seed
+        )
 
     def _conversion_and_effect(
         self, contexts: Contexts, coupons: Coupons, own_control: Bools
@@ -252,24 +246,21 @@ class XLearner(_EffectLearner):
 
     name = "x-learner"
 
-    def _learn(self, data: _Data, progress: Progress) -> None:
+    def _learn(self, data: TrainingData, progress: Progress) -> None:
         history = data.history
         progress("train", 0, 4)
-        found, _ = self._propensity(data)
-        self._models = data.outcomes(np.ones(len(history), dtype=bool))
+        found, _ = cross_fit_propensity(data, self._settings, self._options["folds"], self._options["trim"])
+        self._notes = found.notes
+        self._models = fit_outcomes(data, self._settings)
         progress("train", 2, 4)
-        control, sent = data.expected(self._models, history.own_control)
+        control, sent = expected_outcomes(self._models, data)
         rows, coupon = np.nonzero(found.usable & data.observed)
-        treated = history.treated[rows]
-        imputed = np.where(
-            treated,
-            data.converted[rows] - control[rows, coupon],
-            sent[rows, coupon] - data.converted[rows],
-        )
-        self._models["share"] = data.fit_effect(rows, coupon, treated.astype(float), history.weight[rows])
+        treated, converted = history.treated[rows], history.converted[rows]
+        imputed = np.where(treated, converted - control[rows, coupon], sent[rows, coupon] - converted)
+        weight = history.weight[rows]
+        self._models["share"] = self._fit_effect(data, rows, coupon, treated.astype(float), weight)
         for name, side in (("effect_treated", treated), ("effect_control", ~treated)):
-            weight = history.weight[rows[side]]
-            self._models[name] = data.fit_effect(rows[side], coupon[side], imputed[side], weight)
+            self._models[name] = self._fit_effect(data, rows[side], coupon[side], imputed[side], weight[side])
         progress("train", 3, 4)
 
     def _effect(self, contexts: Contexts, coupons: Coupons) -> Floats:
@@ -300,121 +291,38 @@ class DRLearner(_EffectLearner):
 
     name = "dr-learner"
 
-    def _learn(self, data: _Data, progress: Progress) -> None:
-        history, folds = data.history, self._options["folds"]
-        steps = folds + 3
+    def _learn(self, data: TrainingData, progress: Progress) -> None:
+        steps = self._options["folds"] + 3
+        done = iter(range(1, steps))
         progress("train", 0, steps)
-        found, fold = self._propensity(data)
-        control, sent = (np.zeros(found.usable.shape) for _ in range(2))
-        for part in range(folds):
-            rows = np.flatnonzero(fold == part)
-            models = data.outcomes(fold != part)
-            control[rows], sent[rows] = data.expected(models, history.own_control, rows)
-            progress("train", part + 1, steps)
-        rows, coupon, weight = data.pairs(found.usable)
-        pseudo = (sent - control)[rows, coupon] + data.correction(found, rows, coupon, control, sent)
-        self._models["effect"] = data.fit_effect(rows, coupon, pseudo, weight)
-        progress("train", folds + 1, steps)
-        self._models["control"] = data.outcomes(np.ones(len(history), dtype=bool), sides=("control",))[
-            "control"
-        ]
-        progress("train", folds + 2, steps)
+        scores = doubly_robust(
+            data,
+            settings=self._settings,
+            folds=self._options["folds"],
+            trim=self._options["trim"],
+            step=lambda: progress("train", next(done), steps),
+        )
+        self._notes = scores.propensity.notes
+        rows, coupon, weight = _pairs(data, scores.propensity.usable)
+        self._models["effect"] = self._fit_effect(data, rows, coupon, scores.effect[rows, coupon], weight)
+        progress("train", next(done), steps)
+        self._models |= fit_outcomes(data, self._settings, sides=("control",))
+        progress("train", next(done), steps)
 
     def _effect(self, contexts: Contexts, coupons: Coupons) -> Floats:
         return self._score("effect", contexts, coupons, np.zeros(len(coupons), dtype=bool), True)
 
 
-class _Data:
-    """The training rows of a learner, and the regressions that one fits to them."""
+def _pairs(data: TrainingData, usable: Bools) -> tuple[Ints, Ints, Floats]:
+    """Return the rows, coupons and weights of the pairs to regress on.
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        history: History,
-        contexts: Contexts,
-        coupons: Coupons,
-        seed: int,
-        settings: Settings,
-    ) -> None:
-        self.encoder, self.history, self.contexts, self.coupons = encoder, history, contexts, coupons
-        self.seed, self.settings = seed, settings
-        self.converted = history.converted.astype(np.float64)
-        self.own = (history.coupon >= 0) & history.own_control[history.coupon]
-        rate = float(self.converted.mean())
-        self.slope = rate * (1.0 - rate)
-
-    @property
-    def observed(self) -> Bools:
-        """Which coupons each row shows the outcome with, or without, (n, c)."""
-        mine = self.history.coupon[:, None] == np.arange(len(self.coupons))
-        return np.where(self.history.treated[:, None], mine, True)
-
-    def sends(self, rows: Ints, coupon: Ints, own: Bools, treated: Bools) -> Sends:
-        """Return some rows, each with a coupon."""
-        return Sends(self.contexts.take(rows), self.coupons, coupon, own, treated)
-
-    def fit(self, sends: Sends, target: Floats, weight: Floats, slope: float | None = None) -> Regression:
-        """Return a fitted regression."""
-        model = REGRESSIONS[self.settings.estimator](self.settings, slope, self.seed)
-        model.fit(self.encoder, sends, target, weight)
-        return model
-
-    def fit_effect(self, rows: Ints, coupon: Ints, target: Floats, weight: Floats) -> Regression:
-        """Return a regression of a number on pairs of row and coupon."""
-        yes = np.ones(len(rows), dtype=bool)
-        return self.fit(self.sends(rows, coupon, ~yes, yes), target, weight, self.slope)
-
-    def outcomes(
-        self, chosen: Bools, sides: tuple[str, ...] = ("control", "treated")
-    ) -> dict[str, Regression]:
-        """Return models of the outcome without and with a coupon, fitted on the chosen rows."""
-        history, models = self.history, {}
-        for side in sides:
-            treated = side == "treated"
-            rows = np.flatnonzero(chosen & (history.treated == treated))
-            own = self.own[rows] & (not treated)
-            sends = self.sends(rows, history.coupon[rows], own, history.treated[rows])
-            models[side] = self.fit(sends, self.converted[rows], history.weight[rows])
-        return models
-
-    def expected(
-        self, models: dict[str, Regression], own_control: Bools, rows: Ints | None = None
-    ) -> tuple[Floats, Floats]:
-        """Return the probability of a conversion without and with each coupon, (n_rows, c) each."""
-        contexts = self.contexts if rows is None else self.contexts.take(rows)
-        control = models["control"].score(self.encoder, contexts, self.coupons, own_control, False)
-        sent = models["treated"].score(self.encoder, contexts, self.coupons, own_control & False, True)
-        return sigmoid(control), sigmoid(sent)
-
-    def pairs(self, usable: Bools) -> tuple[Ints, Ints, Floats]:
-        """Return the rows, coupons and weights of the pairs to regress on.
-
-        A row that got another coupon adds only what the outcome models say, so of such pairs no more
-        are kept than there is room for, with a weight that makes up for the others.
-        """
-        told = usable & self.observed
-        rest = usable & ~told
-        keep = min(1.0, max(MOST_PAIRS - int(told.sum()), 1) / max(int(rest.sum()), 1))
-        if keep < 1.0:
-            rest &= np.random.default_rng([self.seed, 2]).random(rest.shape) < keep
-        rows, coupon = np.nonzero(told | rest)
-        return rows, coupon, np.where(told[rows, coupon], 1.0, 1.0 / keep)
-
-    def correction(
-        self, found: Propensity, rows: Ints, coupon: Ints, control: Floats, sent: Floats
-    ) -> Floats:
-        """Return what observed outcomes add to a pseudo-outcome: residuals by inverse propensity.
-
-        Weights are normalised by arm (Hajek), so a propensity known up to a factor will do.
-        """
-        history, n_coupons = self.history, len(self.coupons)
-        pairs = found.usable.sum(axis=0)
-        up = history.treated[rows] & (history.coupon[rows] == coupon)
-        down = ~history.treated[rows]
-        out = np.zeros(len(rows))
-        for side, expected, sign in ((up, sent, 1.0), (down, control, -1.0)):
-            r, c = rows[side], coupon[side]
-            total = np.bincount(c, found.weight[r], n_coupons)
-            scale = found.weight[r] * (pairs / np.maximum(total, 1e-12))[c]
-            out[side] = sign * scale * (self.converted[r] - expected[r, c])
-        return out
+    A row that got another coupon adds only what the outcome models say, so of such pairs no more
+    are kept than there is room for, with a weight that makes up for the others.
+    """
+    told = usable & data.observed
+    rest = usable & ~told
+    keep = min(1.0, max(MOST_PAIRS - int(told.sum()), 1) / max(int(rest.sum()), 1))
+    if keep < 1.0:
+        rest &= np.random.default_rng([data.seed, 2]).random(rest.shape) < keep
+    rows, coupon = np.nonzero(told | rest)
+    return rows, coupon, np.where(told[rows, coupon], 1.0, 1.0 / keep)

@@ -263,6 +263,22 @@ class LightGBM(_Trees):
 REGRESSIONS: dict[str, type[Regression]] = {kind.name: kind for kind in (Linear, Forest, LightGBM)}
 
 
+def fit_regression(
+    settings: Settings,
+    encoder: Encoder,
+    sends: Sends,
+    target: Floats,
+    weight: Floats,
+    *,
+    slope: float | None = None,
+    seed: int = 0,
+) -> Regression:
+    """Return a regression of the settings' estimator, fitted; see `Regression` for the parameters."""
+    model = REGRESSIONS[settings.estimator](settings, slope, seed)
+    model.fit(encoder, sends, target, weight)
+    return model
+
+
 def import_lightgbm() -> Any:
     """Return LightGBM.
 

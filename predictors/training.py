@@ -23,6 +23,7 @@ from allocator.protocols import Progress
 from predictors.features import BINS, Contexts, Coupons, Encoder
 from predictors.history import History, split_users
 from predictors.model import CouponBatch, Outputs, UpliftConfig, UpliftModel, UserBatch
+from predictors.training_data import TrainingData
 
 REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
 SCORE_BATCH = 2048
@@ -50,31 +51,21 @@ class Settings:
     linear_penalty: float = 100.0
 
 
-def train(
-    encoder: Encoder,
-    history: History,
-    contexts: Contexts,
-    coupons: Coupons,
-    settings: Settings,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
-) -> UpliftModel:
-    """Fit a model on the rows of `history`; `contexts` has one entry a row, `coupons` one a coupon.
+def train(data: TrainingData, settings: Settings, *, device: torch.device, progress: Progress) -> UpliftModel:
+    """Fit a model on the rows of `data`.
 
     A tenth of the users is kept to stop early: the weights of the best epoch are the result.
     The global random state is left as it was.
     """
-    rng = np.random.default_rng(seed)
-    learn, check = split_users(history, 0.1, rng)
+    rng = np.random.default_rng(data.seed)
+    learn, check = split_users(data.history, 0.1, rng)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), one_thread(device):
-        torch.manual_seed(seed)
-        model = _build(encoder, history, settings)
+        torch.manual_seed(data.seed)
+        model = _build(data.encoder, data.history, settings)
         model.to(device)
-        data = Rows(history, contexts, coupons, device)
-        _optimise(model, data, learn, check, settings, rng, progress)
+        rows = Rows(data, device)
+        _optimise(model, rows, learn, check, settings, rng, progress)
         model.eval()
     return model
 
@@ -95,7 +86,8 @@ def one_thread(device: torch.device) -> Iterator[None]:
 class Rows:
     """History rows and their contexts as tensors on a device."""
 
-    def __init__(self, history: History, contexts: Contexts, coupons: Coupons, device: torch.device) -> None:
+    def __init__(self, data: TrainingData, device: torch.device) -> None:
+        history, contexts, coupons = data.history, data.contexts, data.coupons
         self.device = device
         pair = np.maximum(history.coupon, 0)
         affinity = contexts.affinity[np.arange(len(history)), coupons.slot[pair]][:, None]

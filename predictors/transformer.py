@@ -16,12 +16,12 @@ from transformers.utils import logging as transformers_logging
 from allocator.errors import InputError
 from allocator.protocols import Progress
 from predictors.base import HistoryPredictor
-from predictors.features import Contexts, Coupons, Encoder
-from predictors.history import History
+from predictors.features import Contexts, Coupons
 from predictors.model import UpliftModel
 from predictors.options import check_options
 from predictors.scoring import Logits
 from predictors.training import Settings, coupon_batch, one_thread, train, user_batch
+from predictors.training_data import TrainingData
 
 PAIRS_AT_ONCE = 40_000
 RANGES = {
@@ -82,25 +82,8 @@ class TransformerPredictor(HistoryPredictor):
         if self._model is not None:
             self._model.to(self._device)
 
-    def _train(
-        self,
-        encoder: Encoder,
-        history: History,
-        contexts: Contexts,
-        coupons: Coupons,
-        seed: int,
-        progress: Progress,
-    ) -> None:
-        self._model = train(
-            encoder,
-            history,
-            contexts,
-            coupons,
-            self._settings,
-            seed=seed,
-            device=self._device,
-            progress=progress,
-        )
+    def _train(self, data: TrainingData, progress: Progress) -> None:
+        self._model = train(data, self._settings, device=self._device, progress=progress)
 
     @torch.no_grad()
     def _logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
