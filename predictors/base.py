@@ -1,12 +1,13 @@
-"""What the predictors share: from campaign to arrays, held-out evaluation, batches, storage."""
+"""What the predictors share: from campaign to arrays, batches, the report, storage."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -15,15 +16,18 @@ from numpy.typing import NDArray
 from allocator.errors import PluginError
 from allocator.protocols import Evaluation, Predictions, Progress, no_progress
 from predictors.behaviour import Behaviour
-from predictors.calibration import Offsets, fit_offsets
 from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, decision_time, read_history, split_users
-from predictors.scoring import Logits, Scores
+from predictors.scoring import Scores
 from predictors.training_data import TrainingData
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 FORMAT = 1
 USERS_AT_ONCE = 8192
@@ -32,36 +36,46 @@ OVERLAP_LIMIT = 0.65
 
 
 class HistoryPredictor(ABC):
-    """A predictor that learns from ``history.csv``; a subclass brings the model.
+    """A predictor that learns from ``history.csv``.
 
-    Subclasses set `name`, `max_events` and `test_share` and implement the methods that are abstract.
+    Subclasses set `name` and `max_events` and implement the methods that are abstract.
     """
 
     name: ClassVar[str]
     max_events: int
-    test_share: float
 
     _encoder: Encoder | None = None
     _notes: tuple[str, ...] = ()
     """What a planner should know about the training, for the report."""
+    _metrics: Mapping[str, float] = {}
+    """Figures of the training, for the report."""
     _own_control: dict[str, bool]
-    _offsets: Offsets
 
     @abstractmethod
-    def _train(self, data: TrainingData, progress: Progress) -> None:
-        """Fit the model on training rows."""
+    def _split(self, history: History, seed: int) -> tuple[Ints, Ints]:
+        """Return the rows that features are fitted on, and the rows that the report is about."""
 
     @abstractmethod
-    def _logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
-        """Return the model's opinion of each context with each coupon."""
+    def _learn(self, data: TrainingData, learn: Ints, test: Ints, progress: Progress) -> Scores:
+        """Fit on all rows of a history, split as above.
+
+        Returns
+        -------
+        Scores
+            Of the rows `test`, each judged by a model that did not see it.
+        """
 
     @abstractmethod
-    def _save(self, folder: Path) -> None:
-        """Write the model."""
+    def _scores(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Scores:
+        """Score each context with each coupon."""
 
     @abstractmethod
-    def _load(self, folder: Path) -> None:
-        """Read what `_save` wrote."""
+    def _save(self, folder: Path) -> dict[str, Any]:
+        """Write the model; what is returned goes into ``encoder.json``."""
+
+    @abstractmethod
+    def _load(self, folder: Path, data: dict[str, Any]) -> None:
+        """Read what `_save` wrote, and take what it returned."""
 
     @abstractmethod
     def _use(self, device: str) -> None:
@@ -70,11 +84,7 @@ class HistoryPredictor(ABC):
     def fit(
         self, campaign: Campaign, *, seed: int, device: str = "auto", progress: Progress = no_progress
     ) -> Evaluation:
-        """Train on ``campaign.history`` and report on held-out rows.
-
-        The history is split by user, stratified by arm: `test_share` of the users are held out for
-        the evaluation and stay out of training. The model that was evaluated is kept; then the level
-        of each coupon's uplift, but not the ranking of users, is set by all rows.
+        """Train on ``campaign.history`` and report on rows that the judging model did not see.
 
         Parameters
         ----------
@@ -97,35 +107,27 @@ class HistoryPredictor(ABC):
         history = read_history(campaign)
         behaviour = Behaviour(campaign.events, campaign.users["user_id"])
         progress("prepare", 1, 3)
-        learn, test = split_users(history, self.test_share, np.random.default_rng(seed))
+        learn, test = self._split(history, seed)
         encoder = Encoder.fit(
             campaign, behaviour, history.user[learn], history.time[learn], history.coupons, self.max_events
         )
         progress("prepare", 2, 3)
         coupons = encoder.coupons(history.coupons)
         contexts = encoder.contexts(campaign, behaviour, history.user, history.time, coupons)
-        data = TrainingData(encoder, history, contexts, coupons, seed)
-        train, held_out = data.take(learn), data.take(test)
         progress("prepare", 3, 3)
         self._encoder = encoder
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
-        self._train(train, progress)
-        progress("evaluate", 0, 3)
-        logits = self._logits_in_parts(contexts, coupons, history.own_control)
-        unnamed = self._unnamed(contexts, coupons)
-        progress("evaluate", 1, 3)
-        offsets = fit_offsets(train.history, logits.take(learn), unnamed[learn])
+        data = TrainingData(encoder, history, contexts, coupons, seed)
+        scores = self._learn(data, learn, test, progress)
+        progress("evaluate", 1, 2)
         notes = _new_coupons(campaign, history) + self._notes
         if not history.randomised:
-            notes += _overlap(train, held_out)
-        progress("evaluate", 2, 3)
-        scores = offsets.apply(logits.take(test), coupons.known)
+            notes += _overlap(data)
         report = evaluate(
-            held_out.history, scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
+            history.take(test), scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
         )
-        self._offsets = fit_offsets(history, logits, unnamed)
-        progress("evaluate", 3, 3)
-        return report
+        progress("evaluate", 2, 2)
+        return replace(report, metrics={**report.metrics, **self._metrics})
 
     def predict(self, campaign: Campaign, *, progress: Progress = no_progress) -> Predictions:
         """Score every user against every active coupon, as of the campaign's day.
@@ -152,8 +154,7 @@ class HistoryPredictor(ABC):
         for start in range(0, total, USERS_AT_ONCE):
             user = np.arange(start, min(start + USERS_AT_ONCE, total))
             contexts = encoder.contexts(campaign, behaviour, user, np.full(len(user), now), coupons)
-            logits = self._logits(contexts, coupons, own_control)
-            parts.append(self._offsets.apply(logits, coupons.known))
+            parts.append(self._scores(contexts, coupons, own_control))
             progress("predict", int(user[-1]) + 1, total)
         return Scores.stack(parts, len(table)).predictions(campaign)
 
@@ -164,9 +165,8 @@ class HistoryPredictor(ABC):
             "predictor": self.name,
             "encoder": self._fitted().to_json(),
             "own_control": self._own_control,
-            "offsets": asdict(self._offsets),
+            **self._save(folder),
         }
-        self._save(folder)
         (folder / "encoder.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
@@ -190,8 +190,7 @@ class HistoryPredictor(ABC):
                 )
             predictor._encoder = Encoder.from_json(data["encoder"])
             predictor._own_control = data["own_control"]
-            predictor._offsets = Offsets(**{**data["offsets"], "effects": tuple(data["offsets"]["effects"])})
-            predictor._load(folder)
+            predictor._load(folder, data)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise PluginError(
                 f"{folder} holds no readable {cls.name} predictor ({error}); "
@@ -203,19 +202,6 @@ class HistoryPredictor(ABC):
         if self._encoder is None:
             raise PluginError(f"the {self.name} predictor has learnt nothing yet; call fit or load first")
         return self._encoder
-
-    def _logits_in_parts(
-        self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]
-    ) -> Logits:
-        starts = range(0, len(contexts), USERS_AT_ONCE)
-        parts = (np.arange(start, min(start + USERS_AT_ONCE, len(contexts))) for start in starts)
-        logits = [self._logits(contexts.take(part), coupons, own_control) for part in parts]
-        return Logits.stack(logits, len(coupons))
-
-    def _unnamed(self, contexts: Contexts, coupons: Coupons) -> NDArray[np.float64]:
-        """Return the logit of the conversion without coupon that is about no coupon's products, (n,)."""
-        one = coupons.take(np.array([0]))
-        return self._logits_in_parts(contexts, one, np.array([False])).conversion[:, 0]
 
 
 def _new_coupons(campaign: Campaign, history: History) -> tuple[str, ...]:
@@ -231,12 +217,14 @@ def _new_coupons(campaign: Campaign, history: History) -> tuple[str, ...]:
     )
 
 
-def _overlap(train: TrainingData, test: TrainingData) -> tuple[str, ...]:
+def _overlap(data: TrainingData) -> tuple[str, ...]:
     """Warn where features tell treated from control users (they do not in a randomised history)."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=0.1, max_iter=200).fit(train.contexts.design(), train.history.treated)
-    score = auc(test.history.treated, model.predict_proba(test.contexts.design())[:, 1])
+    x, treated = data.contexts.design(), data.history.treated
+    train, test = split_users(data.history, 0.25, np.random.default_rng(data.seed))
+    model = LogisticRegression(C=0.1, max_iter=200).fit(x[train], treated[train])
+    score = auc(treated[test], model.predict_proba(x[test])[:, 1])
     if not score > OVERLAP_LIMIT:
         return ()
     return (

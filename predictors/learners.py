@@ -22,13 +22,13 @@ from safetensors.numpy import save_file
 
 from allocator.errors import InputError
 from allocator.protocols import Progress
-from predictors.base import HistoryPredictor
 from predictors.basket import Basket
 from predictors.doubly_robust import cross_fit_propensity, doubly_robust, expected_outcomes, fit_outcomes
 from predictors.features import Contexts, Coupons
 from predictors.options import check_options
 from predictors.regressions import REGRESSIONS, Regression, Sends, Settings, fit_regression, import_lightgbm
 from predictors.scoring import Logits, sigmoid
+from predictors.single import SinglePredictor
 from predictors.training_data import TrainingData
 
 Floats = NDArray[np.float64]
@@ -63,7 +63,7 @@ RANGES = {
 CHOICES = {"estimator": tuple(REGRESSIONS)}
 
 
-class MetaLearner(HistoryPredictor):
+class MetaLearner(SinglePredictor):
     """What the learners share: options, storage, redemption and revenue.
 
     A subclass fits its regressions into `_models`, and says what they mean.
@@ -85,7 +85,7 @@ class MetaLearner(HistoryPredictor):
         self._basket = Basket()
 
     @abstractmethod
-    def _learn(self, data: TrainingData, progress: Progress) -> None:
+    def _fit_models(self, data: TrainingData, progress: Progress) -> None:
         """Fit the regressions."""
 
     @abstractmethod
@@ -98,12 +98,14 @@ class MetaLearner(HistoryPredictor):
         if device not in ("auto", "cpu", "cuda"):
             raise InputError(f"unknown device {device!r}; use auto, cpu or cuda")
 
-    def _train(self, data: TrainingData, progress: Progress) -> None:
-        self._models = {}
-        self._learn(data, progress)
+    def train(self, data: TrainingData, progress: Progress) -> None:
+        """Fit the model on all rows of the data."""
+        self._encoder, self._models = data.encoder, {}
+        self._fit_models(data, progress)
         self._basket.fit(data, self._settings.regularisation, self._settings.interaction_scale)
 
-    def _logits(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Logits:
+    def logits(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Logits:
+        """Return the model's opinion of each context with each coupon, (n, c) each."""
         conversion, effect = self._conversion_and_effect(contexts, coupons, own_control)
         return Logits(conversion, effect, *self._basket.score(self._fitted(), contexts, coupons))
 
@@ -112,7 +114,8 @@ class MetaLearner(HistoryPredictor):
     ) -> Floats:
         return self._models[name].score(self._fitted(), contexts, coupons, own, treated)
 
-    def _save(self, folder: Path) -> None:
+    def save_model(self, folder: Path) -> None:
+        """Write the model."""
         arrays = {
             f"{model}.{name}": array
             for model, regression in self._models.items()
@@ -122,7 +125,8 @@ class MetaLearner(HistoryPredictor):
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(contiguous, folder / FILE, metadata={"estimator": self._settings.estimator})
 
-    def _load(self, folder: Path) -> None:
+    def load_model(self, folder: Path) -> None:
+        """Read what `save_model` wrote."""
         groups: dict[str, dict[str, NDArray[Any]]] = {}
         with safe_open(folder / FILE, framework="numpy") as file:
             estimator = file.metadata()["estimator"]
@@ -163,7 +167,7 @@ class SLearner(MetaLearner):
 
     name = "s-learner"
 
-    def _learn(self, data: TrainingData, progress: Progress) -> None:
+    def _fit_models(self, data: TrainingData, progress: Progress) -> None:
         history = data.history
         progress("train", 0, 2)
         sends = Sends(data.contexts, data.coupons, history.coupon, data.own, history.treated)
@@ -188,7 +192,7 @@ class TLearner(MetaLearner):
 
     name = "t-learner"
 
-    def _learn(self, data: TrainingData, progress: Progress) -> None:
+    def _fit_models(self, data: TrainingData, progress: Progress) -> None:
         progress("train", 0, 3)
         self._models = fit_outcomes(data, self._settings)
         progress("train", 2, 3)
@@ -246,7 +250,7 @@ class XLearner(_EffectLearner):
 
     name = "x-learner"
 
-    def _learn(self, data: TrainingData, progress: Progress) -> None:
+    def _fit_models(self, data: TrainingData, progress: Progress) -> None:
         history = data.history
         progress("train", 0, 4)
         found, _ = cross_fit_propensity(data, self._settings, self._options["folds"], self._options["trim"])
@@ -291,7 +295,7 @@ class DRLearner(_EffectLearner):
 
     name = "dr-learner"
 
-    def _learn(self, data: TrainingData, progress: Progress) -> None:
+    def _fit_models(self, data: TrainingData, progress: Progress) -> None:
         steps = self._options["folds"] + 3
         done = iter(range(1, steps))
         progress("train", 0, steps)

@@ -15,11 +15,11 @@ from transformers.utils import logging as transformers_logging
 
 from allocator.errors import InputError
 from allocator.protocols import Progress
-from predictors.base import HistoryPredictor
 from predictors.features import Contexts, Coupons
 from predictors.model import UpliftModel
 from predictors.options import check_options
 from predictors.scoring import Logits
+from predictors.single import SinglePredictor
 from predictors.training import Settings, coupon_batch, one_thread, train, user_batch
 from predictors.training_data import TrainingData
 
@@ -41,7 +41,7 @@ RANGES = {
 }
 
 
-class TransformerPredictor(HistoryPredictor):
+class TransformerPredictor(SinglePredictor):
     """Estimates uplift with a feature-token transformer over features, events and coupons.
 
     Parameters
@@ -82,11 +82,13 @@ class TransformerPredictor(HistoryPredictor):
         if self._model is not None:
             self._model.to(self._device)
 
-    def _train(self, data: TrainingData, progress: Progress) -> None:
+    def train(self, data: TrainingData, progress: Progress) -> None:
+        """Fit the model on all rows of the data."""
         self._model = train(data, self._settings, device=self._device, progress=progress)
 
     @torch.no_grad()
-    def _logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
+    def logits(self, contexts: Contexts, coupons: Coupons, own_control: NDArray[np.bool_]) -> Logits:
+        """Return the model's opinion of each context with each coupon, (n, c) each."""
         assert self._model is not None
         size = max(PAIRS_AT_ONCE // max(len(coupons), 1), 16)
         targets, parts = coupon_batch(coupons, own_control, self._device), []
@@ -98,12 +100,14 @@ class TransformerPredictor(HistoryPredictor):
                 parts.append(Logits(*(x.double().cpu().numpy() for x in outputs)))
         return Logits.stack(parts, len(coupons))
 
-    def _save(self, folder: Path) -> None:
+    def save_model(self, folder: Path) -> None:
+        """Write the model."""
         assert self._model is not None
         with _no_progress_bars():
             self._model.save_pretrained(folder)
 
-    def _load(self, folder: Path) -> None:
+    def load_model(self, folder: Path) -> None:
+        """Read what `save_model` wrote."""
         with _no_progress_bars():
             model = UpliftModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
         self._model = model.eval().to(self._device)
