@@ -7,12 +7,15 @@ A plugin package names its class under an entry-point group (`allocate.predictor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from allocator.evaluation import ArmEvaluation as ArmEvaluation
+from allocator.evaluation import Evaluation as Evaluation
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -57,60 +60,6 @@ class Predictions:
     revenue: NDArray[np.float64]
     expected_cost: NDArray[np.float64]
     uplift_error: NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True)
-class ArmEvaluation:
-    """How well one coupon's uplift is ranked and sized, on rows held out from training.
-
-    Parameters
-    ----------
-    coupon_id
-        The coupon ("all coupons" for the pooled row).
-    treated, control
-        Held-out rows with and without the coupon.
-    qini
-        Qini coefficient (area between the Qini curve and the random line over that of a perfect
-        ranking), 0 for a random ranking.
-    uplift_predicted, uplift_observed
-        Mean predicted uplift, and the observed difference treated less control.
-    """
-
-    coupon_id: str
-    treated: int
-    control: int
-    qini: float
-    uplift_predicted: float
-    uplift_observed: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A one-page report of a fitted predictor, computed on rows held out from training.
-
-    Parameters
-    ----------
-    predictor
-        Name of the plugin.
-    rows_train, rows_test
-        History rows used to train and held out.
-    arms
-        One entry a coupon, the pooled row first.
-    calibration
-        (predicted, observed, rows) of uplift by quantile of predicted uplift, lowest first.
-    metrics
-        Further figures by name, for example ``{"conversion_auc": 0.71}``.
-    notes
-        Sentences a planner should read before trusting the numbers.
-    """
-
-    predictor: str
-    rows_train: int
-    rows_test: int
-    arms: tuple[ArmEvaluation, ...]
-    calibration: tuple[tuple[float, float, int], ...]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

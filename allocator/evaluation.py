@@ -1,0 +1,253 @@
+"""What is said of a predictor or a plan after comparing it with past sends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; NaN where unknown."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OffPolicy:
+    """Mean outcome a head under a plan: by inverse propensity, self-normalised, and doubly robust."""
+
+    ips: Estimate
+    snips: Estimate
+    dr: Estimate
+
+
+@dataclass(frozen=True)
+class PolicyValue:
+    """What a plan would have earned on past sends, a head.
+
+    Parameters
+    ----------
+    plan
+        What the plan is called.
+    rows, followed
+        Past sends it is judged on, and how many of them got what it says.
+    effective_rows
+        How many equally likely rows carry as much information as those that follow it.
+    sent
+        Share of the rows that it sends something.
+    conversions, revenue
+        Of everyone, in conversions and in currency a head.
+    gain, revenue_gain
+        Doubly robust: what it earns above sending nothing.
+    over_single
+        Doubly robust conversions a head above sending everyone the best single coupon.
+    """
+
+    plan: str
+    rows: int
+    followed: int
+    effective_rows: float
+    sent: float
+    conversions: OffPolicy
+    revenue: OffPolicy
+    gain: Estimate
+    revenue_gain: Estimate
+    over_single: Estimate
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of a curve from (0, 0); the random line goes straight to its last point.
+
+    Parameters
+    ----------
+    name
+        ``qini`` (incremental conversions against the share of rows), ``uplift`` (uplift times rows
+        against their share) or ``cost`` (incremental revenue a head against spend a head).
+    x, y
+        The points.
+    area
+        Qini coefficient, AUUC or AUCC.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    area: float
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Uplift of the users with one value of a column.
+
+    Parameters
+    ----------
+    column, value
+        Which users.
+    treated, control
+        Rows with and without a coupon.
+    predicted
+        Mean predicted uplift.
+    observed
+        Treated less control.
+    p_value
+        That it differs from the uplift of all other users by chance; adjusted for how many subgroups
+        were looked at (Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979).
+    """
+
+    column: str
+    value: str
+    treated: int
+    control: int
+    predicted: float
+    observed: Estimate
+    p_value: float
+
+
+@dataclass(frozen=True)
+class ArmOverlap:
+    """How likely the rows of one arm were to get what they got.
+
+    Parameters
+    ----------
+    arm
+        The coupon, or "nothing".
+    rows
+        How many got it.
+    quantiles
+        Of their propensity: least, 5, 25, 50, 75, 95 %, largest.
+    comparable
+        Share of the rows about this arm for which it was likely enough to be compared.
+    """
+
+    arm: str
+    rows: int
+    quantiles: tuple[float, ...]
+    comparable: float
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How a feature differs between treated and control rows, in standard deviations.
+
+    `difference` is as they are, `weighted` after weighting by inverse propensity; above 0.1 in size
+    counts as imbalance.
+    """
+
+    feature: str
+    difference: float
+    weighted: float
+
+
+@dataclass(frozen=True)
+class Power:
+    """How many sends would show the uplift of one coupon.
+
+    Parameters
+    ----------
+    coupon_id
+        The coupon.
+    control_rate, uplift
+        The conversion without it, and the difference to show: the observed one.
+    treated, control
+        Rows there are.
+    treated_needed, control_needed
+        Rows needed to show it with 80 % power at the 5 % level, in the same proportion; NaN where the
+        observed uplift is 0.
+    detectable
+        The least uplift that the rows there are would show with 80 % power.
+    """
+
+    coupon_id: str
+    control_rate: float
+    uplift: float
+    treated: int
+    control: int
+    treated_needed: float
+    control_needed: float
+    detectable: float
+
+
+@dataclass(frozen=True)
+class ArmEvaluation:
+    """How well one coupon's uplift is ranked and sized, on rows held out from training.
+
+    Parameters
+    ----------
+    coupon_id
+        The coupon ("all coupons" for the pooled row).
+    treated, control
+        Held-out rows with and without the coupon.
+    qini
+        Qini coefficient (area between the Qini curve and the random line over that of a perfect
+        ranking), 0 for a random ranking.
+    uplift_predicted, uplift_observed
+        Mean predicted uplift, and the observed difference treated less control.
+    observed_low, observed_high
+        95 % interval of the observed uplift.
+    auuc
+        Area under the uplift curve, normalised as Qini is.
+    uplift_at_30
+        Observed uplift among the 30 % of rows with the highest predicted one.
+    """
+
+    coupon_id: str
+    treated: int
+    control: int
+    qini: float
+    uplift_predicted: float
+    uplift_observed: float
+    observed_low: float = math.nan
+    observed_high: float = math.nan
+    auuc: float = math.nan
+    uplift_at_30: float = math.nan
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A report of a fitted predictor, on rows held out from training unless it says otherwise.
+
+    A predictor's `fit` fills in the first part; `allocate evaluate` also what follows `notes`.
+
+    Parameters
+    ----------
+    predictor
+        Name of the plugin.
+    rows_train, rows_test
+        History rows used to train (0 if unknown) and judged on.
+    arms
+        One entry a coupon, the pooled row first.
+    calibration
+        (predicted, observed, rows) of uplift by quantile of predicted uplift, lowest first.
+    metrics
+        Further figures by name, for example ``{"conversion_auc": 0.71}``.
+    notes
+        Sentences a planner should read before trusting the numbers.
+    held_out
+        Whether the rows judged on are known to be unseen by the model.
+    curves
+        Qini, uplift and cost curve of all coupons together.
+    policies
+        What plans would have earned.
+    subgroups, overlap, balance, power
+        One entry a value of a column, an arm, a feature and a coupon.
+    """
+
+    predictor: str
+    rows_train: int
+    rows_test: int
+    arms: tuple[ArmEvaluation, ...]
+    calibration: tuple[tuple[float, float, int], ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    held_out: bool = True
+    curves: tuple[Curve, ...] = ()
+    policies: tuple[PolicyValue, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
+    overlap: tuple[ArmOverlap, ...] = ()
+    balance: tuple[Balance, ...] = ()
+    power: tuple[Power, ...] = ()
