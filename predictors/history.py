@@ -32,6 +32,8 @@ class History:
 
     Parameters
     ----------
+    row
+        Position in ``campaign.history``.
     user, time
         Position in ``campaign.users``; when it was sent, in seconds.
     coupon
@@ -47,6 +49,7 @@ class History:
         products, and so is the conversion without coupon.
     """
 
+    row: Ints
     user: Ints
     time: Ints
     coupon: Ints
@@ -65,7 +68,7 @@ class History:
 
     def take(self, rows: Ints) -> History:
         """Return some of the rows."""
-        names = ("user", "time", "coupon", "treated", "converted", "redeemed", "revenue", "weight")
+        names = ("row", "user", "time", "coupon", "treated", "converted", "redeemed", "revenue", "weight")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def balanced(self) -> Floats:
@@ -135,6 +138,7 @@ def read_history(campaign: Campaign) -> History:
         notes.append("No past redemption is recorded: every conversion with a coupon counts as a redemption.")
         redeemed = converted & treated
     return History(
+        row=np.flatnonzero(known),
         user=table["user"].to_numpy().astype(np.int64),
         time=seconds(table["sent_at"]),
         coupon=coupon,

@@ -26,6 +26,7 @@ def make_history(n=8000, seed=0, own_control=(False,)):
     treated = rng.random(n) < 0.5
     converted = rng.random(n) < 0.2 + np.where(treated, truth, 0.0)
     history = History(
+        row=np.arange(n),
         user=np.arange(n),
         time=np.zeros(n, np.int64),
         coupon=np.where(treated, 0, -1),
