@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-PLAN = ("value", "spend", "return", "assigned", "gap", "utility")
+PLAN = ("value", "expected_value", "spend", "return", "assigned", "gap", "utility")
 LIMIT = ("used", "price")
 COUPON = ("assigned", "value", "spend")
 GROUP = ("assigned", "rate", "value", "value_per_user", "spend")
@@ -45,7 +45,9 @@ def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[Row]:
         ``moves`` (users by the coupon they had and have; None for nothing), ``verdict`` (three lines), and
         in ``difference`` of the plan and of each entry what the scenario adds to the base, None for what
         the base does not have. ``limits_gone`` and ``coupons_gone`` are the base's entries without a
-        counterpart. ``value_range`` holds what is proven of the best plans' difference.
+        counterpart. ``value_range`` holds what is proven of the best plans' difference, None where they
+        maximise different things. A pessimistic plan's ``value`` is what it maximises;
+        ``expected_value`` is what every plan is worth on average, and ``return`` is of that.
     """
     groups: dict[str, Grouping] = {}
     for result in results:
@@ -61,7 +63,8 @@ def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[Row]:
         _set_beside(row, base)
         row["moves"] = _moves(results[0].solution, result.solution)
         row["moved"] = sum(move["users"] for move in row["moves"])
-        row["value_range"] = _proven_difference(results[0].solution, result.solution)
+        same = row["risk"] == base["risk"]
+        row["value_range"] = _proven_difference(results[0].solution, result.solution) if same else None
         row["verdict"] = verdict(row, base, units)
         rows.append(row)
     return rows
@@ -114,6 +117,8 @@ def _figures(result: ScenarioResult, groups: Mapping[str, Grouping]) -> Row:
     problem = solution.problem
     user, coupon = chosen_pairs(solution)
     value, spend = (float(amount(problem, name, user, coupon).sum()) for name in ("value", "cost"))
+    pessimistic = "expected_value" in problem.measures
+    expected = float(amount(problem, "expected_value", user, coupon).sum()) if pessimistic else value
     by_column = by_group(problem, groups, user, coupon)
     for entry in (entry for entries in by_column.values() for entry in entries):
         entry["value_per_user"] = entry["value"] / entry["users"] if entry["users"] else 0.0
@@ -121,9 +126,11 @@ def _figures(result: ScenarioResult, groups: Mapping[str, Grouping]) -> Row:
         "name": result.name,
         "error": None,
         "status": str(solution.status),
+        "risk": "pessimistic" if pessimistic else "mean",
         "value": value,
+        "expected_value": expected,
         "spend": spend,
-        "return": value / spend if spend else None,
+        "return": expected / spend if spend else None,
         "assigned": len(user),
         "users": problem.n_users,
         "objective": solution.objective,

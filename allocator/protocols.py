@@ -32,7 +32,8 @@ def no_progress(step: str, done: int, total: int) -> None:
 class Predictions:
     """What each coupon is expected to do to each user.
 
-    Rows follow `user_ids`, columns follow `coupon_ids`; every array is (n_users, n_coupons) float.
+    Rows follow `user_ids`, columns follow `coupon_ids`; every array is (n_users, n_coupons) float. What is
+    None is not known. A basket is what the customer's order is worth before the coupon's discount.
 
     Parameters
     ----------
@@ -45,11 +46,16 @@ class Predictions:
     redemption
         Probability that the coupon is redeemed if it is sent.
     revenue
-        Expected revenue of a conversion, in the campaign's currency.
+        Expected basket of a conversion if the coupon is sent, in the campaign's currency.
     expected_cost
         Expected discount given away if the coupon is sent, in currency; without sending cost.
     uplift_error
-        Standard error of `uplift`, where the predictor knows it.
+        Standard error of `uplift`.
+    baseline_revenue
+        Expected basket of a conversion if nothing is sent; taken as `revenue` if None.
+    cost_variance
+        Variance of the discount given away, in currency squared; if None, what `redemption` and
+        `expected_cost` say of it, as if every redeemed coupon of a pair took off the same.
     """
 
     user_ids: NDArray[np.str_]
@@ -60,6 +66,8 @@ class Predictions:
     revenue: NDArray[np.float64]
     expected_cost: NDArray[np.float64]
     uplift_error: NDArray[np.float64] | None = None
+    baseline_revenue: NDArray[np.float64] | None = None
+    cost_variance: NDArray[np.float64] | None = None
 
 
 @runtime_checkable

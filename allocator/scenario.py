@@ -11,10 +11,12 @@ from typing import Any
 import polars as pl
 
 from allocator import plugins
-from allocator.campaign.building import Task, build_task, scale_predictions
+from allocator.campaign.building import Task, build_task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
 from allocator.campaign.limit_tables import known_measures, parse_limits
+from allocator.campaign.run_folder import PERHAPS_PREDICTED, PREDICTED
+from allocator.campaign.value import missing_error, scale_predictions
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Predictions
 from allocator.solution import Solution
@@ -43,7 +45,7 @@ class ScenarioResult:
 
 
 def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
-    """Apply a scenario's changes of limits and coupons.
+    """Apply a scenario's changes of limits, coupons and risk.
 
     Raises
     ------
@@ -58,9 +60,12 @@ def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
     dropped = campaign.active_coupons.filter(pl.col("coupon_id").is_in(gone))
     left = campaign.active_coupons.filter(~pl.col("coupon_id").is_in(gone))
     tables = [kept for table in tables if (kept := _without(table, dropped, left)) is not None]
+    changes: dict[str, Any] = {"limits": [*tables, *scenario.add_limits]}
+    if scenario.risk is not None:
+        changes["objective"] = campaign.config.objective.model_copy(update={"risk": scenario.risk})
     return replace(
         campaign,
-        config=campaign.config.model_copy(update={"limits": [*tables, *scenario.add_limits]}),
+        config=campaign.config.model_copy(update=changes),
         coupons=campaign.coupons.with_columns(
             active=pl.col("active") & ~pl.col("coupon_id").is_in(gone),
         ),
@@ -209,6 +214,9 @@ def solve_scenarios(
     A scenario without a plan is a result with an error, so that one impossible what-if does not
     hide the others.
     """
+    risky = [scenario.name for scenario in scenarios if scenario.risk == "pessimistic"]
+    if risky and (missing := missing_error(campaign, predictions)) is not None:
+        raise InputError(replace(missing, message=f"scenario '{risky[0]}': {missing.message}"))
     task = build_task(campaign, predictions)
     base = solve_task(task, None)
     results = [ScenarioResult("base", task, base)]
@@ -234,20 +242,15 @@ def _scale_scores(campaign: Campaign, factors: dict[str, float], name: str) -> C
     if campaign.scores is None or not factors:
         return campaign
     value, cost = factors.get("value", 1.0) * factors.get("uplift", 1.0), factors.get("cost", 1.0)
-    scaled = {"value": value, "cost": cost, "cost_variance": cost**2}
+    scaled = {"value": value, "value_error": value, "cost": cost, "cost_variance": cost**2}
     columns = [pl.col(column) * factor for column, factor in scaled.items() if column in campaign.scores]
     return replace(campaign, scores=campaign.scores.with_columns(columns))
 
 
 def _columns(predictions: Predictions, keep: list[int]) -> Predictions:
     changes = {
-        name: getattr(predictions, name)[:, keep]
-        for name in ("conversion", "uplift", "redemption", "revenue", "expected_cost")
+        name: array[:, keep]
+        for name in (*PREDICTED, *PERHAPS_PREDICTED)
+        if (array := getattr(predictions, name)) is not None
     }
-    error = predictions.uplift_error
-    return replace(
-        predictions,
-        coupon_ids=predictions.coupon_ids[keep],
-        uplift_error=None if error is None else error[:, keep],
-        **changes,
-    )
+    return replace(predictions, coupon_ids=predictions.coupon_ids[keep], **changes)

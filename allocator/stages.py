@@ -16,6 +16,7 @@ from allocator.campaign import Campaign
 from allocator.campaign.building import Task
 from allocator.campaign.messages import briefs, copy_table
 from allocator.campaign.run_folder import (
+    PERHAPS_PREDICTED,
     PREDICTED,
     RunFolder,
     dump_json,
@@ -65,9 +66,9 @@ def predict_with(
         predictions = predictor.predict(campaign, progress=report)
         shape = (len(predictions.user_ids), len(predictions.coupon_ids))
         changes: dict[str, Any] = {}
-        for field in (*PREDICTED, "uplift_error"):
+        for field in (*PREDICTED, *PERHAPS_PREDICTED):
             array = getattr(predictions, field)
-            if array is None and field == "uplift_error":
+            if array is None and field in PERHAPS_PREDICTED:
                 continue
             changes[field] = np.asarray(array, dtype=np.float64)
             if changes[field].shape != shape or not np.isfinite(changes[field]).all():

@@ -43,6 +43,8 @@ def _earns(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> str
     if row["utility"] is not None:
         against = _change(row["difference"]["utility"])
         fair = f"Reaches a fair utility of {number(row['utility'])} ({against}). "
+    if row["risk"] != base["risk"]:
+        return fair + _hedges(row, units)
     change = row["difference"]["value"]
     if abs(change) < ROUNDING * max(1.0, abs(base["value"])):
         return f"{fair}Earns the same as the base plan, {number(row['value'])} {units.value}."
@@ -56,6 +58,15 @@ def _earns(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> str
     if low <= 0 <= high:
         return f"{text}: too close to call, the best possible plans differ by {between}."
     return f"{text}; the best possible plans differ by {between} (proven)."
+
+
+def _hedges(row: Mapping[str, Any], units: Units) -> str:
+    """Set plans that maximise different things beside each other by what each is worth on average."""
+    expected, change = row["expected_value"], _change(row["difference"]["expected_value"])
+    text = f"Expects {number(expected)} {units.value} on average ({change})"
+    if row["risk"] == "mean":
+        return f"{text}, which it maximises; the base plan is pessimistic."
+    return f"{text} and {number(row['value'])} pessimistically, which it maximises; the base plan does not."
 
 
 def _takes(row: Mapping[str, Any], units: Units) -> str:

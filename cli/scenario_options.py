@@ -40,6 +40,10 @@ CHANGES: dict[str, click.Option] = {
         ["--scale", "scale"], multiple=True, metavar="WHAT=FACTOR",
         help="Multiply value, cost, uplift, conversion, redemption or revenue.",
     ),
+    "risk": click.Option(
+        ["--risk", "risk"], type=click.Choice(["mean", "pessimistic"]),
+        help="Maximise values as expected, or as they are at least.",
+    ),
 }  # fmt: skip
 
 
@@ -119,11 +123,13 @@ def _scenario(part: dict[str, Any], by_name: dict[str, Scenario]) -> Scenario:
 
     from allocator.campaign.config import Scenario
 
-    own = {key: part.get(key) or [] for key in CHANGES if key != "name"}
-    if not any(own.values()):
+    own = {key: part.get(key) or [] for key in CHANGES if key not in ("name", "risk")}
+    risk = part.get("risk")
+    if not any(own.values()) and risk is None:
         message = f"the scenario '{part['name']}' changes nothing; follow it with --set, --drop-coupon, ..."
         raise click.BadParameter(message, param_hint=NEW)
-    table: dict[str, Any] = {"set": {}, "scale": {}, "add_limits": [], "drop_limits": [], "drop_coupons": []}
+    lists: dict[str, Any] = {"add_limits": [], "drop_limits": [], "drop_coupons": []}
+    table: dict[str, Any] = {"set": {}, "scale": {}, "risk": None, **lists}
     for name in own["base"]:
         if name not in by_name:
             names = ", ".join(f"'{known}'" for known in by_name) or "there are none yet"
@@ -131,9 +137,9 @@ def _scenario(part: dict[str, Any], by_name: dict[str, Scenario]) -> Scenario:
         _add(table, by_name[name].model_dump(exclude={"name"}))
     limits = [_limit(text) for text in own["add_limits"]]
     changes = {"set": _numbers(own["set"], "--set"), "scale": _numbers(own["scale"], "--scale")}
-    _add(table, {**own, **changes, "add_limits": limits})
+    _add(table, {**own, **changes, "add_limits": limits, "risk": risk})
     try:
-        return Scenario.model_validate({**table, "name": part.get("name") or _name(own)})
+        return Scenario.model_validate({**table, "name": part.get("name") or _name(own, risk)})
     except ValidationError as error:
         details = [detail["loc"] for detail in error.errors()]
         if any(place[0] != "scale" for place in details):
@@ -144,19 +150,20 @@ def _scenario(part: dict[str, Any], by_name: dict[str, Scenario]) -> Scenario:
 
 
 def _add(table: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Add changes: lists grow, factors multiply, and a number set later replaces an earlier one."""
+    """Add changes: lists grow, factors multiply, and a number or risk set later replaces an earlier one."""
     for name, factor in changes["scale"].items():
         table["scale"][name] = table["scale"].get(name, 1.0) * factor
     table["set"] |= changes["set"]
+    table["risk"] = changes["risk"] or table["risk"]
     for key in ("add_limits", "drop_limits", "drop_coupons"):
         table[key] += [entry for entry in changes[key] if entry not in table[key]]
 
 
-def _name(own: dict[str, Sequence[str]]) -> str:
+def _name(own: dict[str, Sequence[str]], risk: str | None) -> str:
     """Return a name that says what an unnamed scenario changes."""
     without = [f"without {label}" for key in ("drop_coupons", "drop_limits") for label in own[key]]
     added = [f"plus {text}" for text in own["add_limits"]]
-    return ", ".join([*own["base"], *own["set"], *without, *own["scale"], *added])
+    return ", ".join([*own["base"], *own["set"], *without, *own["scale"], *added, *([risk] if risk else [])])
 
 
 def _limit(text: str) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.eligibility import Eligibility, eligibility
 from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
-from allocator.campaign.run_folder import PREDICTED
+from allocator.campaign.run_folder import PERHAPS_PREDICTED, PREDICTED
 from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
+from allocator.campaign.value import Worth, missing_error, pessimistic, worth_of_predictions
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
 from allocator.protocols import Predictions
-from allocator.risk import redemption_cost
 from allocator.rows import LimitLike, columns_of
 
 Array = NDArray[np.float64]
@@ -43,13 +43,18 @@ def build_task(campaign: Campaign, predictions: Predictions | None, value_factor
     allowed = eligibility(campaign)
     if predictions is not None:
         predictions = _aligned(campaign, predictions)
-        value, measures = value_of_predictions(campaign, predictions, allowed)
-        if any("confidence" in table for table in campaign.config.limits):
-            measures["cost_variance"] = _cost_variance(predictions)
+        worth = worth_of_predictions(campaign, predictions, allowed)
     else:
-        value, measures = _value_of_scores(campaign)
-    value = np.where(allowed.allowed, value_factor * value, np.nan)
-    measures |= _messages(campaign, allowed)
+        worth = _worth_of_scores(campaign)
+    objective = campaign.config.objective
+    if objective.risk == "pessimistic":
+        if (missing := missing_error(campaign, predictions)) is not None:
+            raise InputError(missing)
+        worth = pessimistic(worth, objective)
+    value = np.where(allowed.allowed, value_factor * worth.value, np.nan)
+    measures = worth.measures | _messages(campaign, allowed)
+    if "expected_value" in measures:
+        measures["expected_value"] = np.where(allowed.allowed, value_factor * measures["expected_value"], 0.0)
     limits = parse_limits(campaign.config.limits, campaign.users, campaign.coupons, measures)
     coupons = campaign.active_coupons
     columns = {*group_columns(limits), *report_columns(campaign)}
@@ -84,69 +89,6 @@ def report_columns(campaign: Campaign) -> list[str]:
     return [*fair] if column is None else [column, *fair]
 
 
-def value_of_predictions(
-    campaign: Campaign, predictions: Predictions, allowed: Eligibility
-) -> tuple[Array, dict[str, Array]]:
-    """Turn predictions into value and cost, in currency (or conversions).
-
-    Let *u* be uplift, *r* revenue of a conversion, *m* the margin. Cost is the expected discount
-    plus the sending cost of the pair's channel. Value is, by ``[objective] maximize``:
-
-    - ``incremental_conversions``: u
-    - ``incremental_revenue``: u r
-    - ``incremental_margin``: m u r (before the cost of the coupon, which the budget limits)
-    - ``net_profit``: m u r - cost
-
-    Returns
-    -------
-    tuple
-        Value, and the measures ``cost``, ``conversions`` (u) and ``redemptions``; each
-        (n_users, n_coupons).
-    """
-    objective = campaign.config.objective
-    stated = {str(name): fee for name, fee in campaign.config.sending_cost.items()}
-    fees = np.array([*(stated.get(name, 0.0) for name in CHANNELS), 0.0])
-    cost = predictions.expected_cost + fees[allowed.channel]
-    revenue = predictions.uplift * predictions.revenue
-    value = {
-        "incremental_conversions": predictions.uplift,
-        "incremental_revenue": revenue,
-        "incremental_margin": objective.margin * revenue,
-        "net_profit": objective.margin * revenue - cost,
-    }[objective.maximize]
-    return value, {"cost": cost, "conversions": predictions.uplift, "redemptions": predictions.redemption}
-
-
-def _cost_variance(predictions: Predictions) -> Array:
-    """Return the variance of each pair's discount, which is given away only if the coupon is redeemed."""
-    redeemed = predictions.redemption
-    amount = np.divide(
-        predictions.expected_cost, redeemed, out=np.zeros_like(predictions.expected_cost), where=redeemed > 0
-    )
-    return redemption_cost(redeemed, amount)["cost_variance"]
-
-
-def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Predictions:
-    """Return predictions with some of them multiplied, probabilities kept below 1.
-
-    The expected cost follows the redemption probability, and the factor for ``cost``.
-    """
-    uplift = predictions.uplift * factors.get("uplift", 1.0)
-    conversion = np.clip(predictions.conversion * factors.get("conversion", 1.0), 0.0, 1.0)
-    redemption = np.clip(predictions.redemption * factors.get("redemption", 1.0), 0.0, 1.0)
-    share = np.divide(
-        redemption, predictions.redemption, out=np.ones_like(redemption), where=predictions.redemption > 0
-    )
-    return replace(
-        predictions,
-        conversion=conversion,
-        uplift=np.clip(uplift, -conversion, 1.0 - conversion),
-        redemption=redemption,
-        revenue=predictions.revenue * factors.get("revenue", 1.0),
-        expected_cost=predictions.expected_cost * share * factors.get("cost", 1.0),
-    )
-
-
 def _aligned(campaign: Campaign, predictions: Predictions) -> Predictions:
     """Return the predictions in the campaign's order of users and coupons.
 
@@ -172,13 +114,13 @@ def _aligned(campaign: Campaign, predictions: Predictions) -> Predictions:
     order = [np.argsort(theirs)[np.argsort(np.argsort(mine))] for _, mine, theirs in labels]
     changes = {
         name: getattr(predictions, name)[np.ix_(*order)]
-        for name in (*PREDICTED, "uplift_error")
+        for name in (*PREDICTED, *PERHAPS_PREDICTED)
         if getattr(predictions, name) is not None
     }
     return replace(predictions, user_ids=campaign.user_ids, coupon_ids=campaign.coupon_ids, **changes)
 
 
-def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:
+def _worth_of_scores(campaign: Campaign) -> Worth:
     scores = campaign.scores
     if scores is None:
         raise InputError(
@@ -189,7 +131,9 @@ def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:
             )
         )
     active = scores.filter(scores["coupon_id"].is_in(campaign.active_coupons["coupon_id"].implode()))
-    names = [name for name in scores.columns if name not in ("user_id", "coupon_id", "value")]
+    names = [name for name in active.columns if name not in ("user_id", "coupon_id", "value")]
+    if active["value_error"].null_count():  # not known, or not of every pair
+        names.remove("value_error")
     problem = Problem.from_scores(
         active["user_id"].to_numpy(),
         active["coupon_id"].to_numpy(),
@@ -198,6 +142,6 @@ def _value_of_scores(campaign: Campaign) -> tuple[Array, dict[str, Array]]:
         user_ids=campaign.user_ids,
         coupon_ids=campaign.coupon_ids,
     )
-    return np.asarray(problem.value, dtype=np.float64), {
-        k: np.asarray(v, np.float64) for k, v in problem.measures.items()
-    }
+    measures = {name: np.asarray(array, np.float64) for name, array in problem.measures.items()}
+    error = measures.pop("value_error", None)
+    return Worth(np.asarray(problem.value, dtype=np.float64), error, measures)

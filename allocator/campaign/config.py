@@ -17,6 +17,7 @@ Language = Literal["en", "zh"]
 Scaled = Literal["value", "cost", "uplift", "conversion", "redemption", "revenue"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
+Risk = Literal["mean", "pessimistic"]
 
 
 class Table(BaseModel):
@@ -26,12 +27,17 @@ class Table(BaseModel):
 
 
 class Objective(Table):
-    """``[objective]``: what the plan earns, and how fairly between the groups of `by`."""
+    """``[objective]``: what the plan earns, how sure of it, and how fairly between the groups of `by`.
+
+    With `risk` pessimistic each pair is worth what its value exceeds with probability `confidence`.
+    """
 
     maximize: Literal[
         "incremental_margin", "incremental_revenue", "incremental_conversions", "net_profit"
     ] = "incremental_margin"
     margin: float = Field(default=1.0, gt=0, le=1)
+    risk: Risk = "mean"
+    confidence: float = Field(default=0.8, gt=0.5, lt=1)
     fairness: Literal["proportional", "max_min"] | None = None
     by: str | list[str] | None = None
     weights: dict[str, Fee] | None = None
@@ -96,7 +102,7 @@ class Scenario(Table):
 
     `set` maps ``<limit label>.<key>`` (``<limit label>.at_most.<coupon>`` for a stock) to a new number,
     `scale` maps a prediction, or ``value`` or ``cost``, to a factor, `add_limits` holds tables as in
-    ``[[limits]]``, and `drop_limits` labels.
+    ``[[limits]]``, `drop_limits` labels, and `risk` replaces that of ``[objective]``.
     """
 
     name: str = Field(min_length=1)
@@ -105,6 +111,7 @@ class Scenario(Table):
     scale: dict[Scaled, Number] = {}
     add_limits: list[dict[str, Any]] = []
     drop_limits: list[str] = []
+    risk: Risk | None = None
 
 
 class Config(Table):

@@ -60,7 +60,8 @@ def parse_limits(
 
 def known_measures(scores: pl.DataFrame | None) -> list[str]:
     """Return the measures that limits can name: those of predictions, and those of the scores."""
-    scored = set() if scores is None else set(scores.columns) - {"user_id", "coupon_id", "value"}
+    others = {"user_id", "coupon_id", "value", "value_error"}
+    scored = set() if scores is None else set(scores.columns) - others
     return sorted({"cost", "cost_variance", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
 
 

@@ -24,6 +24,7 @@ from allocator.protocols import Predictions
 STATE = "state.json"
 MANIFEST = "manifest.json"
 PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
+PERHAPS_PREDICTED = ("uplift_error", "baseline_revenue", "cost_variance")
 PACKAGES = (
     "allocate",
     "numpy",
@@ -196,7 +197,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         "user_id": np.repeat(predictions.user_ids, m),
         "coupon_id": np.tile(predictions.coupon_ids, n),
     }
-    for name in (*PREDICTED, "uplift_error"):
+    for name in (*PREDICTED, *PERHAPS_PREDICTED):
         array = getattr(predictions, name)
         if array is not None:
             columns[name] = np.ascontiguousarray(array).ravel()
@@ -225,7 +226,7 @@ def read_predictions(path: Path) -> Predictions:
         raise InputError(
             [Finding("required column is missing", file=path.name, column=name) for name in missing]
         )
-    numbers = [*PREDICTED, *(name for name in ("uplift_error",) if name in frame.columns)]
+    numbers = [*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in frame.columns)]
     frame = frame.select(pl.col(*text).cast(pl.String), pl.col(*numbers).cast(pl.Float64, strict=False))
     findings = [
         Finding(

@@ -132,8 +132,9 @@ SCORES = TableSchema(
         COUPON_ID,
         Column("value", "number", required=True),
         Column("cost", "number", required=True, at_least=0),
+        Column("value_error", "number", at_least=0),
     ),
     extra="measures",
     key=("user_id", "coupon_id"),
-    reserved=("count", *MESSAGE_MEASURES),
+    reserved=("count", "expected_value", *MESSAGE_MEASURES),
 )

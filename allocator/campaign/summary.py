@@ -56,6 +56,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "spend": spend,
         "budget": _budget(task),
         "value": float(amount(problem, "value", user, coupon).sum()),
+        "risk": _risk(campaign, problem, user, coupon),
         "measures": {name: float(amount(problem, name, user, coupon).sum()) for name in problem.measures},
         "limits": [limit_row(row) for row in solution.usage],
         "by_coupon": by_coupon(problem, user, coupon),
@@ -66,6 +67,15 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "digests": campaign.digests,
         "versions": versions(),
     }
+
+
+def _risk(campaign: Campaign, problem: Problem, user: Any, coupon: Any) -> dict[str, Any] | None:
+    """Return how the plan is pessimistic, with what it is worth on average; None for a plan that is not."""
+    table = campaign.config.objective
+    if table.risk == "mean":
+        return None
+    expected = float(amount(problem, "expected_value", user, coupon).sum())
+    return {"kind": table.risk, "confidence": table.confidence, "expected_value": expected}
 
 
 def _fairness(campaign: Campaign, solution: Solution) -> dict[str, Any] | None:
@@ -107,6 +117,9 @@ def skip_reasons(task: Task, solution: Solution) -> list[str]:
     open_ = (reasons == "") & nothing
     reasons[open_] = "others earn more from what the limits allow"
     reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
+    if (mean := task.problem.measures.get("expected_value")) is not None:
+        hoped = np.max(np.where(eligible, mean, -np.inf), axis=1) > 0
+        reasons[open_ & (best <= 0) & hoped] = "no coupon is sure enough to earn anything"
     reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
     reasons[~nothing] = ""
     return [str(reason) for reason in reasons]
@@ -149,7 +162,9 @@ def _by(
 ) -> list[dict[str, Any]]:
     n = len(grouping.labels)
     count = np.bincount(code, minlength=n)
-    value = np.bincount(code, amount(problem, "value", user, coupon), n)
+    # What a pessimistic plan is worth on average, too, so that all tables add up and compare.
+    worth = "expected_value" if "expected_value" in problem.measures else "value"
+    value = np.bincount(code, amount(problem, worth, user, coupon), n)
     spend = np.bincount(code, amount(problem, "cost", user, coupon), n)
     rows = []
     for g, label in enumerate(grouping.labels):

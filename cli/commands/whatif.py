@@ -19,6 +19,7 @@ Examples:
   allocate whatif shop --scenario "less" --set total.at_most=45000 \\
                        --scenario "less, worse" --with "less" --scale uplift=0.5
   allocate whatif shop --add-limit 'kind=floor label="the north" users.region=north at_least=400'
+  allocate whatif shop --risk pessimistic           what caution costs, where errors are known
   allocate whatif shop --csv > scenarios.csv        one figure a row
 """
 
@@ -67,7 +68,7 @@ def command(
     if not scenarios:
         raise click.UsageError(
             "There are no scenarios: add [[scenarios]] to campaign.toml, "
-            "or use --set, --add-limit, --drop-limit, --drop-coupon or --scale."
+            "or use --set, --add-limit, --drop-limit, --drop-coupon, --scale or --risk."
         )
     with terminal.progress() as progress:
         results = solve_scenarios(

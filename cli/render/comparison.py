@@ -26,27 +26,47 @@ def comparison_page(rows: Sequence[Row], currency: str) -> RenderableType:
 
 def _overview(rows: Sequence[Row], currency: str) -> RenderableType:
     """Return two lines a scenario: its figures, and under them the differences to the base."""
+    hedged = any(row.get("risk") == "pessimistic" for row in rows)
+    worth = (">expected", ">pessimistic") if hedged else (">value",)
     table = _table(
-        f"Scenarios ({currency})", "scenario", ">value", ">spend", ">return", ">users", ">moved", ">gap"
+        f"Scenarios ({currency})", "scenario", *worth, ">spend", ">return", ">users", ">moved", ">gap"
     )
     for row in rows:
         name = Text(row["name"], style="bold")
         if row["error"]:
             table.add_row(name, Text("no plan", style="bold red"))
             continue
-        earned = "" if row["return"] is None else f"{row['return']:.2f}"
-        figures = [number(row["value"]), number(row["spend"]), earned, number(row["assigned"])]
-        if change := row.get("difference"):
-            below = [
-                signed(change["value"]), signed(change["spend"], "cyan"),
-                "" if change["return"] is None else signed(round(change["return"], 2)),
-                signed(change["assigned"]),
-            ]  # fmt: skip
-            cells = [Text.assemble(f, "\n", b) for f, b in zip(figures, below, strict=True)]
-            table.add_row(name, *cells, number(row["moved"]), gap_text(row["gap"]))
-        else:
-            table.add_row(name, *figures, "", gap_text(row["gap"]))
+        change = row.get("difference")
+        cells = [_figure(row, "expected_value", change), *([_pessimistic(row, rows[0])] if hedged else [])]
+        cells += [
+            _figure(row, "spend", change, "cyan"),
+            _return(row, change),
+            _figure(row, "assigned", change),
+        ]
+        table.add_row(name, *cells, number(row["moved"]) if change else "", gap_text(row["gap"]))
     return table
+
+
+def _figure(row: Row, name: str, change: Mapping[str, Any] | None, style: str | None = None) -> Text:
+    """Return a figure, and under it the difference to the base."""
+    parts = [number(row[name]), *(["\n", signed(change[name], style)] if change else [])]
+    return Text.assemble(*parts)
+
+
+def _pessimistic(row: Row, base: Row) -> Text:
+    """Return what a pessimistic plan maximises, set beside that of the base if that is pessimistic too."""
+    if row["risk"] == "mean":
+        return Text("")
+    return _figure(row, "value", row.get("difference") if base["risk"] == row["risk"] else None)
+
+
+def _return(row: Row, change: Mapping[str, Any] | None) -> Text:
+    if row["return"] is None:
+        return Text("")
+    earned = f"{row['return']:.2f}"
+    if not change or change["return"] is None:
+        return Text(earned)
+    return Text.assemble(earned, "\n", signed(round(change["return"], 2)))
 
 
 def _scenario(row: Row) -> list[RenderableType]:

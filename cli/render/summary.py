@@ -46,12 +46,14 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim")
     lines.add_column(style="bold")
-    lines.add_row("expected " + what, f"{number(summary['value'])}{' ' + currency if money else ''}")
+    risk, unit = summary["risk"], f" {currency}" if money else ""
+    expected = summary["value"] if risk is None else risk["expected_value"]
+    lines.add_row("expected " + what, f"{number(expected)}{unit}")
+    if risk is not None:
+        lines.add_row("pessimistic", _pessimistic(summary["value"], risk, unit))
     lines.add_row("expected spend", _spend(summary))
     if money and summary["spend"] > 0:
-        lines.add_row(
-            "return", f"{summary['value'] / summary['spend']:,.2f} {currency} for each {currency} spent"
-        )
+        lines.add_row("return", f"{expected / summary['spend']:,.2f} {currency} for each {currency} spent")
     reach = f"{summary['assigned']:,} of {summary['users']:,} users get a coupon"
     lines.add_row("reach", f"{reach} ({summary['eligible_users']:,} were eligible)")
     if summary["fairness"]:
@@ -78,6 +80,11 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
 def _spend(summary: Mapping[str, Any]) -> str:
     text = f"{number(summary['spend'])} {summary['currency']}"
     return text if summary["budget"] is None else f"{text} of {number(summary['budget'])}"
+
+
+def _pessimistic(value: float, risk: Mapping[str, Any], unit: str) -> str:
+    sure = f"each coupon at the value that it exceeds with probability {risk['confidence']:g}"
+    return f"{number(value)}{unit}: {sure}, which is what this plan maximises"
 
 
 def _fairness(fairness: Mapping[str, Any]) -> str:
