@@ -8,7 +8,7 @@ TORCH ?= 2.13.0+cpu
 RUN ?= runs/demo
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test bench-solver clean
+.PHONY: demo test bench-solver bench-predictors clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## Install, build a campaign from real retail data, and run it
@@ -25,6 +25,12 @@ test: $(VENV)/.installed-dev ## Install and pass every check and test
 
 bench-solver: $(VENV)/.installed-dev ## Measure the solver, table by table, and write docs/benchmarks.md; takes hours
 	$(BIN)/python -m benchmarks all
+	$(BIN)/python -m benchmarks report
+
+bench-predictors: $(VENV)/.installed-dev ## Measure the predictors on public experiments; takes an hour
+	$(BIN)/python -m pip install --quiet --no-deps causaldata
+	$(BIN)/python -m benchmarks uplift
+	$(BIN)/python -m benchmarks ranks
 	$(BIN)/python -m benchmarks report
 
 clean: ## Remove what the targets made

@@ -1,4 +1,4 @@
-"""Measure the solver: ``python -m benchmarks TABLE``, or ``all``, or ``report`` to write the document."""
+"""Measure: ``python -m benchmarks TABLE``, or ``all`` of the solver, or ``report`` to write the document."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import hundred_million
+from benchmarks.experiments import EXPERIMENTS
 from benchmarks.growth_plot import STREAMED, draw
 from benchmarks.instances import KINDS
 from benchmarks.peers import PEERS
 from benchmarks.record import DOCUMENT, RESULTS, record, write_into
 from benchmarks.tables import TABLES, Table
+from benchmarks.uplift import LEARNERS
 
 TARGET_GAP = 1e-6
-ON_REQUEST = ("device",)  # `all` leaves these out
+ON_REQUEST = ("device", "uplift", "ranks")  # `all` leaves these out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +50,13 @@ def _measure(name: str, table: Table, settings: argparse.Namespace) -> None:
         print(f"skipped: there is no folder {used['folder']}")
         return
     shown = {key: str(value) if isinstance(value, Path) else value for key, value in used.items()}
-    record(name, shown, table.rows(argparse.Namespace(**used)), table.columns, settings.results)
+    record(
+        name,
+        shown,
+        table.rows(argparse.Namespace(**used, results=settings.results)),
+        table.columns,
+        settings.results,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each row")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("--folder", type=Path, help="of the knapsack instances")
+    parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")
+    parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")
+    parser.add_argument("--seeds", type=int, metavar="N", help="splits of each experiment")
+    parser.add_argument("--folder", type=Path, help="of the knapsack instances, or of the experiments")
     parser.add_argument("--device", help="torch device, such as cuda")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON documents")
     parser.add_argument("--document", type=Path, default=DOCUMENT, help="Markdown document of `report`")

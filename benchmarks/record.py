@@ -29,6 +29,8 @@ PACKAGES = (
     "clarabel",
     "polars",
     "torch",
+    "scikit-learn",
+    "lightgbm",
 )
 
 

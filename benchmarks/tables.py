@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import uplift
+from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import COUPONS, KINDS
 from benchmarks.measure import in_process
 from benchmarks.ours import device_task, khan_task, pass_task, solve_task
@@ -208,5 +210,21 @@ TABLES: dict[str, Table] = {
             "gap on the device": _number("device_gap", ".1e"),
         },
         {"sizes": [1_000_000, 10_000_000], "device": "cuda", "limit": 600.0},
+    ),
+    "uplift": Table(
+        "predictors on public experiments, fitted on one half and judged on the other",
+        uplift.rows,
+        uplift.COLUMNS,
+        {
+            "experiments": list(EXPERIMENTS),
+            "learners": list(uplift.LEARNERS),
+            "seeds": 10,
+            "folder": Path("../shared/data"),
+        },
+    ),
+    "ranks": Table(
+        "the mean rank of each predictor over the experiments, from what `uplift` recorded",
+        uplift.ranks,
+        uplift.RANK_COLUMNS,
     ),
 }
