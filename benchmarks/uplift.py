@@ -112,9 +112,10 @@ def ranks(settings: Namespace) -> Iterator[Row]:
     """Yield, from what `uplift` recorded, the mean rank of each learner's Qini over the experiments."""
     recorded = read("uplift", settings.results) or {"rows": []}
     table = {(row["key"], row["learner"]): row["qini"] for row in recorded["rows"]}
-    learners = [name for name in LEARNERS if all((key, name) in table for key in EXPERIMENTS)]
-    means = np.array([[np.mean(table[key, name]) for name in learners] for key in EXPERIMENTS])
-    errors = np.array([[_error(table[key, name]) for name in learners] for key in EXPERIMENTS])
+    keys = [key for key in EXPERIMENTS if any(key == found for found, _ in table)]
+    learners = [name for name in LEARNERS if all((key, name) in table for key in keys)]
+    means = np.array([[np.mean(table[key, name]) for name in learners] for key in keys])
+    errors = np.array([[_error(table[key, name]) for name in learners] for key in keys])
     single = [name != "auto" for name in learners]
     best = np.where(single, means, -np.inf).argmax(axis=1)
     floor = (means - errors)[np.arange(len(means)), best]
@@ -125,7 +126,7 @@ def ranks(settings: Namespace) -> Iterator[Row]:
             "rank": float(rank[:, i].mean()),
             "first": int((rank[:, i] == 1).sum()),
             "near": int((means[:, i] >= floor).sum()),
-            "experiments": len(EXPERIMENTS),
+            "experiments": len(keys),
         }
 
 

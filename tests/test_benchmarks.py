@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 
 import numpy as np
+import polars as pl
 import pytest
 
 from allocator import solve
@@ -14,7 +16,7 @@ from benchmarks.instances import KINDS, khan, retail
 from benchmarks.measure import in_process
 from benchmarks.peers import PEERS, WHOLE
 from benchmarks.program import Matrix
-from benchmarks.record import DOCUMENT
+from benchmarks.record import DOCUMENT, read
 from benchmarks.tables import TABLES
 
 KHAN = "2 2 2\n10 10\n1\n 5 6 1\n 9 8 2\n2\n 3 4 9\n 7 5 8\n"
@@ -78,6 +80,7 @@ def test_a_task_is_measured_or_stopped():
     assert 350 < large.peak_mb - small.peak_mb < 450
 
 
+LEARNERS = ["S, logistic", "DR, logistic"]
 COMMANDS = {
     "speed": ["--sizes", "300", "--peers", "highs-ipm", "--gap", "0.01"],
     "passes": ["--sizes", "300", "--gap", "0.01"],
@@ -85,13 +88,30 @@ COMMANDS = {
     "quality": ["--sizes", "300", "--kinds", "plain", "--gap", "0.01"],
     "mmkp": [],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
+    "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
+    "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
+    "ranks": [],
 }
+
+
+def write_hillstrom(folder):
+    """Write an experiment in the form of Hillstrom's, in which one e-mail works on some and one on nobody."""
+    rng = np.random.default_rng(0)
+    n = 2_000
+    segment = rng.choice(["No E-Mail", "Mens E-Mail", "Womens E-Mail"], n)
+    history = rng.gamma(2.0, 100.0, n)
+    visit = rng.random(n) < 0.1 + 0.4 * ((segment == "Mens E-Mail") & (history > 170))
+    table = pl.DataFrame({"history": history, "segment": segment, "visit": visit.astype(int)})
+    (folder / "hillstrom").mkdir()
+    with gzip.open(folder / "hillstrom" / "hillstrom.csv.gz", "wb") as file:
+        table.with_columns(conversion=pl.lit(0), spend=pl.lit(0.0)).write_csv(file)
 
 
 @pytest.mark.slow
 def test_every_table_is_measured_recorded_and_reported(tmp_path, capsys):
     assert set(COMMANDS) == set(TABLES)
     (tmp_path / "I01").write_text(KHAN, encoding="utf-8")
+    write_hillstrom(tmp_path)
     results = ["--results", str(tmp_path / "results")]
     for name, arguments in COMMANDS.items():
         main([name, *arguments, "--limit", "30", "--folder", str(tmp_path), *results])
@@ -99,6 +119,10 @@ def test_every_table_is_measured_recorded_and_reported(tmp_path, capsys):
         assert recorded["machine"]["cores"] >= 1
         assert recorded["versions"]["numpy"] == np.__version__
         assert all(row.get("error") is None for row in recorded["rows"]), recorded["rows"]
+    uplift, ranks = (read(name, tmp_path / "results")["rows"] for name in ("uplift", "ranks"))
+    assert [row["learner"] for row in uplift] == LEARNERS
+    assert all(np.mean(row["qini"]) > 0.1 and len(row["seconds"]) == 2 for row in uplift)
+    assert sorted(row["rank"] for row in ranks) == [1, 2]
     shown = capsys.readouterr().out
     assert "HiGHS interior point, linear relaxation" in shown
     document = tmp_path / "benchmarks.md"
