@@ -52,22 +52,60 @@ def fit_offsets(history: History, logits: Logits, unnamed: Floats) -> Offsets:
     unnamed
         Logit of the conversion of a user who is sent nothing, about no coupon in particular, (n,).
     """
+    shift = baseline_shift(history, logits.conversion, unnamed)
+    factual = factual_baseline(history, logits.conversion, unnamed) + shift
+    effects = _effect_offsets(history, logits.conversion + shift, logits.effect, factual)
+    return Offsets(shift, tuple(effects.tolist()), revenue_shift(history, np.exp(logits.revenue)))
+
+
+def factual_baseline(history: History, conversion: Floats, unnamed: Floats) -> Floats:
+    """Return the conversion without coupon that each row's outcome is about, (n,).
+
+    Parameters
+    ----------
+    history
+        n rows.
+    conversion
+        (n, c) without each coupon.
+    unnamed
+        (n,) about no coupon in particular.
+    """
     rows, coupon = np.arange(len(history)), np.maximum(history.coupon, 0)
-    conversion = np.where(history.coupon >= 0, logits.conversion[rows, coupon], unnamed)
-    control = ~history.treated
+    return np.where(history.coupon >= 0, conversion[rows, coupon], unnamed)
+
+
+def baseline_shift(history: History, conversion: Floats, unnamed: Floats) -> float:
+    """Return the shift of logits with which control rows convert as often as they did."""
+    control, logit = ~history.treated, factual_baseline(history, conversion, unnamed)
     observed = np.average(history.converted[control], weights=history.weight[control])
-    shift = _solve(conversion[control], history.weight[control], float(observed))
-    effects = _effect_offsets(history, logits.conversion + shift, logits.effect, conversion + shift)
+    return _solve(logit[control], history.weight[control], float(observed))
+
+
+def revenue_shift(history: History, revenue: Floats) -> float:
+    """Return the shift of log revenue with which conversions bring what they did; `revenue` is (n, c)."""
     bought = history.converted & history.treated
-    revenue = 0.0
-    if history.revenue[bought].any():
-        predicted = np.exp(logits.revenue[rows, coupon][bought]).mean()
-        revenue = float(np.log(history.revenue[bought].mean() / predicted))
-    return Offsets(shift, tuple(effects.tolist()), revenue)
+    if not history.revenue[bought].any():
+        return 0.0
+    return float(np.log(history.revenue[bought].mean() / revenue[bought, history.coupon[bought]].mean()))
 
 
-def _effect_offsets(history: History, conversion: Floats, effect: Floats, factual: Floats) -> Floats:
-    """Shift each coupon's effect so that its mean over the users is the observed one.
+@dataclass(frozen=True)
+class Correction:
+    """What has to be added to a model's uplift so that coupons have the effect they were seen to have.
+
+    Parameters
+    ----------
+    change, error
+        (c + 1,) the correction of each coupon's average, and its standard error. The first is for a
+        coupon that the history does not know.
+    """
+
+    change: Floats
+    error: Floats
+
+
+def correct_averages(history: History, alone: Floats, sent: Floats, factual: Floats) -> Correction:
+    """Find by how much the average effect of each coupon is off.
 
     Where propensities are recorded, the observed effect is the weighted difference in means (Hajek).
     Where they are not, it is the augmented estimate (Robins, Rotnitzky and Zhao, "Estimation of
@@ -79,19 +117,18 @@ def _effect_offsets(history: History, conversion: Floats, effect: Floats, factua
     ----------
     history
         n rows.
-    conversion, effect
-        Logits of the users against each coupon, (n, n_coupons).
+    alone, sent
+        (n, c) probability of a conversion without and with each coupon.
     factual
-        Logit of the conversion without coupon that each row's outcome is about, (n,).
+        (n,) that of the conversion without coupon that each row's outcome is about.
     """
-    n_coupons = effect.shape[1]
+    n_coupons = sent.shape[1]
     gap, variance = np.zeros(n_coupons), np.full(n_coupons, np.inf)
     for coupon in range(n_coupons):
         treated, control = history.treated & (history.coupon == coupon), history.control_of(coupon)
         if min(treated.sum(), control.sum()) < 2:
             continue
-        alone, sent = sigmoid(conversion[:, coupon]), sigmoid(conversion[:, coupon] + effect[:, coupon])
-        expected = np.where(treated, sent, sigmoid(factual)) * (not history.randomised)
+        expected = np.where(treated, sent[:, coupon], factual) * (not history.randomised)
         (up, up_error), (low, low_error) = (
             _mean(np.asarray(history.converted - expected), history.weight, side)
             for side in (treated, control)
@@ -99,18 +136,34 @@ def _effect_offsets(history: History, conversion: Floats, effect: Floats, factua
         gap[coupon], variance[coupon] = up - low, up_error + low_error
         if history.randomised:
             users = treated | control
-            gap[coupon] -= np.average((sent - alone)[users], weights=history.weight[users])
-    offsets = np.zeros(n_coupons + 1)
+            gap[coupon] -= np.average((sent - alone)[users, coupon], weights=history.weight[users])
     treated = history.treated
-    chosen, base = (conversion + effect)[treated, history.coupon[treated]], factual[treated]
-    usual = float(np.average(sigmoid(chosen) - sigmoid(base), weights=history.weight[treated]))
-    spread = PLAUSIBLE * abs(usual + _pooled(gap, variance))
-    for coupon, change in enumerate(_shrink(gap, variance, spread)):
-        users = (history.treated & (history.coupon == coupon)) | history.control_of(coupon)
+    effect = sent[treated, history.coupon[treated]] - factual[treated]
+    usual = float(np.average(effect, weights=history.weight[treated]))
+    return _shrink(gap, variance, PLAUSIBLE * abs(usual + _pooled(gap, variance)))
+
+
+def _effect_offsets(history: History, conversion: Floats, effect: Floats, factual: Floats) -> Floats:
+    """Shift each coupon's effect so that its mean over the users is the observed one.
+
+    Parameters
+    ----------
+    history
+        n rows.
+    conversion, effect
+        Logits of the users against each coupon, (n, n_coupons).
+    factual
+        Logit of the conversion without coupon that each row's outcome is about, (n,).
+    """
+    logit, treated = conversion + effect, history.treated
+    correction = correct_averages(history, sigmoid(conversion), sigmoid(logit), sigmoid(factual))
+    offsets = np.zeros(effect.shape[1] + 1)
+    for coupon, change in enumerate(correction.change[1:]):
+        users = (treated & (history.coupon == coupon)) | history.control_of(coupon)
         if users.any():
-            logit = (conversion + effect)[users, coupon]
-            offsets[coupon + 1] = _shift(logit, history.weight[users], change)
-    offsets[0] = _shift(chosen, history.weight[treated], _pooled(gap, variance))
+            offsets[coupon + 1] = _shift(logit[users, coupon], history.weight[users], change)
+    chosen = logit[treated, history.coupon[treated]]
+    offsets[0] = _shift(chosen, history.weight[treated], correction.change[0])
     return offsets
 
 
@@ -131,7 +184,7 @@ def _pooled(gap: Floats, variance: Floats) -> float:
     return float(precision @ gap / precision.sum()) if precision.sum() > 0 else 0.0
 
 
-def _shrink(gap: Floats, variance: Floats, spread: float) -> Floats:
+def _shrink(gap: Floats, variance: Floats, spread: float) -> Correction:
     """Shrink each gap to their precision-weighted mean.
 
     The variance between coupons is that of DerSimonian and Laird ("Meta-Analysis in Clinical
@@ -140,11 +193,14 @@ def _shrink(gap: Floats, variance: Floats, spread: float) -> Floats:
     pooled, precision = _pooled(gap, variance), 1.0 / variance
     total = precision.sum()
     if total == 0:
-        return gap
+        return Correction(np.zeros(len(gap) + 1), np.ones(len(gap) + 1))
     excess = precision @ (gap - pooled) ** 2 - (np.count_nonzero(precision) - 1)
     room = total - precision @ precision / total
-    between = max(excess / room if room > 0 else 0.0, spread**2)
-    return np.asarray(pooled + between / (between + variance) * (gap - pooled))
+    between = max(excess / room if room > 0 else 0.0, spread**2, 1e-12)
+    own = between * precision / (between * precision + 1.0)
+    change = pooled + own * (gap - pooled)
+    error = np.sqrt((1.0 - own) * between + (1.0 - own) ** 2 / total)
+    return Correction(np.r_[pooled, change], np.r_[np.sqrt(between + 1.0 / total), error])
 
 
 def _shift(logit: Floats, weight: Floats, change: float) -> float:

@@ -48,6 +48,10 @@ class DoublyRobust:
         """Pseudo-outcome of the uplift, (n, c)."""
         return np.asarray(self.sent - self.control)
 
+    def take(self, rows: Ints) -> DoublyRobust:
+        """Return some of the rows."""
+        return DoublyRobust(self.control[rows], self.sent[rows], self.propensity.take(rows))
+
 
 def doubly_robust(
     data: TrainingData,
@@ -55,6 +59,7 @@ def doubly_robust(
     settings: Settings | None = None,
     folds: int = 3,
     trim: float = 0.1,
+    fold: Ints | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> DoublyRobust:
     """Return the doubly robust scores of every row.
@@ -70,13 +75,16 @@ def doubly_robust(
     trim
         Where propensities have to be estimated, pairs whose coupon, or nothing, is less likely than
         `trim` times its share are left out.
+    fold
+        (n,) fold of each row, where `folds` are not to be drawn.
     step
         Called after each fold.
     """
     settings = settings or Settings()
-    found, fold = cross_fit_propensity(data, settings, folds, trim)
+    fold = draw_cross_fit(data, folds) if fold is None else fold
+    found = cross_fit_propensity(data, settings, fold, trim)
     control, sent = (np.zeros(found.usable.shape) for _ in range(2))
-    for part in range(folds):
+    for part in np.unique(fold):
         rows = np.flatnonzero(fold == part)
         models = fit_outcomes(data.take(np.flatnonzero(fold != part)), settings)
         control[rows], sent[rows] = expected_outcomes(models, data.take(rows))
@@ -84,13 +92,15 @@ def doubly_robust(
     return score_arms(data, found, control, sent)
 
 
-def cross_fit_propensity(
-    data: TrainingData, settings: Settings, folds: int, trim: float
-) -> tuple[Propensity, Ints]:
-    """Return propensities and the fold of each row, (n,)."""
-    fold = draw_folds(data.history.user, folds, np.random.default_rng([data.seed, 1]))
+def draw_cross_fit(data: TrainingData, folds: int) -> Ints:
+    """Return the fold of each row, (n,)."""
+    return draw_folds(data.history.user, folds, np.random.default_rng([data.seed, 1]))
+
+
+def cross_fit_propensity(data: TrainingData, settings: Settings, fold: Ints, trim: float) -> Propensity:
+    """Return propensities by cross-fitting, with the kind of estimator that the settings name."""
     trees = settings.estimator != "logistic"
-    return find_propensity(data.history, data.contexts.design(), fold, trim, trees), fold
+    return find_propensity(data.history, data.contexts.design(), fold, trim, trees)
 
 
 def fit_outcomes(

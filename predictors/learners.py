@@ -23,11 +23,18 @@ from safetensors.numpy import save_file
 from allocator.errors import InputError
 from allocator.protocols import Progress
 from predictors.basket import Basket
-from predictors.doubly_robust import cross_fit_propensity, doubly_robust, expected_outcomes, fit_outcomes
+from predictors.doubly_robust import (
+    cross_fit_propensity,
+    doubly_robust,
+    draw_cross_fit,
+    expected_outcomes,
+    fit_outcomes,
+)
 from predictors.features import Contexts, Coupons
 from predictors.options import check_options
+from predictors.propensity import Propensity
 from predictors.regressions import REGRESSIONS, Regression, Sends, Settings, fit_regression, import_lightgbm
-from predictors.scoring import Logits, sigmoid
+from predictors.scoring import Logits, logit, sigmoid, with_uplift
 from predictors.single import SinglePredictor
 from predictors.training_data import TrainingData
 
@@ -38,9 +45,6 @@ Bools = NDArray[np.bool_]
 FILE = "learner.safetensors"
 MOST_PAIRS = 3_000_000
 """Above this many user-coupon pairs, those that tell least are thinned."""
-ROOM = 0.02
-"""An uplift takes at most all but this share of the way from the conversion without coupon to 0 or 1."""
-
 COMMON: dict[str, Any] = {
     "estimator": "logistic",
     "regularisation": 0.05,
@@ -213,6 +217,10 @@ class _EffectLearner(MetaLearner):
     def _effect(self, contexts: Contexts, coupons: Coupons) -> Floats:
         """Return the change of the probability, (n, c)."""
 
+    def _propensity(self, data: TrainingData) -> Propensity:
+        fold = draw_cross_fit(data, self._options["folds"])
+        return cross_fit_propensity(data, self._settings, fold, self._options["trim"])
+
     def _fit_effect(
         self, data: TrainingData, rows: Ints, coupon: Ints, target: Floats, weight: Floats
     ) -> Regression:
@@ -227,11 +235,9 @@ class _EffectLearner(MetaLearner):
     def _conversion_and_effect(
         self, contexts: Contexts, coupons: Coupons, own_control: Bools
     ) -> tuple[Floats, Floats]:
-        logit = self._score("control", contexts, coupons, own_control)
-        before = sigmoid(logit)
-        after = before + self._effect(contexts, coupons)
-        after = np.clip(after, ROOM * before, 1.0 - ROOM * (1.0 - before))
-        return logit, np.log(after / (1.0 - after)) - logit
+        control = self._score("control", contexts, coupons, own_control)
+        after = with_uplift(sigmoid(control), self._effect(contexts, coupons))
+        return control, logit(after) - control
 
 
 class XLearner(_EffectLearner):
@@ -253,7 +259,7 @@ class XLearner(_EffectLearner):
     def _fit_models(self, data: TrainingData, progress: Progress) -> None:
         history = data.history
         progress("train", 0, 4)
-        found, _ = cross_fit_propensity(data, self._settings, self._options["folds"], self._options["trim"])
+        found = data.scores.propensity if data.scores else self._propensity(data)
         self._notes = found.notes
         self._models = fit_outcomes(data, self._settings)
         progress("train", 2, 4)
@@ -299,7 +305,7 @@ class DRLearner(_EffectLearner):
         steps = self._options["folds"] + 3
         done = iter(range(1, steps))
         progress("train", 0, steps)
-        scores = doubly_robust(
+        scores = data.scores or doubly_robust(
             data,
             settings=self._settings,
             folds=self._options["folds"],
@@ -309,9 +315,9 @@ class DRLearner(_EffectLearner):
         self._notes = scores.propensity.notes
         rows, coupon, weight = _pairs(data, scores.propensity.usable)
         self._models["effect"] = self._fit_effect(data, rows, coupon, scores.effect[rows, coupon], weight)
-        progress("train", next(done), steps)
+        progress("train", steps - 2, steps)
         self._models |= fit_outcomes(data, self._settings, sides=("control",))
-        progress("train", next(done), steps)
+        progress("train", steps - 1, steps)
 
     def _effect(self, contexts: Contexts, coupons: Coupons) -> Floats:
         return self._score("effect", contexts, coupons, np.zeros(len(coupons), dtype=bool), True)

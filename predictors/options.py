@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from allocator.errors import Finding, InputError
@@ -16,6 +16,7 @@ def check_options(
     defaults: Mapping[str, Any],
     ranges: Mapping[str, Range],
     choices: Mapping[str, tuple[str, ...]] | None = None,
+    others: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return `defaults` updated by `options`.
 
@@ -29,6 +30,8 @@ def check_options(
         Least and largest value of each that is a number.
     choices
         The accepted values of each that is a word.
+    others
+        Further names that are accepted elsewhere, for the message.
 
     Raises
     ------
@@ -39,18 +42,7 @@ def check_options(
     for name, value in options.items():
         column = f"predict.options.{name}"
         if name not in defaults:
-            close = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"unknown option; did you mean '{close[0]}'?" if close else "unknown option"
-            accepted = ", ".join(sorted(defaults))
-            findings.append(
-                Finding(
-                    hint,
-                    file="campaign.toml",
-                    column=column,
-                    found=repr(value),
-                    expected=f"one of {accepted}",
-                )
-            )
+            findings.append(unknown_name(column, name, [*defaults, *others], "unknown option", repr(value)))
             continue
         works, expected = _judge(value, defaults[name], ranges.get(name), (choices or {}).get(name, ()))
         if not works:
@@ -66,6 +58,14 @@ def check_options(
     if findings:
         raise InputError(findings)
     return {name: type(default)(options.get(name, default)) for name, default in defaults.items()}
+
+
+def unknown_name(column: str, name: str, known: Iterable[str], hint: str, found: str) -> Finding:
+    """Say that a name is unknown, which one may be meant, and which are accepted."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    message = f"{hint}; did you mean '{close[0]}'?" if close else hint
+    accepted = f"one of {', '.join(sorted(known))}"
+    return Finding(message, file="campaign.toml", column=column, found=found, expected=accepted)
 
 
 def _judge(value: Any, default: Any, limits: Range | None, words: tuple[str, ...]) -> tuple[bool, str]:

@@ -41,6 +41,10 @@ class Propensity:
     usable: Bools
     notes: tuple[str, ...]
 
+    def take(self, rows: Ints) -> Propensity:
+        """Return some of the rows."""
+        return Propensity(self.weight[rows], self.usable[rows], self.notes)
+
 
 def draw_folds(user: Ints, folds: int, rng: np.random.Generator) -> Ints:
     """Return a fold for each row, (n,); all rows of a user are in the same one."""

@@ -17,9 +17,24 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
+ROOM = 0.02
+"""An uplift takes at most all but this share of the way from the conversion without coupon to 0 or 1."""
+
+
 def sigmoid(logit: Floats) -> Floats:
     """Return 1 / (1 + exp(-logit)) without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)))
+
+
+def logit(probability: Floats) -> Floats:
+    """Return log(p / (1 - p)); p is kept off 0 and 1."""
+    p = np.clip(probability, 1e-9, 1.0 - 1e-9)
+    return np.asarray(np.log(p / (1.0 - p)))
+
+
+def with_uplift(before: Floats, uplift: Floats) -> Floats:
+    """Return the probability of a conversion with a coupon, kept inside (0, 1)."""
+    return np.clip(before + uplift, ROOM * before, 1.0 - ROOM * (1.0 - before))
 
 
 @dataclass(frozen=True)
@@ -45,12 +60,16 @@ class Logits:
 
 @dataclass(frozen=True)
 class Scores:
-    """Probabilities and revenue for n users and c coupons, (n, c) each."""
+    """Probabilities and revenue for n users and c coupons, (n, c) each.
+
+    `uplift_error` is the standard error of the uplift, where it is known.
+    """
 
     conversion: Floats
     uplift: Floats
     redemption: Floats
     revenue: Floats
+    uplift_error: Floats | None = None
 
     @classmethod
     def from_logits(
@@ -70,7 +89,15 @@ class Scores:
         """Join the scores of consecutive users."""
         empty = [np.zeros((0, coupons))]
         names = [field.name for field in fields(cls)]
+        if any(part.uplift_error is None for part in parts):
+            names.remove("uplift_error")
         return cls(*(np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names))
+
+    def take(self, rows: NDArray[np.int64]) -> Scores:
+        """Return some of the users."""
+        names = ("conversion", "uplift", "redemption", "revenue")
+        error = None if self.uplift_error is None else self.uplift_error[rows]
+        return Scores(*(getattr(self, name)[rows] for name in names), uplift_error=error)
 
     def predictions(self, campaign: Campaign) -> Predictions:
         """Add labels and the expected cost."""
@@ -82,4 +109,5 @@ class Scores:
             redemption=self.redemption,
             revenue=self.revenue,
             expected_cost=expected_cost(campaign.active_coupons, self.redemption, self.revenue),
+            uplift_error=self.uplift_error,
         )

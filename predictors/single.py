@@ -12,7 +12,7 @@ import numpy as np
 from allocator.protocols import Progress
 from predictors.base import USERS_AT_ONCE, Bools, Floats, HistoryPredictor, Ints
 from predictors.calibration import Offsets, fit_offsets
-from predictors.features import Contexts, Coupons
+from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, split_users
 from predictors.scoring import Logits, Scores
 from predictors.training_data import TrainingData
@@ -56,6 +56,11 @@ class SinglePredictor(HistoryPredictor):
     @abstractmethod
     def load_model(self, folder: Path) -> None:
         """Read what `save_model` wrote."""
+
+    def restore(self, folder: Path, encoder: Encoder) -> None:
+        """Read a model whose encoder is stored elsewhere."""
+        self._encoder = encoder
+        self.load_model(folder)
 
     def _split(self, history: History, seed: int) -> tuple[Ints, Ints]:
         return split_users(history, self.test_share, np.random.default_rng(seed))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History
+
+if TYPE_CHECKING:
+    from predictors.doubly_robust import DoublyRobust
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -28,6 +32,10 @@ class TrainingData:
         One entry for each of ``history.coupons``.
     seed
         Of everything that training draws.
+    scores
+        Doubly robust scores of the rows, where they are known before: whoever needs some takes
+        these. They may come from models that saw rows which are held out now: what is wrong with
+        such a model has no effect on the mean of a score, as long as the propensities are right.
     """
 
     encoder: Encoder
@@ -35,13 +43,17 @@ class TrainingData:
     contexts: Contexts
     coupons: Coupons
     seed: int
+    scores: DoublyRobust | None = None
 
     def __len__(self) -> int:
         return len(self.history)
 
     def take(self, rows: Ints) -> TrainingData:
         """Return some of the rows."""
-        return replace(self, history=self.history.take(rows), contexts=self.contexts.take(rows))
+        scores = self.scores and self.scores.take(rows)
+        return replace(
+            self, history=self.history.take(rows), contexts=self.contexts.take(rows), scores=scores
+        )
 
     @property
     def own(self) -> Bools:
