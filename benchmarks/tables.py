@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import uplift
+from benchmarks import uplift, winners_curse
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import COUPONS, KINDS
 from benchmarks.measure import in_process
@@ -226,5 +226,11 @@ TABLES: dict[str, Table] = {
         "the mean rank of each predictor over the experiments, from what `uplift` recorded",
         uplift.ranks,
         uplift.RANK_COLUMNS,
+    ),
+    "winners_curse": Table(
+        "what a plan promises and what it realises, by how it treats the error of its predictions",
+        winners_curse.rows,
+        winners_curse.COLUMNS,
+        {"sizes": [5_000], "seeds": 12, "gap": 1e-4},
     ),
 }

@@ -98,6 +98,7 @@ COUPONS = TableSchema(
     required=True,
 )
 
+# `revenue` is before the coupon's discount, so that what was paid is revenue less discount.
 HISTORY = TableSchema(
     "history",
     (

@@ -49,8 +49,8 @@ def _overview(rows: Sequence[Row], currency: str) -> RenderableType:
 
 def _figure(row: Row, name: str, change: Mapping[str, Any] | None, style: str | None = None) -> Text:
     """Return a figure, and under it the difference to the base."""
-    parts = [number(row[name]), *(["\n", signed(change[name], style)] if change else [])]
-    return Text.assemble(*parts)
+    figure = Text(number(row[name]))
+    return Text.assemble(figure, "\n", signed(change[name], style)) if change else figure
 
 
 def _pessimistic(row: Row, base: Row) -> Text:
