@@ -95,9 +95,13 @@ class Scores:
 
     def take(self, rows: NDArray[np.int64]) -> Scores:
         """Return some of the users."""
-        names = ("conversion", "uplift", "redemption", "revenue")
-        error = None if self.uplift_error is None else self.uplift_error[rows]
-        return Scores(*(getattr(self, name)[rows] for name in names), uplift_error=error)
+        return Scores(
+            conversion=self.conversion[rows],
+            uplift=self.uplift[rows],
+            redemption=self.redemption[rows],
+            revenue=self.revenue[rows],
+            uplift_error=None if self.uplift_error is None else self.uplift_error[rows],
+        )
 
     def predictions(self, campaign: Campaign) -> Predictions:
         """Add labels and the expected cost."""
