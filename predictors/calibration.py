@@ -140,7 +140,7 @@ def correct_averages(history: History, alone: Floats, sent: Floats, factual: Flo
     treated = history.treated
     effect = sent[treated, history.coupon[treated]] - factual[treated]
     usual = float(np.average(effect, weights=history.weight[treated]))
-    return _shrink(gap, variance, PLAUSIBLE * abs(usual + _pooled(gap, variance)))
+    return shrink(gap, variance, PLAUSIBLE * abs(usual + _pooled(gap, variance)))
 
 
 def _effect_offsets(history: History, conversion: Floats, effect: Floats, factual: Floats) -> Floats:
@@ -184,8 +184,8 @@ def _pooled(gap: Floats, variance: Floats) -> float:
     return float(precision @ gap / precision.sum()) if precision.sum() > 0 else 0.0
 
 
-def _shrink(gap: Floats, variance: Floats, spread: float) -> Correction:
-    """Shrink each gap to their precision-weighted mean.
+def shrink(gap: Floats, variance: Floats, spread: float = 0.0) -> Correction:
+    """Shrink each gap, known with a variance (inf: not at all), to their precision-weighted mean.
 
     The variance between coupons is that of DerSimonian and Laird ("Meta-Analysis in Clinical
     Trials", 1986), at least ``spread ** 2``.
