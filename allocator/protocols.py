@@ -6,8 +6,8 @@ A plugin package names its class under an entry-point group (`allocate.predictor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -56,6 +56,8 @@ class Predictions:
     cost_variance
         Variance of the discount given away, in currency squared; if None, what `redemption` and
         `expected_cost` say of it, as if every redeemed coupon of a pair took off the same.
+    notes
+        Sentences a planner should read before using the numbers.
     """
 
     user_ids: NDArray[np.str_]
@@ -68,6 +70,21 @@ class Predictions:
     uplift_error: NDArray[np.float64] | None = None
     baseline_revenue: NDArray[np.float64] | None = None
     cost_variance: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def join(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Return the predictions of consecutive users, of at least one part, as one."""
+        joined: dict[str, Any] = {}
+        for entry in fields(cls):
+            values = [getattr(part, entry.name) for part in parts]
+            if entry.name == "notes":
+                joined[entry.name] = tuple(note for notes in values for note in notes)
+            elif entry.name == "coupon_ids" or values[0] is None:
+                joined[entry.name] = values[0]
+            else:
+                joined[entry.name] = np.concatenate(values)
+        return cls(**joined)
 
 
 @runtime_checkable
@@ -96,6 +113,15 @@ class Predictor(Protocol):
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto") -> Self:
         """Read a predictor that `save` wrote."""
+        ...
+
+
+@runtime_checkable
+class PartwisePredictor(Predictor, Protocol):
+    """A predictor that can also predict some users at a time, for campaigns of any size."""
+
+    def predict_parts(self, campaign: Campaign, *, progress: Progress = no_progress) -> Iterator[Predictions]:
+        """Predict as `predict` does, in parts of consecutive users, in the order of the campaign."""
         ...
 
 

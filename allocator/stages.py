@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,15 @@ from allocator.campaign.run_folder import (
     write_text,
 )
 from allocator.errors import Finding, InputError, PluginError
-from allocator.protocols import ArmEvaluation, Copy, Evaluation, Predictions, Progress, no_progress
+from allocator.protocols import (
+    ArmEvaluation,
+    Copy,
+    Evaluation,
+    PartwisePredictor,
+    Predictions,
+    Progress,
+    no_progress,
+)
 from allocator.solution import Solution
 
 if TYPE_CHECKING:
@@ -55,7 +64,19 @@ def predict_campaign(
 def predict_with(
     predictor: Predictor, campaign: Campaign, name: str, progress: Progress = no_progress
 ) -> Predictions:
-    """Predict, and check what came back: (n_users, n_coupons) finite numbers, as float64.
+    """Predict, and check what came back, as `predict_in_parts` does."""
+    return Predictions.join(list(predict_in_parts(predictor, campaign, name, progress)))
+
+
+def predict_in_parts(
+    predictor: Predictor, campaign: Campaign, name: str, progress: Progress = no_progress
+) -> Iterator[Predictions]:
+    """Predict some users at a time where the predictor can, else all at once.
+
+    Yields
+    ------
+    Predictions
+        Of consecutive users: (n_users, n_coupons) finite numbers, as float64.
 
     Raises
     ------
@@ -63,19 +84,27 @@ def predict_with(
         If the predictor fails, or returns anything else.
     """
     with plugins.blamed(plugins.PREDICTORS, name, progress) as report:
-        predictions = predictor.predict(campaign, progress=report)
-        shape = (len(predictions.user_ids), len(predictions.coupon_ids))
-        changes: dict[str, Any] = {}
-        for field in (*PREDICTED, *PERHAPS_PREDICTED):
-            array = getattr(predictions, field)
-            if array is None and field in PERHAPS_PREDICTED:
-                continue
-            changes[field] = np.asarray(array, dtype=np.float64)
-            if changes[field].shape != shape or not np.isfinite(changes[field]).all():
-                raise PluginError(
-                    f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
-                    f"{shape[1]:,} coupons of finite numbers."
-                )
+        if isinstance(predictor, PartwisePredictor):
+            parts = predictor.predict_parts(campaign, progress=report)
+        else:
+            parts = iter([predictor.predict(campaign, progress=report)])
+        for part in parts:
+            yield _checked(part, name)
+
+
+def _checked(predictions: Predictions, name: str) -> Predictions:
+    shape = (len(predictions.user_ids), len(predictions.coupon_ids))
+    changes: dict[str, Any] = {}
+    for field in (*PREDICTED, *PERHAPS_PREDICTED):
+        array = getattr(predictions, field)
+        if array is None and field in PERHAPS_PREDICTED:
+            continue
+        changes[field] = np.asarray(array, dtype=np.float64)
+        if changes[field].shape != shape or not np.isfinite(changes[field]).all():
+            raise PluginError(
+                f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
+                f"{shape[1]:,} coupons of finite numbers."
+            )
     return replace(predictions, **changes)
 
 

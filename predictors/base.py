@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from allocator.errors import PluginError
 from allocator.protocols import Evaluation, Predictions, Progress, no_progress
-from predictors.behaviour import Behaviour
 from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, decision_time, read_history, split_users
+from predictors.log import Log
+from predictors.parts import cores, in_order, one_thread_each
 from predictors.scoring import Scores
 from predictors.training_data import TrainingData
 
@@ -29,7 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FORMAT = 1
+FORMAT = 2
 USERS_AT_ONCE = 8192
 OVERLAP_LIMIT = 0.65
 """Treated and control users differ visibly if a model tells them apart with this AUC."""
@@ -105,7 +106,7 @@ class HistoryPredictor(ABC):
         self._use(device)
         progress("prepare", 0, 3)
         history = read_history(campaign)
-        behaviour = Behaviour(campaign.events, campaign.users["user_id"])
+        behaviour = Log.of(campaign).behaviour()
         progress("prepare", 1, 3)
         learn, test = self._split(history, seed)
         encoder = Encoder.fit(
@@ -141,22 +142,63 @@ class HistoryPredictor(ABC):
         InputError
             A feature column that the predictor needs is missing or changed its type.
         """
+        return Predictions.join(list(self.predict_parts(campaign, progress=progress)))
+
+    def predict_parts(self, campaign: Campaign, *, progress: Progress = no_progress) -> Iterator[Predictions]:
+        """Predict as `predict` does, some thousand users at a time, in the order of the campaign.
+
+        The tables are ordered once; each part then reads its users' entries alone, so that memory does
+        not grow with the number of users. Parts are scored side by side, with the same numbers on any
+        number of cores. The notes are with the first part.
+        """
         encoder = self._fitted()
-        behaviour = Behaviour(campaign.events, campaign.users["user_id"])
-        table = campaign.active_coupons
-        coupons = encoder.coupons(table)
-        usual = sum(self._own_control.values()) * 2 > len(self._own_control)
-        own_control = np.array(
-            [self._own_control.get(name, usual) for name in table["coupon_id"]], dtype=bool
-        )
-        total, now, parts = campaign.users.height, decision_time(campaign), []
+        encoder.check(campaign.users)
+        return self._predict_parts(campaign, encoder, progress)
+
+    def _predict_parts(
+        self, campaign: Campaign, encoder: Encoder, progress: Progress
+    ) -> Iterator[Predictions]:
+        total, now, done = campaign.users.height, decision_time(campaign), 0
         progress("predict", 0, total)
-        for start in range(0, total, USERS_AT_ONCE):
+        log, notes, table = Log.of(campaign), encoder.notes(campaign), campaign.active_coupons
+        coupons = encoder.coupons(table)
+        own_control = self._controls(table)
+
+        def part(start: int) -> Predictions:
             user = np.arange(start, min(start + USERS_AT_ONCE, total))
+            behaviour = log.behaviour(start, start + len(user))
             contexts = encoder.contexts(campaign, behaviour, user, np.full(len(user), now), coupons)
-            parts.append(self._scores(contexts, coupons, own_control))
-            progress("predict", int(user[-1]) + 1, total)
-        return Scores.stack(parts, len(table)).predictions(campaign)
+            scores = self._scores(contexts, coupons, own_control)
+            found = scores.predictions(campaign, start)
+            return replace(found, notes=notes) if start == 0 else found
+
+        with one_thread_each():
+            for found in in_order(part, range(0, total, USERS_AT_ONCE), cores()):
+                done += len(found.user_ids)
+                progress("predict", done, total)
+                yield found
+
+    def attribute(
+        self, campaign: Campaign, users: Ints, *, seed: int, progress: Progress = no_progress
+    ) -> Attributions:
+        """Divide the uplift of some users, by position, among what the model reads of them.
+
+        Raises
+        ------
+        PluginError, InputError
+            As for `predict`.
+        """
+        from predictors.attribution import attribute
+
+        encoder = self._fitted()
+        encoder.check(campaign.users)
+        table = campaign.active_coupons
+        coupons, own_control = encoder.coupons(table), self._controls(table)
+
+        def uplift(contexts: Contexts) -> Floats:
+            return self._scores(contexts, coupons, own_control).uplift
+
+        return attribute(uplift, encoder, coupons, campaign, users, seed=seed, progress=progress)
 
     def save(self, folder: Path) -> None:
         """Write the model and ``encoder.json`` into a folder that exists and is empty."""

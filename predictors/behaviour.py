@@ -9,21 +9,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.campaign.schema import EVENT_KINDS
+from predictors.sends import PastSends
+from predictors.timeline import DAY, Floats, Ints, Timeline, running, seconds
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-DAY = 86_400
 WINDOWS = (30, 180)
 LONG = 1
 AFFINITY = 3
 """Affinity features for each user and category: events in 30 and in 180 days, spend in 180 days.
 `LONG` is the position of the second."""
-
-
-def seconds(column: pl.Series) -> Ints:
-    """Return dates or times as whole seconds since 1970, rounded down."""
-    return column.cast(pl.Datetime("us")).dt.epoch("s").to_numpy().astype(np.int64)
+PURCHASE = EVENT_KINDS.index("purchase")
 
 
 @dataclass(frozen=True)
@@ -41,92 +35,98 @@ class Sequences:
 
 
 class Behaviour:
-    """Events sorted by user and time, with running totals, so that any window is two look-ups.
+    """Events and purchases with running totals, so that any window is two look-ups; made by `Log`.
 
     Parameters
     ----------
-    events
-        ``user_id, at, kind, category, amount``; events of users not in `user_ids` are left out.
-    user_ids
-        Users; all methods take positions in it.
+    entries
+        ``user, at, kind, category, amount``, and ``discount, order_id`` where there are orders, whose
+        lines are purchases; sorted by user and time.
+    categories
+        All that occur, sorted.
+    sends
+        Past sends, sorted by user and time.
     """
 
-    def __init__(self, events: pl.DataFrame | None, user_ids: pl.Series) -> None:
-        users = pl.DataFrame({"user_id": user_ids, "user": np.arange(len(user_ids))})
-        if events is None:
-            events = pl.DataFrame(schema={"user_id": pl.String, "at": pl.Datetime("us")}).with_columns(
-                kind=pl.lit(None, pl.String),
-                category=pl.lit(None, pl.String),
-                amount=pl.lit(None, pl.Float64),
-            )
-        log = events.join(users, on="user_id", how="inner", maintain_order="left")
-        log = log.sort("user", "at", maintain_order=True)
-        self.categories: list[str] = sorted(log["category"].drop_nulls().unique().to_list())
-        self._user = log["user"].to_numpy().astype(np.int64)
-        self._time = seconds(log["at"])
-        self._kind = _codes(log["kind"], list(EVENT_KINDS))
-        self._category = _codes(log["category"], self.categories)
-        self._amount = np.maximum(log["amount"].cast(pl.Float64).fill_null(0.0).fill_nan(0.0).to_numpy(), 0.0)
-        self._origin = int(self._time.min()) if len(self._time) else 0
-        self._span = int(self._time.max()) - self._origin + 2 if len(self._time) else 1
-        self._key = self._user * self._span + (self._time - self._origin)
-        purchase = self._kind == EVENT_KINDS.index("purchase")
+    def __init__(self, entries: pl.DataFrame, categories: list[str], sends: pl.DataFrame) -> None:
+        self.categories = categories
+        self._sends = PastSends(sends)
+        self._timeline = Timeline(entries["user"].to_numpy().astype(np.int64), seconds(entries["at"]))
+        self._kind = _codes(entries["kind"], list(EVENT_KINDS))
+        self._category = _codes(entries["category"], categories)
+        self._amount = _currency(entries["amount"])
+        purchase = self._kind == PURCHASE
         # Whole cents add up exactly, so later events cannot change an earlier window by rounding.
-        self._cents = _running(np.where(purchase, np.rint(self._amount * 100), 0.0))
-        self._count = [_running(self._kind == kind) for kind in range(len(EVENT_KINDS))]
+        self._cents = running(np.where(purchase, np.rint(self._amount * 100), 0.0))
+        orders, discounted, cents = _orders(entries, purchase)
+        self._count = [running(self._kind == kind) for kind in range(len(EVENT_KINDS))]
+        self._count[PURCHASE] = running(orders)
+        self._discounted, self._discount_cents = running(discounted), running(cents)
         self._last_purchase = np.maximum.accumulate(np.where(purchase, np.arange(len(purchase)), -1))
 
     def __len__(self) -> int:
-        return len(self._key)
+        return len(self._timeline)
 
-    def frequent_categories(self, most: int) -> tuple[str, ...]:
-        """Return the categories with the most events, ties by name."""
-        counts = np.bincount(self._category[self._category >= 0], minlength=len(self.categories))
-        return tuple(self.categories[i] for i in np.argsort(-counts, kind="stable")[:most])
+    def category_counts(self, user: Ints, time: Ints) -> dict[str, int]:
+        """Return how many events of each category come before the last of each user's moments."""
+        users, position = np.unique(user, return_inverse=True)
+        last = np.full(len(users), np.iinfo(np.int64).min)
+        np.maximum.at(last, position, time)
+        edges = np.zeros(len(self) + 1, dtype=np.int64)
+        np.add.at(edges, self._timeline.first(users), 1)
+        np.add.at(edges, self._timeline.before(users, last), -1)
+        seen = (np.cumsum(edges)[:-1] > 0) & (self._category >= 0)
+        counts = np.bincount(self._category[seen], minlength=len(self.categories))
+        return {name: int(n) for name, n in zip(self.categories, counts, strict=True) if n}
+
+    def features(self, user: Ints, time: Ints, categories: tuple[str, ...]) -> dict[str, Floats]:
+        """Return all that is known of users before `time` as numbers, each (n,); NaN is not known.
+
+        Counts, currency and days are logs of 1 + x.
+        """
+        found = self.aggregates(user, time) | self._prices(user, time)
+        spend = np.expm1(found[f"events.spend_{WINDOWS[LONG]}d"])
+        for name in categories:
+            interest = self._interest(name, user, time)
+            found[f"events.in {name}"] = interest[:, LONG]
+            share = np.expm1(interest[:, 2]) / np.maximum(spend, 0.01)
+            found[f"purchases.share_in {name}"] = np.where(spend > 0.005, share, np.nan)
+        return found | self._sends.features(user, time)
 
     def aggregates(self, user: Ints, time: Ints) -> dict[str, Floats]:
         """Return recency, frequency and spend before `time`, each (n,); NaN where there was none."""
-        end = self._position(self._key, user, time)
+        first, end = self._timeline.first(user), self._timeline.before(user, time)
         features: dict[str, Floats] = {}
         for days in WINDOWS:
-            begin = self._position(self._key, user, time - days * DAY)
+            begin = self._timeline.before(user, time - days * DAY)
             for kind, count in zip(EVENT_KINDS, self._count, strict=True):
                 features[f"events.{kind}_{days}d"] = np.log1p(count[end] - count[begin])
             features[f"events.spend_{days}d"] = np.log1p((self._cents[end] - self._cents[begin]) / 100)
-        first = np.searchsorted(self._key, user * self._span)
         last = end - 1
-        features["events.days_since_event"] = self._age(last, first, time)
-        bought = self._last_purchase[last] if len(self) else last
-        features["events.days_since_purchase"] = self._age(np.where(end > first, bought, -1), first, time)
+        features["events.days_since_event"] = self._timeline.log_days_since(last, first, time)
+        bought = np.where(end > first, self._last_purchase[last] if len(self) else last, -1)
+        features["events.days_since_purchase"] = self._timeline.log_days_since(bought, first, time)
+        oldest = np.where(end > first, first, -1)
+        features["events.days_since_first"] = self._timeline.log_days_since(oldest, first, time)
         return features
 
     def affinity(self, user: Ints, time: Ints, categories: list[str]) -> Floats:
         """Return each user's interest in each category before `time`, (n, n_categories, AFFINITY)."""
         out = np.zeros((len(user), len(categories), AFFINITY))
         for slot, name in enumerate(categories):
-            if name not in self.categories:
-                continue
-            rows = np.flatnonzero(self._category == self.categories.index(name))
-            key = self._key[rows]
-            cents = _running(np.diff(self._cents)[rows])
-            end = self._position(key, user, time)
-            month, half_year = (self._position(key, user, time - days * DAY) for days in WINDOWS)
-            out[:, slot, 0] = np.log1p(end - month)
-            out[:, slot, 1] = np.log1p(end - half_year)
-            out[:, slot, 2] = np.log1p((cents[end] - cents[half_year]) / 100)
+            out[:, slot] = self._interest(name, user, time)
         return out
 
     def sequences(self, user: Ints, time: Ints, length: int) -> Sequences:
         """Return the last `length` events of each user before `time`."""
-        end = self._position(self._key, user, time)
-        first = np.searchsorted(self._key, user * self._span)
+        first, end = self._timeline.first(user), self._timeline.before(user, time)
         index = end[:, None] - length + np.arange(length)
         present = index >= first[:, None]
         if not len(self):
             empty = np.zeros(index.shape)
             return Sequences(empty.astype(np.int64), empty.astype(np.int64), empty, empty, present & False)
         index = np.where(present, index, 0)
-        age = (time[:, None] - self._time[index]) / DAY
+        age = (time[:, None] - self._timeline.time[index]) / DAY
         return Sequences(
             self._kind[index],
             self._category[index],
@@ -135,20 +135,59 @@ class Behaviour:
             present,
         )
 
-    def _position(self, key: Ints, user: Ints, time: Ints) -> Ints:
-        """Return how many entries of `key` come before (user, time)."""
-        return np.searchsorted(key, user * self._span + np.clip(time - self._origin, 0, self._span - 1))
+    def _interest(self, category: str, user: Ints, time: Ints) -> Floats:
+        """Return interest in one category before `time`, (n, AFFINITY)."""
+        if category not in self.categories:
+            return np.zeros((len(user), AFFINITY))
+        rows = np.flatnonzero(self._category == self.categories.index(category))
+        timeline, cents = self._timeline.only(rows), running(np.diff(self._cents)[rows])
+        end = timeline.before(user, time)
+        month, half_year = (timeline.before(user, time - days * DAY) for days in WINDOWS)
+        spend = np.log1p((cents[end] - cents[half_year]) / 100)
+        return np.stack([np.log1p(end - month), np.log1p(end - half_year), spend], axis=1)
 
-    def _age(self, index: Ints, first: Ints, time: Ints) -> Floats:
-        """Return log days from event `index` to `time`; NaN where it is not an event of this user."""
-        if not len(self):
-            return np.full(len(index), np.nan)
-        days = (time - self._time[index]) / DAY
-        return np.where(index >= first, np.log1p(np.maximum(days, 0.0)), np.nan)
+    def _prices(self, user: Ints, time: Ints) -> dict[str, Floats]:
+        """Return what purchases before `time` were worth, and how much of that was discounted."""
+        first, end = self._timeline.first(user), self._timeline.before(user, time)
+        bought, paid, discounted, saved = (
+            total[end] - total[first]
+            for total in (self._count[PURCHASE], self._cents, self._discounted, self._discount_cents)
+        )
+        return {
+            "purchases.mean_amount": np.log1p(_ratio(paid / 100, bought)),
+            "purchases.discounted_share": _ratio(discounted, bought),
+            "purchases.discount_depth": _ratio(saved, paid + saved),
+        }
 
 
-def _running(values: NDArray[np.generic]) -> Floats:
-    return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+def _orders(entries: pl.DataFrame, purchase: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Return what each entry adds to the number of orders, of discounted ones, and of cents taken off.
+
+    Lines of one order count once, at the first line; a line without an order id is an order.
+    """
+    if "order_id" not in entries.columns:
+        nothing = np.zeros(len(purchase))
+        return purchase.astype(np.float64), nothing, nothing
+    cents = np.where(purchase, np.rint(_currency(entries["discount"]) * 100), 0.0)
+    lines = entries.select("user", "order_id", discounted=pl.Series(cents > 0, dtype=pl.Boolean))
+    alone = lines["order_id"].is_null()
+    first = lines.select(pl.struct("user", "order_id").is_first_distinct()).to_series() | alone
+    cheap = lines.select(pl.struct("user", "order_id", "discounted").is_first_distinct()).to_series() | alone
+    return (
+        (purchase & first.to_numpy()).astype(np.float64),
+        ((cents > 0) & cheap.to_numpy()).astype(np.float64),
+        cents,
+    )
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Return part / whole; NaN where the whole is zero."""
+    return np.asarray(np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan))
+
+
+def _currency(column: pl.Series) -> Floats:
+    """Return amounts as numbers of at least 0; missing ones are 0."""
+    return np.asarray(np.maximum(column.cast(pl.Float64).fill_null(0.0).fill_nan(0.0).to_numpy(), 0.0))
 
 
 def _codes(column: pl.Series, values: list[str]) -> Ints:

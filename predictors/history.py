@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from predictors.behaviour import DAY, seconds
+from predictors.timeline import DAY, seconds
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign

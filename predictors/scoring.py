@@ -103,10 +103,11 @@ class Scores:
             uplift_error=None if self.uplift_error is None else self.uplift_error[rows],
         )
 
-    def predictions(self, campaign: Campaign) -> Predictions:
-        """Add labels and the expected cost."""
+    def predictions(self, campaign: Campaign, start: int = 0) -> Predictions:
+        """Add labels and the expected cost; the first row is user `start` of the campaign."""
+        users = campaign.users["user_id"][start : start + len(self.uplift)]
         return Predictions(
-            user_ids=campaign.user_ids,
+            user_ids=np.asarray(users.to_list(), dtype=np.str_),
             coupon_ids=campaign.coupon_ids,
             conversion=self.conversion,
             uplift=self.uplift,

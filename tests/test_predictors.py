@@ -15,9 +15,9 @@ from allocator.campaign.offers import expected_cost
 from allocator.errors import InputError, PluginError
 from allocator.protocols import Predictor
 from predictors import BaselinePredictor, TransformerPredictor
-from predictors.behaviour import Behaviour
 from predictors.features import Encoder
 from predictors.history import decision_time, read_history, split_users
+from predictors.log import Log
 from synthetic_campaigns import COUPONS, N_USERS, SENT, coupon_table, make_campaign
 
 PREDICTORS = [BaselinePredictor, TransformerPredictor]
@@ -142,20 +142,20 @@ def test_events_after_the_send_change_nothing_in_training(campaign):
     both = change(campaign, events=pl.concat([campaign.events, late]))
     encoded = []
     for table in (campaign, both):
-        behaviour = Behaviour(table.events, table.users["user_id"])
+        behaviour = Log.of(table).behaviour()
         encoder = Encoder.fit(table, behaviour, history.user, history.time, history.coupons, 8)
         coupons = encoder.coupons(history.coupons)
         encoded.append(encoder.contexts(table, behaviour, history.user, history.time, coupons))
     for name in ("numeric", "categorical", "event_kind", "event_category", "event_numbers", "affinity"):
         np.testing.assert_array_equal(getattr(encoded[0], name), getattr(encoded[1], name))
     now = np.full(N_USERS, decision_time(campaign))
-    behaviour = Behaviour(both.events, both.users["user_id"])
+    behaviour = Log.of(both).behaviour()
     latest = behaviour.sequences(np.arange(N_USERS), now, 2).amount
     assert (latest == 1e6).all()
 
 
 def test_events_before_the_send_are_all_seen(campaign):
-    behaviour = Behaviour(campaign.events, campaign.users["user_id"])
+    behaviour = Log.of(campaign).behaviour()
     history = read_history(campaign)
     totals = behaviour.aggregates(history.user, history.time)
     count = np.expm1(totals["events.view_180d"]) + np.expm1(totals["events.purchase_180d"])
@@ -168,7 +168,7 @@ def test_events_before_the_send_are_all_seen(campaign):
 
 def test_identity_consent_and_holdout_are_no_features(campaign):
     history = read_history(campaign)
-    behaviour = Behaviour(campaign.events, campaign.users["user_id"])
+    behaviour = Log.of(campaign).behaviour()
     encoder = Encoder.fit(campaign, behaviour, history.user, history.time, history.coupons, 8)
     assert {f.name for f in (*encoder.numeric, *encoder.categorical)} >= {"spend", "segment"}
     stored = json.dumps(encoder.to_json())

@@ -50,6 +50,9 @@ class Campaign:
         SHA-256 of every input file, by name.
     notes
         What was left out while reading and what is worth a second look, as sentences.
+    orders
+        Purchases, one row an order or a line of one: ``user_id, at, order_id, category, amount,
+        discount``. Where it is there, it replaces the purchases among the events.
     """
 
     folder: Path
@@ -62,6 +65,7 @@ class Campaign:
     scores: pl.DataFrame | None
     digests: dict[str, str]
     notes: tuple[str, ...] = ()
+    orders: pl.DataFrame | None = None
 
     @property
     def active_coupons(self) -> pl.DataFrame:

@@ -75,8 +75,9 @@ def late_starts(coupons: pl.DataFrame, as_of: dt.date) -> list[str]:
 def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
     """Check that ids in one file exist in the others.
 
-    An unknown coupon is an error anywhere; an unknown user is one in scores, while history and
-    events of users outside this campaign are left out with a note.
+    An unknown coupon is an error anywhere; an unknown user is one in scores, while history, events
+    and orders of users outside this campaign are left out with a note, as are purchases among the
+    events where there are orders.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
             findings += _unknown(
                 table["coupon_id"], known, f"{name}.csv", "coupon_id", "a coupon_id of coupons.csv"
             )
-    for name in ("history", "events", "scores"):
+    for name in ("history", "events", "orders", "scores"):
         table = tables[name]
         if table is None:
             continue
@@ -108,6 +109,9 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
                 f"{name}.csv: {(~known).sum():,} rows of users that are not in users.csv are left out"
             )
             tables[name] = table.filter(known)
+    events = tables["events"]
+    if events is not None and tables["orders"] is not None and (n := (events["kind"] == "purchase").sum()):
+        notes.append(f"events.csv: {n:,} purchases are not used, because orders.csv holds the purchases")
     history = tables["history"]
     if history is not None:
         findings += _check_treated(history)

@@ -12,7 +12,7 @@ from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references, late_starts
 from allocator.campaign.config import read_config
 from allocator.campaign.limit_tables import column_finding, known_measures, parse_limits
-from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, SCORES, USERS, TableSchema
+from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, ORDERS, SCORES, USERS, TableSchema
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
 from allocator.rows import columns_of
@@ -25,7 +25,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     ----------
     folder
         Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
-        ``events`` and ``scores``, each as CSV or Parquet.
+        ``events``, ``orders`` and ``scores``, each as CSV or Parquet.
     as_of
         The day of the decision where campaign.toml names none; today unless given.
 
@@ -44,7 +44,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
     tables = {
         schema.name: _collect(findings, _read_file, folder, schema, digests)
-        for schema in (USERS, COUPONS, HISTORY, EVENTS, SCORES)
+        for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES)
     }
     users, coupons = tables["users"], tables["coupons"]
     notes: list[str] = []
@@ -74,6 +74,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         coupons=coupons,
         history=tables["history"],
         events=tables["events"],
+        orders=tables["orders"],
         scores=tables["scores"],
         digests=digests,
         notes=tuple(notes),

@@ -158,20 +158,20 @@ def _plain(value: Any) -> Any:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    _atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a CSV or Parquet file atomically; CSV cells cannot act as spreadsheet formulas."""
     if path.suffix == ".parquet":
-        _atomically(path, frame.write_parquet)
+        atomically(path, frame.write_parquet)
     else:
-        _atomically(path, _without_formulas(frame).write_csv)
+        atomically(path, _without_formulas(frame).write_csv)
 
 
-def csv_text(frame: pl.DataFrame) -> str:
+def csv_text(frame: pl.DataFrame, *, header: bool = True) -> str:
     """Return a table as CSV whose cells cannot act as spreadsheet formulas."""
-    return _without_formulas(frame).write_csv()
+    return _without_formulas(frame).write_csv(include_header=header)
 
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
@@ -192,16 +192,25 @@ def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, one row a user-coupon pair."""
+    write_table(predictions_frame(predictions), path)
+
+
+def predictions_frame(predictions: Predictions) -> pl.DataFrame:
+    """Return predictions as a table, one row a user-coupon pair."""
     n, m = predictions.uplift.shape
+    users, coupons = (
+        pl.Series(np.asarray(ids).tolist(), dtype=pl.String)
+        for ids in (predictions.user_ids, predictions.coupon_ids)
+    )
     columns: dict[str, Any] = {
-        "user_id": np.repeat(predictions.user_ids, m),
-        "coupon_id": np.tile(predictions.coupon_ids, n),
+        "user_id": users.gather(np.repeat(np.arange(n), m)),
+        "coupon_id": coupons.gather(np.tile(np.arange(m), n)),
     }
     for name in (*PREDICTED, *PERHAPS_PREDICTED):
         array = getattr(predictions, name)
         if array is not None:
             columns[name] = np.ascontiguousarray(array).ravel()
-    write_table(pl.DataFrame(columns), path)
+    return pl.DataFrame(columns)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -250,7 +259,9 @@ def read_predictions(path: Path) -> Predictions:
             )
         )
     order = np.argsort(place)
-    arrays = {name: frame[name].to_numpy()[order].reshape(len(users), len(coupons)) for name in numbers}
+    arrays: dict[str, Any] = {
+        name: frame[name].to_numpy()[order].reshape(len(users), len(coupons)) for name in numbers
+    }
     return Predictions(users, coupons, **arrays)
 
 
@@ -302,7 +313,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
 
 
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
+def atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, and move it there when it is complete."""
     temporary = _beside(path)
     temporary.touch(exist_ok=False)
     try:

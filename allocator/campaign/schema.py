@@ -126,6 +126,18 @@ EVENTS = TableSchema(
     ),
 )
 
+ORDERS = TableSchema(
+    "orders",
+    (
+        USER_ID,
+        Column("at", "time", required=True, aliases=("ordered_at", "order_date", "created_at")),
+        Column("order_id", aliases=("basket_id", "transaction_id")),
+        Column("category"),
+        Column("amount", "number", required=True, at_least=0, aliases=("paid", "total", "sales_value")),
+        Column("discount", "number", default=0.0, at_least=0, aliases=("discount_amount", "total_discounts")),
+    ),
+)
+
 SCORES = TableSchema(
     "scores",
     (

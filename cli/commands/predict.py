@@ -32,18 +32,20 @@ Examples:
 def command(folder: Path, model: Path, out: Path, device: str | None, terminal: Terminal) -> None:
     """Predict conversion, uplift, redemption and cost for every user and coupon of the campaign in DIR."""
     from allocator.campaign import read_campaign
-    from allocator.campaign.run_folder import write_predictions
+    from allocator.campaign.prediction_parts import write_prediction_parts
     from allocator.runs import load_model, require_table
-    from allocator.stages import predict_with
-    from cli.render.predictions import prediction_facts, predictions_table
+    from allocator.stages import predict_in_parts
+    from cli.render.predictions import PredictionFacts, predictions_table
 
     require_table(out)
     campaign = read_campaign(folder)
     predictor, name = load_model(model, device or campaign.config.predict.device)
+    found = PredictionFacts()
     with terminal.progress() as progress:
-        predictions = predict_with(predictor, campaign, name, progress)
-    write_predictions(predictions, out)
-    facts = prediction_facts(predictions)
+        write_prediction_parts(found.watch(predict_in_parts(predictor, campaign, name, progress)), out)
+    facts = found.rows()
     terminal.show(predictions_table(facts))
-    terminal.emit({"file": out, "coupons": facts})
+    terminal.emit({"file": out, "coupons": facts, "notes": list(found.notes)})
+    for note in found.notes:
+        terminal.say(f"Note: {note}")
     terminal.say(f"Saved to {out}. Next: allocate solve {folder} --predictions {out}")

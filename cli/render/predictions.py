@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from allocator.protocols import Predictions
 
+MEANS = ("conversion", "uplift", "redemption", "expected_cost")
 
-def prediction_facts(predictions: Predictions) -> list[dict[str, Any]]:
-    """Return each coupon's mean predictions over all users."""
-    return [
-        {
-            "coupon_id": str(coupon),
-            "conversion": float(predictions.conversion[:, j].mean()),
-            "uplift": float(predictions.uplift[:, j].mean()),
-            "uplift_low": float(np.quantile(predictions.uplift[:, j], 0.1)),
-            "uplift_high": float(np.quantile(predictions.uplift[:, j], 0.9)),
-            "redemption": float(predictions.redemption[:, j].mean()),
-            "expected_cost": float(predictions.expected_cost[:, j].mean()),
-        }
-        for j, coupon in enumerate(predictions.coupon_ids)
-    ]
+
+class PredictionFacts:
+    """Each coupon's mean predictions over all users, from parts of them."""
+
+    def __init__(self) -> None:
+        self.notes: tuple[str, ...] = ()
+        self._coupons: list[str] = []
+        self._means: list[dict[str, NDArray[np.float64]]] = []
+        self._uplift: list[NDArray[np.float32]] = []
+
+    def watch(self, parts: Iterable[Predictions]) -> Iterator[Predictions]:
+        """Take note of each part on its way."""
+        for part in parts:
+            self.notes += part.notes
+            self._coupons = [str(coupon) for coupon in part.coupon_ids]
+            self._means.append({name: getattr(part, name).mean(axis=0) for name in MEANS})
+            self._uplift.append(part.uplift.astype(np.float32))
+            yield part
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a coupon."""
+        users = [len(uplift) for uplift in self._uplift]
+        uplift = np.concatenate(self._uplift)
+        low, high = np.quantile(uplift, [0.1, 0.9], axis=0)
+        means = {name: np.average([part[name] for part in self._means], 0, users) for name in MEANS}
+        return [
+            {"coupon_id": coupon, "uplift_low": float(low[j]), "uplift_high": float(high[j])}
+            | {name: float(mean[j]) for name, mean in means.items()}
+            for j, coupon in enumerate(self._coupons)
+        ]
 
 
 def predictions_table(facts: Sequence[dict[str, Any]]) -> RenderableType:
