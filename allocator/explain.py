@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allocator.attribution import UpliftView
 from allocator.campaign.building import Task
 from allocator.errors import Finding, InputError
 from allocator.pricer import Pricer
@@ -27,12 +28,17 @@ class CouponView:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One user's decision: the coupons, best first, and the decision in words."""
+    """One user's decision: the coupons, best first, the decision in words, and what drives the uplift.
+
+    `uplift` is about the chosen coupons, or the best one if none is; `uplift_note` says why it is empty.
+    """
 
     user_id: str
     groups: Mapping[str, str]
     coupons: tuple[CouponView, ...]
     words: tuple[str, ...]
+    uplift: tuple[UpliftView, ...] = ()
+    uplift_note: str = ""
 
 
 def explain_user(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.attribution import Attributions as Attributions
 from allocator.evaluation import ArmEvaluation as ArmEvaluation
 from allocator.evaluation import Evaluation as Evaluation
 
@@ -122,6 +123,17 @@ class PartwisePredictor(Predictor, Protocol):
 
     def predict_parts(self, campaign: Campaign, *, progress: Progress = no_progress) -> Iterator[Predictions]:
         """Predict as `predict` does, in parts of consecutive users, in the order of the campaign."""
+        ...
+
+
+@runtime_checkable
+class AttributingPredictor(Predictor, Protocol):
+    """A predictor that can also say what its uplift rests on."""
+
+    def attribute(
+        self, campaign: Campaign, users: NDArray[np.int64], *, seed: int, progress: Progress = no_progress
+    ) -> Attributions:
+        """Divide the uplift of some users, given by position in ``campaign.users``, among its inputs."""
         ...
 
 

@@ -30,6 +30,7 @@ from allocator.campaign.run_folder import (
 from allocator.campaign.summary import summarise_copy
 from allocator.errors import Finding, InputError
 from allocator.protocols import Evaluation, Progress, no_progress
+from allocator.seen import write_seen
 
 if TYPE_CHECKING:
     from allocator.protocols import Predictor
@@ -53,6 +54,11 @@ class OpenRun:
 def is_run(folder: Path) -> bool:
     """Return whether a folder holds a run, finished or not."""
     return (folder / MANIFEST).is_file() or (folder / STATE).is_file()
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether a folder holds a predictor of ``allocate train``."""
+    return (folder / MODEL).is_file()
 
 
 def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
@@ -194,6 +200,7 @@ def save_model(folder: Path, campaign: Campaign, predictor: Predictor, evaluatio
     def fill(target: Path) -> None:
         (target / "predictor").mkdir()
         predictor.save(target / "predictor")
+        write_seen(campaign.history, target)
         write_text(target / "evaluation.json", dump_json(asdict(evaluation)))
         write_text(target / MODEL, dump_json(about))
 
@@ -203,17 +210,46 @@ def save_model(folder: Path, campaign: Campaign, predictor: Predictor, evaluatio
 
 def load_model(folder: Path, device: str = "auto") -> tuple[Predictor, str]:
     """Load a predictor that `save_model` saved; return it with the name of its plugin."""
-    if not (folder / MODEL).is_file():
+    if not is_model(folder):
         raise InputError(
             Finding(
                 "there is no trained model here", file=str(folder), expected="a folder of `allocate train`"
             )
         )
-    about = json.loads((folder / MODEL).read_text(encoding="utf-8"))
-    cls = plugins.load(plugins.PREDICTORS, about["predictor"])
-    with plugins.blamed(plugins.PREDICTORS, about["predictor"]):
+    name = json.loads((folder / MODEL).read_text(encoding="utf-8"))["predictor"]
+    return _load_predictor(folder, name, device), name
+
+
+def find_predictor(folder: Path, config: Config, model: Path | None = None) -> tuple[Predictor, str] | None:
+    """Load the predictor of a run or of a folder of ``allocate train``, with the name of its plugin.
+
+    Parameters
+    ----------
+    folder
+        The run or the folder.
+    config
+        Of the campaign; names the run's predictor, and the device.
+    model
+        Another folder of ``allocate train`` to take instead.
+
+    Returns
+    -------
+    tuple or None
+        None for a run that was made from scores or ready predictions.
+    """
+    device, name = config.predict.device, config.predict.predictor
+    if model is not None or is_model(folder):
+        return load_model(model or folder, device)
+    if not (folder / "predictor").is_dir():
+        return None
+    return _load_predictor(folder, name, device), name
+
+
+def _load_predictor(folder: Path, name: str, device: str) -> Predictor:
+    cls = plugins.load(plugins.PREDICTORS, name)
+    with plugins.blamed(plugins.PREDICTORS, name):
         predictor: Predictor = cls.load(folder / "predictor", device=device)
-    return predictor, about["predictor"]
+    return predictor
 
 
 def write_copy_of_run(

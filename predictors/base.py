@@ -24,6 +24,7 @@ from predictors.scoring import Scores
 from predictors.training_data import TrainingData
 
 if TYPE_CHECKING:
+    from allocator.attribution import Attributions
     from allocator.campaign import Campaign
 
 Floats = NDArray[np.float64]
@@ -239,6 +240,11 @@ class HistoryPredictor(ABC):
                 "train again with `allocate train`"
             ) from error
         return predictor
+
+    def _controls(self, table: pl.DataFrame) -> Bools:
+        """Return whether past control rows name each coupon; a new coupon is taken to be like most."""
+        usual = sum(self._own_control.values()) * 2 > len(self._own_control)
+        return np.array([self._own_control.get(name, usual) for name in table["coupon_id"]], dtype=bool)
 
     def _fitted(self) -> Encoder:
         if self._encoder is None:

@@ -1,4 +1,4 @@
-"""`allocate explain`: why this coupon."""
+"""`allocate explain`: why this coupon, and what the predicted uplift rests on."""
 
 from __future__ import annotations
 
@@ -11,26 +11,78 @@ from cli.console import Terminal, output_options
 
 EPILOG = """\b
 Examples:
-  allocate explain result --user U17
+  allocate explain result --user U17              why this coupon, and what drives its uplift
+  allocate explain result --importance            what the uplift rests on, for all customers
+  allocate explain model --importance --campaign shop
 """
 
 
 @click.command("explain", epilog=EPILOG)
-@click.argument("run", metavar="RUN", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--user", required=True, help="The user_id.")
+@click.argument("folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--user", help="The user_id.")
+@click.option("--importance", is_flag=True, help="What the predicted uplift rests on, for all customers.")
+@click.option(
+    "--model",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of `allocate train` [default: the predictor that RUN trained].",
+)
 @click.option(
     "--campaign",
+    "source",
     type=click.Path(file_okay=False, path_type=Path),
     help="Campaign folder [default: the one RUN was made from].",
 )
 @output_options
-def command(run: Path, user: str, campaign: Path | None, terminal: Terminal) -> None:
-    """Say why a user gets this coupon and not another, or nothing, in a finished run RUN."""
+def command(
+    folder: Path,
+    user: str | None,
+    importance: bool,
+    model: Path | None,
+    source: Path | None,
+    terminal: Terminal,
+) -> None:
+    """Say why a user gets this coupon and not another, or nothing, in a finished run RUN.
+
+    Where the run trained a predictor, say too what drives the uplift that it predicts. With
+    --importance, RUN may also be a folder of `allocate train`; then name the --campaign.
+    """
+    if (user is None) == (not importance):
+        raise click.UsageError("Say whom to explain with --user, or --importance for all customers.")
+    if user is not None:
+        _explain_user(folder, user, model, source, terminal)
+    else:
+        _explain_importance(folder, model, source, terminal)
+
+
+def _explain_user(
+    folder: Path, user: str, model: Path | None, source: Path | None, terminal: Terminal
+) -> None:
+    from allocator.drivers import explain_uplift
     from allocator.explain import explain_user
     from allocator.runs import open_run
     from cli.render.explanation import explanation_page
 
-    opened = open_run(run, campaign)
+    opened = open_run(folder, source)
     explanation = explain_user(opened.task, opened.prices, opened.assigned, user)
+    with terminal.progress() as progress:
+        explanation = explain_uplift(explanation, opened.campaign, folder, model, progress)
     terminal.show(explanation_page(explanation))
     terminal.emit(asdict(explanation))
+
+
+def _explain_importance(folder: Path, model: Path | None, source: Path | None, terminal: Terminal) -> None:
+    from allocator.campaign import read_campaign
+    from allocator.drivers import explain_importance
+    from allocator.runs import is_model, open_run
+    from cli.render.explanation import importance_page
+
+    if not is_model(folder):
+        campaign = open_run(folder, source).campaign
+    elif source is not None:
+        campaign = read_campaign(source)
+    else:
+        raise click.UsageError("A model is explained by a campaign's customers; name it with --campaign.")
+    with terminal.progress() as progress:
+        name, found = explain_importance(campaign, folder, model, progress)
+    terminal.show(importance_page(found, name))
+    terminal.emit({"predictor": name, "inputs": [asdict(row) for row in found]})
