@@ -13,11 +13,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 from predictors.behaviour import AFFINITY
 from predictors.features import BINS
+from predictors.layers import Block, Tokens
 
 CONVERSION, EFFECT, REDEMPTION, REVENUE = range(4)
 HEADS = 4
@@ -40,6 +40,9 @@ class UpliftConfig(PretrainedConfig):  # type: ignore[misc]
         before the block in which user and coupons read them.
     rank
         Rank of the linear interactions between coupon and user features.
+    description, description_size
+        How a coupon's description is embedded (see `predictors.description`), and into how many
+        numbers; 0 for not at all.
     """
 
     model_type = "allocate-uplift"
@@ -57,6 +60,8 @@ class UpliftConfig(PretrainedConfig):  # type: ignore[misc]
         attention_heads: int = 4,
         dropout: float = 0.1,
         rank: int = 8,
+        description: str = "none",
+        description_size: int = 0,
         **kwargs: Any,
     ) -> None:
         self.n_numeric = n_numeric
@@ -70,12 +75,14 @@ class UpliftConfig(PretrainedConfig):  # type: ignore[misc]
         self.attention_heads = attention_heads
         self.dropout = dropout
         self.rank = rank
+        self.description = description
+        self.description_size = description_size
         super().__init__(**kwargs)
 
 
 @dataclass
 class UserBatch:
-    """Tensors of `predictors.features.Contexts`, for b users; `affinity` is (b, n_pairs, AFFINITY)."""
+    """Tensors of `predictors.features.Contexts`, for b users; `affinity` is (b, k, AFFINITY)."""
 
     numeric: Tensor
     categorical: Tensor
@@ -87,19 +94,20 @@ class UserBatch:
 
 @dataclass
 class CouponBatch:
-    """Tensors of coupons: `numbers` (c, 5), `texts` (c, 4), `own_control` (c,).
+    """Tensors of coupons: `numbers` (c, 5), `texts` (c, 4), `descriptions` (c, size), `own_control` (c,).
 
     `own_control` is 1 where the conversion without coupon is about the coupon's products.
     """
 
     numbers: Tensor
     texts: Tensor
+    descriptions: Tensor
     own_control: Tensor
 
 
 @dataclass
 class Outputs:
-    """Logits and log revenue, (b, n_pairs) each; `control` is that of a user with no coupon, (b,)."""
+    """Logits and log revenue, (b, k) each; `control` is that of a user with no coupon, (b,)."""
 
     conversion: Tensor
     effect: Tensor
@@ -107,65 +115,6 @@ class Outputs:
     revenue: Tensor
     control: Tensor
     control_revenue: Tensor
-
-
-class Tokens(nn.Module):
-    """One token for each number and each category, (b, n_numbers + n_categories, width)."""
-
-    start: Tensor
-
-    def __init__(self, n_numbers: int, sizes: list[int], width: int, bins: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_numbers, bins, width) / bins**0.5)
-        self.bias = nn.Parameter(torch.randn(n_numbers, width) * 0.3)
-        self.missing = nn.Parameter(torch.randn(n_numbers, width) * 0.3)
-        self.embedding = nn.Embedding(max(sum(sizes), 1), width)
-        nn.init.normal_(self.embedding.weight, std=0.5)
-        self.register_buffer(
-            "start", torch.tensor([sum(sizes[:i]) for i in range(len(sizes))], dtype=torch.long)
-        )
-
-    def forward(self, pieces: Tensor, missing: Tensor, index: Tensor) -> Tensor:
-        """Take piecewise values (b, n, bins), whether missing (b, n), and category indices (b, m)."""
-        numbers = torch.einsum("bfk,fkd->bfd", pieces, self.weight) + self.bias
-        numbers = torch.where(missing[..., None], self.missing.to(numbers.dtype), numbers)
-        return torch.cat([numbers, self.embedding(index + self.start).to(numbers.dtype)], dim=1)
-
-
-class Block(nn.Module):
-    """Pre-norm attention of queries over a context, then a feed-forward layer."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.norm_query, self.norm_context, self.norm_hidden = (nn.LayerNorm(width) for _ in range(3))
-        self.query, self.key, self.value, self.merge = (nn.Linear(width, width) for _ in range(4))
-        self.hidden = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
-        )
-
-    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values of a context, once for any number of queries."""
-        context = self.norm_context(context)
-        return self._split(self.key(context)), self._split(self.value(context))
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Update queries (b, q, width) from keys and values; `mask` (b, tokens) marks real tokens."""
-        asked = self._split(self.query(self.norm_query(query)))
-        drop = self.dropout if self.training else 0.0
-        read = functional.scaled_dot_product_attention(
-            asked, keys, values, attn_mask=mask[:, None, None, :], dropout_p=drop
-        )
-        query = query + self.merge(read.transpose(1, 2).flatten(2))
-        updated: Tensor = query + self.hidden(self.norm_hidden(query))
-        return updated
-
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Self-attention."""
-        return self.attend(tokens, *self.keys_values(tokens), mask)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class UpliftModel(PreTrainedModel):  # type: ignore[misc]
@@ -194,6 +143,9 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         self.blocks = nn.ModuleList(
             Block(width, config.attention_heads, config.dropout) for _ in range(config.depth)
         )
+        if config.description_size:
+            self.description = nn.Linear(config.description_size, width, bias=False)
+            nn.init.normal_(self.description.weight, std=0.5)
         self.coupon_norm = nn.LayerNorm(width)
         self.coupon_hidden = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
         self.affinity_query = nn.Linear(AFFINITY, width, bias=False)
@@ -227,29 +179,27 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         users, coupons
             b users, c coupons.
         pair
-            (b,) the one coupon to score for each user; all coupons if None.
+            (b, k) the coupons to score for each user; all c coupons if None.
         linear_only
             Leave the attention out.
 
         Returns
         -------
         Outputs
-            (b, 1) or (b, c) each.
+            (b, k) each, where k = c if `pair` is None.
         """
         vectors = self._coupon_vectors(coupons)
         factors = self.linear_coupon(vectors).view(-1, HEADS, self.config.rank)
         attributes, own = self.coupon_head(vectors), coupons.own_control
         if pair is None:
-            vectors, attributes, own = (x[None] for x in (vectors, attributes, own))
-        else:
-            vectors, factors, attributes = (x[pair][:, None] for x in (vectors, factors, attributes))
-            own = own[pair][:, None]
+            pair = torch.arange(len(vectors), device=vectors.device)[None]
+        vectors, factors, attributes, own = (x[pair] for x in (vectors, factors, attributes, own))
         linear = self._linear(users)
         alone = (linear[:, :HEADS] + self.bias).float()
-        factors = factors if pair is not None else factors[None]
-        # (b, heads, rank) x (1 or b, c, heads, rank) -> (b, c, heads)
-        mixed = linear[:, HEADS:].reshape(-1, 1, HEADS, self.config.rank)
-        joint = (self.linear_affinity(users.affinity) + attributes + (mixed * factors).sum(dim=-1)).float()
+        mixed = linear[:, HEADS:].view(-1, HEADS, self.config.rank)
+        # (b, heads, rank) x (1 or b, k, heads, rank) -> (b, k, heads)
+        together = (mixed[:, None] * factors).sum(dim=-1)
+        joint = (self.linear_affinity(users.affinity) + attributes + together).float()
         if not linear_only:
             states = self._read(users, vectors + self.affinity_query(users.affinity))
             alone = alone + self.user_head(states[:, 0]).float()
@@ -296,7 +246,10 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
     def _coupon_vectors(self, coupons: CouponBatch) -> Tensor:
         missing = coupons.numbers.isnan()
         tokens = self.coupon_tokens(coupons.numbers.nan_to_num(0.0)[..., None], missing, coupons.texts)
-        pooled = self.coupon_norm(tokens.sum(dim=1))
+        summed = tokens.sum(dim=1)
+        if self.config.description_size:
+            summed = summed + self.description(coupons.descriptions)
+        pooled = self.coupon_norm(summed)
         vectors: Tensor = pooled + self.coupon_hidden(pooled)
         return vectors
 

@@ -10,6 +10,9 @@ from allocator.errors import Finding, InputError
 
 Range = tuple[float, float]
 
+ANY_TEXT = ("any text",)
+"""The accepted values of an option that is free text."""
+
 
 def check_options(
     options: Mapping[str, Any],
@@ -70,6 +73,8 @@ def unknown_name(column: str, name: str, known: Iterable[str], hint: str, found:
 
 def _judge(value: Any, default: Any, limits: Range | None, words: tuple[str, ...]) -> tuple[bool, str]:
     """Return whether a value is accepted, and what is."""
+    if words is ANY_TEXT:
+        return isinstance(value, str) and bool(value.strip()), "text"
     if limits is None:
         return value in words, "one of " + ", ".join(f'"{word}"' for word in words)
     low, high = limits
