@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ class Curve:
     Parameters
     ----------
     name
-        ``qini`` (incremental conversions against the share of rows), ``uplift`` (uplift times rows
-        against their share) or ``cost`` (incremental revenue a head against spend a head).
+        ``qini`` (incremental conversions against the share of rows), ``uplift`` (uplift of the best
+        times their share against it) or ``cost`` (incremental value against spend, both a head).
+    unit
+        Of `y`: ``conversions``, or the currency.
     x, y
         The points.
     area
@@ -75,6 +78,7 @@ class Curve:
     """
 
     name: str
+    unit: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     area: float
@@ -251,3 +255,23 @@ class Evaluation:
     overlap: tuple[ArmOverlap, ...] = ()
     balance: tuple[Balance, ...] = ()
     power: tuple[Power, ...] = ()
+
+
+def restore(cls: Any, data: Any) -> Any:
+    """Rebuild a dataclass of this file from plain JSON data, in which NaN is null and tuples are lists."""
+    hints = get_type_hints(cls)
+    return cls(**{name: _restored(hints[name], value) for name, value in data.items()})
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    parts = get_args(hint)
+    if hint is float:
+        return math.nan if value is None else float(value)
+    if is_dataclass(hint):
+        return restore(hint, value)
+    if get_origin(hint) is tuple:
+        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_restored(kind, entry) for kind, entry in zip(kinds, value, strict=True))
+    if get_origin(hint) is Mapping:
+        return {key: _restored(parts[1], entry) for key, entry in value.items()}
+    return value

@@ -14,11 +14,17 @@ from allocator.protocols import Progress, no_progress
 
 PREDICTORS = "allocate.predictors.v1"
 COPYWRITERS = "allocate.copywriters.v1"
+EVALUATORS = "allocate.evaluators.v1"
 LIMITS = "allocate.limits.v1"
-GROUPS = (PREDICTORS, COPYWRITERS, LIMITS)
+GROUPS = (PREDICTORS, EVALUATORS, COPYWRITERS, LIMITS)
 
-_KIND = {PREDICTORS: "predictor", COPYWRITERS: "copy writer", LIMITS: "limit kind"}
-_EXTRA = {PREDICTORS: "predict", COPYWRITERS: "copy"}
+_KIND = {
+    PREDICTORS: "predictor",
+    EVALUATORS: "evaluator",
+    COPYWRITERS: "copy writer",
+    LIMITS: "limit kind",
+}
+_EXTRA = {PREDICTORS: "predict", EVALUATORS: "predict", COPYWRITERS: "copy"}
 
 
 @dataclass(frozen=True)

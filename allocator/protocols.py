@@ -137,6 +137,46 @@ class AttributingPredictor(Predictor, Protocol):
         ...
 
 
+@runtime_checkable
+class Evaluator(Protocol):
+    """Judges predictions and plans on past sends (group `allocate.evaluators.v1`)."""
+
+    def evaluate(
+        self,
+        campaign: Campaign,
+        source: Predictor | Predictions | None = None,
+        *,
+        rows: NDArray[np.bool_] | None = None,
+        plans: Mapping[str, Mapping[str, str]] | None = None,
+        by: Sequence[str] = (),
+        progress: Progress = no_progress,
+    ) -> Evaluation:
+        """Compare with ``campaign.history``.
+
+        Parameters
+        ----------
+        campaign
+            With a history that holds treated and control rows.
+        source
+            A trained predictor, or ready predictions for all users and coupons of the rows. If None, the
+            campaign's predictor is trained, and judged by users that it did not see.
+        rows
+            (n_history,) which rows to judge a given source on; all if None.
+        plans
+            For each name who gets which coupon: ``{user_id: coupon_id}``; all others get nothing.
+        by
+            Columns of users to show subgroups of.
+        progress
+            Called often.
+
+        Raises
+        ------
+        InputError
+            There is no history, or no control row, or no treated row.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Offer:
     """The facts of one coupon, typed: the only facts a message may state.

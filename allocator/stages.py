@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,8 +26,8 @@ from allocator.campaign.run_folder import (
     write_text,
 )
 from allocator.errors import Finding, InputError, PluginError
+from allocator.evaluation import restore
 from allocator.protocols import (
-    ArmEvaluation,
     Copy,
     Evaluation,
     PartwisePredictor,
@@ -188,14 +187,5 @@ def write_copy(
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read an evaluation that a run saved; what JSON wrote as null was NaN."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-
-    def restored(figures: dict[str, Any]) -> dict[str, Any]:
-        return {name: math.nan if figure is None else figure for name, figure in figures.items()}
-
-    data["arms"] = tuple(ArmEvaluation(**restored(arm)) for arm in data["arms"])
-    data["calibration"] = tuple(
-        tuple(math.nan if figure is None else figure for figure in row) for row in data["calibration"]
-    )
-    data["metrics"] = restored(data["metrics"])
-    return Evaluation(**{**data, "notes": tuple(data["notes"])})
+    evaluation: Evaluation = restore(Evaluation, json.loads(path.read_text(encoding="utf-8")))
+    return evaluation

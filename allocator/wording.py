@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+UNKNOWN = "–"
+
 
 def number(value: float | None) -> str:
     """Return a number as a person writes it; empty for an open bound."""
@@ -17,3 +21,27 @@ def number(value: float | None) -> str:
 def signed_number(value: float) -> str:
     """Return a difference with its sign; ``=`` where there is none beyond rounding."""
     return "=" if abs(value) < 5e-13 else f"{'+' if value > 0 else '-'}{number(abs(value))}"
+
+
+def percentage(value: float, *, sign: bool = False, digits: int = 1) -> str:
+    """Return a share as percent; a dash where it is unknown."""
+    return format(value, f"{'+' if sign else ''}.{digits}%") if math.isfinite(value) else UNKNOWN
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Return a figure without unit; a dash where it is unknown."""
+    return format(value, f",.{digits}f") if math.isfinite(value) else UNKNOWN
+
+
+def percentage_within(value: float, low: float, high: float, *, sign: bool = True) -> str:
+    """Return a share with the half width of its interval, as percent."""
+    return percentage(value, sign=sign) + _within(percentage(0.5 * (high - low)))
+
+
+def figure_within(value: float, low: float, high: float) -> str:
+    """Return a figure with the half width of its interval."""
+    return figure(value, 2) + _within(figure(0.5 * (high - low), 2))
+
+
+def _within(half: str) -> str:
+    return "" if half == UNKNOWN else f" ±{half}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from allocator.errors import PluginError
 from allocator.protocols import Evaluation, Predictions, Progress, no_progress
+from predictors.doubly_robust import cross_fit_propensity, draw_cross_fit
 from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, decision_time, read_history, split_users
 from predictors.log import Log
 from predictors.parts import cores, in_order, one_thread_each
+from predictors.regressions import Settings
 from predictors.scoring import Scores
+from predictors.spending import Spending
 from predictors.training_data import TrainingData
 
 if TYPE_CHECKING:
@@ -35,6 +38,20 @@ FORMAT = 2
 USERS_AT_ONCE = 8192
 OVERLAP_LIMIT = 0.65
 """Treated and control users differ visibly if a model tells them apart with this AUC."""
+FOLDS, TRIM = 3, 0.1
+"""Of the propensities that the report weighs rows by, where they have to be estimated."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A report, and what it rests on: rows of the history, and what was predicted of them.
+
+    The predictions, one row a send, come from models that did not see these rows.
+    """
+
+    evaluation: Evaluation
+    data: TrainingData
+    predictions: Predictions
 
 
 class HistoryPredictor(ABC):
@@ -52,6 +69,7 @@ class HistoryPredictor(ABC):
     _metrics: Mapping[str, float] = {}
     """Figures of the training, for the report."""
     _own_control: dict[str, bool]
+    _spending: Spending
 
     @abstractmethod
     def _split(self, history: History, seed: int) -> tuple[Ints, Ints]:
@@ -104,32 +122,53 @@ class HistoryPredictor(ABC):
         InputError
             There is no history, or no control row, or no treated row.
         """
+        return self.fit_and_judge(campaign, seed=seed, device=device, progress=progress).evaluation
+
+    def fit_and_judge(
+        self, campaign: Campaign, *, seed: int, device: str = "auto", progress: Progress = no_progress
+    ) -> Judged:
+        """Do as `fit` does, and return what its report rests on too."""
         self._use(device)
-        progress("prepare", 0, 3)
         history = read_history(campaign)
-        behaviour = Log.of(campaign).behaviour()
-        progress("prepare", 1, 3)
         learn, test = self._split(history, seed)
-        encoder = Encoder.fit(
-            campaign, behaviour, history.user[learn], history.time[learn], history.coupons, self.max_events
-        )
-        progress("prepare", 2, 3)
-        coupons = encoder.coupons(history.coupons)
-        contexts = encoder.contexts(campaign, behaviour, history.user, history.time, coupons)
-        progress("prepare", 3, 3)
-        self._encoder = encoder
+        data = encode_history(campaign, history, learn, self.max_events, seed, progress)
+        self._encoder = data.encoder
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
-        data = TrainingData(encoder, history, contexts, coupons, seed)
         scores = self._learn(data, learn, test, progress)
         progress("evaluate", 1, 2)
-        notes = _new_coupons(campaign, history) + self._notes
+        judged, notes = data.take(test), _new_coupons(campaign, history) + self._notes
+        self._spending = self._learn_spending(campaign, data, judged, scores)
+        propensity = None
         if not history.randomised:
             notes += _overlap(data)
+            fold = draw_cross_fit(judged, FOLDS)
+            propensity = cross_fit_propensity(judged, Settings(), fold, TRIM)
         report = evaluate(
-            history.take(test), scores, predictor=self.name, rows_train=len(learn), seed=seed, notes=notes
+            judged.history,
+            scores,
+            predictor=self.name,
+            rows_train=len(learn),
+            seed=seed,
+            notes=notes,
+            propensity=propensity,
         )
         progress("evaluate", 2, 2)
-        return replace(report, metrics={**report.metrics, **self._metrics})
+        report = replace(report, metrics={**report.metrics, **self._metrics})
+        sent = _of_rows(campaign, judged.history)
+        return Judged(report, judged, scores.predictions(sent, self._spending, data.coupons.known))
+
+    def _learn_spending(
+        self, campaign: Campaign, data: TrainingData, judged: TrainingData, scores: Scores
+    ) -> Spending:
+        """Learn from all rows, judged by models that did not see them where there are such scores of all."""
+        assert campaign.history is not None
+        if len(judged) < len(data):
+            starts, own_control = range(0, len(data), USERS_AT_ONCE), data.history.own_control
+            parts = (np.arange(start, min(start + USERS_AT_ONCE, len(data))) for start in starts)
+            each = [self._scores(data.contexts.take(part), data.coupons, own_control) for part in parts]
+            judged, scores = data, Scores.stack(each, len(data.coupons))
+        discount = campaign.history["discount"].fill_null(0.0).to_numpy()
+        return Spending.fit(judged.history, scores.revenue, discount[judged.history.row])
 
     def predict(self, campaign: Campaign, *, progress: Progress = no_progress) -> Predictions:
         """Score every user against every active coupon, as of the campaign's day.
@@ -170,7 +209,7 @@ class HistoryPredictor(ABC):
             behaviour = log.behaviour(start, start + len(user))
             contexts = encoder.contexts(campaign, behaviour, user, np.full(len(user), now), coupons)
             scores = self._scores(contexts, coupons, own_control)
-            found = scores.predictions(campaign, start)
+            found = scores.predictions(campaign, self._spending, coupons.known, start)
             return replace(found, notes=notes) if start == 0 else found
 
         with one_thread_each():
@@ -208,6 +247,7 @@ class HistoryPredictor(ABC):
             "predictor": self.name,
             "encoder": self._fitted().to_json(),
             "own_control": self._own_control,
+            "spending": asdict(self._spending),
             **self._save(folder),
         }
         (folder / "encoder.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
@@ -233,6 +273,7 @@ class HistoryPredictor(ABC):
                 )
             predictor._encoder = Encoder.from_json(data["encoder"])
             predictor._own_control = data["own_control"]
+            predictor._spending = Spending.from_json(data["spending"])
             predictor._load(folder, data)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise PluginError(
@@ -250,6 +291,33 @@ class HistoryPredictor(ABC):
         if self._encoder is None:
             raise PluginError(f"the {self.name} predictor has learnt nothing yet; call fit or load first")
         return self._encoder
+
+
+def _of_rows(campaign: Campaign, history: History) -> Campaign:
+    """Return the campaign with the user of each row, in their order, and the coupons of the history."""
+    coupons = history.coupons.with_columns(active=pl.lit(True))
+    return replace(campaign, users=campaign.users[history.user], coupons=coupons)
+
+
+def encode_history(
+    campaign: Campaign,
+    history: History,
+    learn: Ints,
+    max_events: int,
+    seed: int,
+    progress: Progress = no_progress,
+) -> TrainingData:
+    """Encode the users of a history's rows, each at its moment, by features fitted on the rows `learn`."""
+    progress("prepare", 0, 2)
+    behaviour = Log.of(campaign).behaviour()
+    encoder = Encoder.fit(
+        campaign, behaviour, history.user[learn], history.time[learn], history.coupons, max_events
+    )
+    progress("prepare", 1, 2)
+    coupons = encoder.coupons(history.coupons)
+    contexts = encoder.contexts(campaign, behaviour, history.user, history.time, coupons)
+    progress("prepare", 2, 2)
+    return TrainingData(encoder, history, contexts, coupons, seed)
 
 
 def _new_coupons(campaign: Campaign, history: History) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.campaign.offers import expected_cost
 from allocator.protocols import Predictions
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
+    from predictors.spending import Spending
 
 Floats = NDArray[np.float64]
 
@@ -103,8 +103,21 @@ class Scores:
             uplift_error=None if self.uplift_error is None else self.uplift_error[rows],
         )
 
-    def predictions(self, campaign: Campaign, start: int = 0) -> Predictions:
-        """Add labels and the expected cost; the first row is user `start` of the campaign."""
+    def predictions(
+        self, campaign: Campaign, spending: Spending, known: NDArray[np.int64], start: int = 0
+    ) -> Predictions:
+        """Add labels, costs and baskets.
+
+        Parameters
+        ----------
+        campaign
+            Its users from `start` on are the rows, its active coupons the columns.
+        spending, known
+            What past orders showed; (c,) which entry each coupon has there.
+        start
+            The user of the first row.
+        """
+        cost, variance = spending.cost(campaign.active_coupons, self.redemption, self.revenue, known)
         users = campaign.users["user_id"][start : start + len(self.uplift)]
         return Predictions(
             user_ids=np.asarray(users.to_list(), dtype=np.str_),
@@ -113,6 +126,8 @@ class Scores:
             uplift=self.uplift,
             redemption=self.redemption,
             revenue=self.revenue,
-            expected_cost=expected_cost(campaign.active_coupons, self.redemption, self.revenue),
+            expected_cost=cost,
             uplift_error=self.uplift_error,
+            baseline_revenue=spending.baseline_revenue(self.revenue, known),
+            cost_variance=variance,
         )

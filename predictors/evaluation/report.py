@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from allocator.evaluation import ArmEvaluation, Evaluation
 from predictors.evaluation.calibration import calibration_bins, calibration_error
 from predictors.evaluation.curves import auc, auuc, qini, uplift_at
-from predictors.evaluation.stack import Stack, join, stack
+from predictors.evaluation.stack import Stack, join, stacks
 from predictors.history import History
 from predictors.scoring import Scores
 
@@ -81,12 +81,6 @@ def evaluate(
     return Evaluation(
         predictor, rows_train, len(history), (whole, *arms), calibration, metrics, tuple(findings)
     )
-
-
-def stacks(history: History, uplift: Floats, propensity: Propensity | None = None) -> dict[int, Stack]:
-    """Return the rows about each coupon that has treated and control rows, by its position."""
-    every = {c: stack(history, c, uplift[:, c], propensity) for c in range(len(history.coupons))}
-    return {coupon: rows for coupon, rows in every.items() if rows.two_sided}
 
 
 def report(rows: Stack, name: str) -> ArmEvaluation:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from allocator.evaluation import Estimate
 from predictors.evaluation.estimates import difference_estimate
+from predictors.evaluation.strata import same_days
 from predictors.history import History
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class Stack:
         """Whether there are treated and control rows."""
         return bool(self.treated.any() and not self.treated.all())
 
+    @property
+    def controls(self) -> int:
+        """Number of control rows, each counted once."""
+        return len(np.unique(self.row[~self.treated]))
+
     def take(self, rows: NDArray[np.int64] | Bools) -> Stack:
         """Return some of the rows."""
         return Stack(*(getattr(self, field.name)[rows] for field in fields(self)))
@@ -66,28 +72,31 @@ class Stack:
         return float(np.average(self.uplift, weights=self.weight))
 
 
-def stack(history: History, coupon: int, uplift: Floats, propensity: Propensity | None = None) -> Stack:
-    """Return the rows about one coupon.
+def stacks(history: History, uplift: Floats, propensity: Propensity | None = None) -> dict[int, Stack]:
+    """Return the rows about each coupon that has treated and control rows, by its position.
 
     Parameters
     ----------
     history
-        n rows.
-    coupon
-        Position in ``history.coupons``.
+        n rows and c coupons.
     uplift
-        (n,) its predicted uplift.
+        (n, c) predicted uplift.
     propensity
         Of the n rows; the recorded ones if None.
     """
-    treated = history.treated & (history.coupon == coupon)
-    about = treated | history.control_of(coupon)
+    usable = same_days(history)
     if propensity is not None:
-        about &= propensity.usable[:, coupon]
+        usable &= propensity.usable
     weight = history.weight if propensity is None else propensity.weight
-    rows = np.flatnonzero(about)
-    outcome = history.converted[rows].astype(np.float64)
-    return Stack(outcome, treated[rows], uplift[rows], weight[rows], rows, history.user[rows])
+    converted = history.converted.astype(np.float64)
+    found = {}
+    for coupon in range(len(history.coupons)):
+        treated = history.treated & (history.coupon == coupon)
+        row = np.flatnonzero((treated | history.control_of(coupon)) & usable[:, coupon])
+        part = Stack(converted[row], treated[row], uplift[row, coupon], weight[row], row, history.user[row])
+        if part.two_sided:
+            found[coupon] = part
+    return found
 
 
 def join(stacks: list[Stack]) -> Stack:
@@ -96,10 +105,12 @@ def join(stacks: list[Stack]) -> Stack:
     Every coupon gets the same ratio of control to treated weight: with another mix of coupons on the
     two sides, a difference between coupons would pass for uplift.
     """
-    whole = np.concatenate([part.treated for part in stacks])
-    controls = len(np.unique(np.concatenate([part.row[~part.treated] for part in stacks])))
-    ratio = controls / max(int(whole.sum()), 1)
-    parts = [_levelled(part, ratio) for part in stacks]
+    plain = _concatenated(stacks)
+    ratio = plain.controls / int(plain.treated.sum())
+    return _concatenated([_levelled(part, ratio) for part in stacks])
+
+
+def _concatenated(parts: list[Stack]) -> Stack:
     return Stack(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Stack)))
 
 

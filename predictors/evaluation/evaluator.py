@@ -1,0 +1,198 @@
+"""The evaluator behind `allocate evaluate`: all that past sends say about predictions and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from allocator import plugins
+from allocator.evaluation import Curve, Evaluation, Power
+from allocator.protocols import Predictions, Predictor, Progress, no_progress
+from predictors.base import HistoryPredictor, encode_history
+from predictors.evaluation.cost_curve import cost_curve
+from predictors.evaluation.counterfactual import FOLDS, Counterfactual, counterfactual
+from predictors.evaluation.curves import auuc, qini, qini_curve, uplift_curve
+from predictors.evaluation.findings import find_doubts
+from predictors.evaluation.overlap import arm_overlap, balance
+from predictors.evaluation.plans import UNKNOWN, best_uplift, compare_plans
+from predictors.evaluation.power import power
+from predictors.evaluation.report import evaluate
+from predictors.evaluation.sends import SendScores, ready_scores, score_sends
+from predictors.evaluation.stack import Stack, join, stacks
+from predictors.evaluation.subgroups import subgroups
+from predictors.history import History, read_history, split_users
+from predictors.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from allocator.campaign import Campaign
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+HELD_OUT = 0.3
+"""Share of the users that a predictor which says nothing of its own held-out rows is judged on."""
+POINTS = 100
+MODEL_PLAN = "highest predicted uplift"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was predicted of some rows of the history, how many others it was learnt from, and its report."""
+
+    data: TrainingData
+    scores: SendScores
+    rows_train: int = 0
+    report: Evaluation | None = None
+
+
+class HistoryEvaluator:
+    """Compares predictions and plans with the campaign's past sends."""
+
+    def evaluate(
+        self,
+        campaign: Campaign,
+        source: Predictor | Predictions | None = None,
+        *,
+        rows: Bools | None = None,
+        plans: Mapping[str, Mapping[str, str]] | None = None,
+        by: Sequence[str] = (),
+        progress: Progress = no_progress,
+    ) -> Evaluation:
+        """Judge a predictor, ready predictions and plans; see `allocator.protocols.Evaluator`."""
+        said = _train(campaign, progress) if source is None else _ask(source, campaign, rows, progress)
+        history = said.data.history
+        progress("compare", 0, FOLDS + 2)
+        steps = iter(range(1, FOLDS + 1))
+        facts = counterfactual(
+            said.data, _spent(campaign, history), lambda: progress("compare", next(steps), FOLDS + 2)
+        )
+        report = said.report or evaluate(
+            history,
+            said.scores.scores(),
+            predictor=campaign.config.predict.predictor,
+            rows_train=said.rows_train,
+            seed=campaign.config.seed,
+            propensity=facts.propensity,
+        )
+        progress("compare", FOLDS + 1, FOLDS + 2)
+        found = stacks(history, said.scores.uplift, facts.propensity)
+        if not found:
+            return report
+        whole = join(list(found.values()))
+        users = campaign.users[history.user]
+        full = replace(
+            report,
+            curves=(*_ranking_curves(whole), _cost_curve(campaign, facts, said.scores)),
+            policies=compare_plans(facts, _plans(campaign, history, said.scores, plans or {})),
+            subgroups=subgroups(whole, users.select(by)[whole.row]),
+            overlap=arm_overlap(history, facts.propensity),
+            balance=balance(users, history.treated, facts.propensity.weight),
+            power=_powers(history, found),
+        )
+        progress("compare", FOLDS + 2, FOLDS + 2)
+        return replace(full, notes=(*full.notes, *find_doubts(full, facts)))
+
+
+def _train(campaign: Campaign, progress: Progress) -> Said:
+    """Train the campaign's predictor; judge it on users that it did not see."""
+    settings, seed = campaign.config.predict, campaign.config.seed
+    predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
+    with plugins.blamed(plugins.PREDICTORS, settings.predictor, progress) as report:
+        if isinstance(predictor, HistoryPredictor):
+            judged = predictor.fit_and_judge(campaign, seed=seed, device=settings.device, progress=report)
+            names = judged.data.history.coupons["coupon_id"].to_list()
+            scores = SendScores.of(judged.predictions, np.arange(len(judged.data)), names)
+            return Said(judged.data, scores, judged.evaluation.rows_train, judged.evaluation)
+        history = read_history(campaign)
+        learn, test = split_users(history, HELD_OUT, np.random.default_rng(seed))
+        assert campaign.history is not None
+        seen = replace(campaign, history=campaign.history[history.row[learn]])
+        predictor.fit(seen, seed=seed, device=settings.device, progress=report)
+        held_out = history.take(test)
+        data = encode_history(campaign, held_out, np.arange(len(test)), 0, seed)
+        return Said(data, score_sends(predictor, campaign, held_out, report), len(learn))
+
+
+def _ask(source: Predictor | Predictions, campaign: Campaign, rows: Bools | None, progress: Progress) -> Said:
+    """Judge what is there already, on some rows of the history."""
+    history = read_history(campaign)
+    if rows is not None:
+        history = history.take(np.flatnonzero(rows[history.row]))
+    everyone = np.arange(len(history))
+    data = encode_history(campaign, history, everyone, 0, campaign.config.seed, progress)
+    if isinstance(source, Predictions):
+        return Said(data, ready_scores(source, campaign, history))
+    return Said(data, score_sends(source, campaign, history, progress))
+
+
+def _spent(campaign: Campaign, history: History) -> Floats:
+    """Return what each row's coupon cost: the discount, and sending it, in currency."""
+    assert campaign.history is not None
+    discount = campaign.history["discount"].fill_null(0.0).to_numpy()[history.row]
+    fees = _fees(campaign, history.coupons)[np.maximum(history.coupon, 0)]
+    return np.where(history.treated, discount + fees, 0.0)
+
+
+def _fees(campaign: Campaign, coupons: pl.DataFrame) -> Floats:
+    """Return the sending cost of each coupon that names its channel, (c,)."""
+    fees = {str(channel): fee for channel, fee in campaign.config.sending_cost.items()}
+    return np.array([fees.get(channel or "", 0.0) for channel in coupons["channel"]])
+
+
+def _ranking_curves(rows: Stack) -> tuple[Curve, Curve]:
+    """Return Qini and uplift curve in conversions a head of those targeted at the end."""
+    columns = (rows.outcome, rows.treated, rows.uplift, rows.weight)
+    heads = {"qini": rows.weight[rows.treated].sum(), "uplift": rows.weight.sum()}
+    found = []
+    for name, curve, area in (("qini", qini_curve, qini), ("uplift", uplift_curve, auuc)):
+        x, y = curve(*columns)
+        kept = np.unique(np.searchsorted(x, np.linspace(0, x[-1], POINTS + 1)))
+        y = y[kept] / heads[name]
+        found.append(Curve(name, "conversions", tuple(x[kept].tolist()), tuple(y.tolist()), area(*columns)))
+    return found[0], found[1]
+
+
+def _cost_curve(campaign: Campaign, facts: Counterfactual, said: SendScores) -> Curve:
+    """Return incremental revenue, or conversions where no revenue is recorded, against spend."""
+    history = facts.history
+    in_currency = bool(history.revenue.any())
+    outcome = history.revenue if in_currency else history.converted.astype(np.float64)
+    scores = facts.scores(outcome, facts.revenue if in_currency else facts.conversion)
+    spend = facts.scores(facts.spent, facts.spend)
+    usable = facts.usable[:, :-1] & facts.usable[:, -1:]
+    return cost_curve(
+        np.where(usable, said.value if in_currency else said.uplift, -np.inf),
+        said.cost + _fees(campaign, history.coupons),
+        scores[:, :-1] - scores[:, -1:],
+        spend[:, :-1],
+        unit=campaign.config.currency if in_currency else "conversions",
+    )
+
+
+def _plans(
+    campaign: Campaign, history: History, said: SendScores, plans: Mapping[str, Mapping[str, str]]
+) -> dict[str, Ints]:
+    """Return each plan as the coupon of each row's user, (n,)."""
+    place = {name: position for position, name in enumerate(history.coupons["coupon_id"])}
+    users = campaign.users["user_id"].to_list()
+    found = {MODEL_PLAN: best_uplift(said.uplift)}
+    for label, plan in plans.items():
+        coupons = [plan.get(users[user]) for user in history.user]
+        found[label] = np.array([-1 if name is None else place.get(name, UNKNOWN) for name in coupons])
+    return found
+
+
+def _powers(history: History, found: Mapping[int, Stack]) -> tuple[Power, ...]:
+    names = history.coupons["coupon_id"].to_list()
+    powers = []
+    for coupon, rows in found.items():
+        rate = float(np.average(rows.outcome[~rows.treated], weights=rows.weight[~rows.treated]))
+        treated = int(rows.treated.sum())
+        powers.append(power(names[coupon], rate, rows.observed().value, treated, len(rows) - treated))
+    return tuple(powers)
