@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.protocols import Predictions, Predictor, Progress, no_progress
-from predictors.timeline import DAY
 from predictors.history import History
 from predictors.scoring import Scores
+from predictors.timeline import DAY
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
