@@ -122,7 +122,7 @@ def _lifts(history: History, revenue: Floats, spread: float) -> tuple[float, ...
 
 def _taken(history: History, revenue: Floats, discount: Floats, spread: float) -> tuple[float, ...]:
     """Return recorded over expected discounts; 1 where none are recorded."""
-    n_coupons = revenue.shape[1]
+    n_coupons: int = revenue.shape[1]
     redeemed = history.redeemed & history.treated
     if not discount[redeemed].sum() > 0:
         return (1.0,) * (n_coupons + 1)
