@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from allocator.campaign import read_campaign
 from allocator.campaign.offers import discount
+from predictors import BaselinePredictor
 from predictors.history import read_history
 from predictors.spending import Spending
 from synthetic_campaigns import coupon_table, make_campaign
@@ -103,3 +105,17 @@ def test_no_order_at_all_is_usual_spending():
 def test_json_keeps_everything():
     spending = Spending.fit(*orders(n=2_000))
     assert Spending.from_json(dataclasses.asdict(spending)) == spending
+
+
+def test_a_minimum_spend_of_twice_the_basket_lifts_it_and_others_do_not(shared_starter):
+    campaign = read_campaign(shared_starter)
+    predictor = BaselinePredictor()
+    predictor.fit(campaign, seed=7)
+    predictions = predictor.predict(campaign)
+    lift = (predictions.revenue / predictions.baseline_revenue).mean(axis=0)
+    by_coupon = dict(zip(predictions.coupon_ids.tolist(), lift, strict=True))
+    # By the generator's truth HOME10 lifts the basket by 32 %, and COFFEE15, BEAUTY20 and SHIPFREE hardly.
+    assert by_coupon["HOME10"] == max(by_coupon.values())
+    assert 1.15 < by_coupon["HOME10"] < 1.45
+    for coupon in ("COFFEE15", "BEAUTY20", "SHIPFREE"):
+        assert by_coupon[coupon] == pytest.approx(1.0, abs=0.08)
