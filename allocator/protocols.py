@@ -177,6 +177,17 @@ class Evaluator(Protocol):
         ...
 
 
+@runtime_checkable
+class ResumablePredictor(Predictor, Protocol):
+    """A predictor that can go on with a training that was cut short.
+
+    `fit` keeps its state in the folder `checkpoint`, if it is not None; called again with the same
+    campaign, options and folder, it ends with the model that it would have ended with.
+    """
+
+    checkpoint: Path | None
+
+
 @dataclass(frozen=True)
 class Offer:
     """The facts of one coupon, typed: the only facts a message may state.

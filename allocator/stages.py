@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from allocator.protocols import (
     PartwisePredictor,
     Predictions,
     Progress,
+    ResumablePredictor,
     no_progress,
 )
 from allocator.solution import Solution
@@ -45,17 +47,22 @@ if TYPE_CHECKING:
 def predict_campaign(
     campaign: Campaign, run: RunFolder | None, progress: Progress = no_progress
 ) -> tuple[Evaluation | None, Predictions]:
-    """Train on the campaign's history and predict; a run folder keeps both for a later resume."""
+    """Train on the campaign's history and predict; a run folder keeps both for a later resume.
+
+    It also keeps how far a training got, until the predictor is saved.
+    """
     if run is not None and run.done("predict"):
         return read_evaluation(run.path / "evaluation.json"), read_predictions(
             run.path / "predictions.parquet"
         )
-    predictor, evaluation = train_campaign(campaign, progress)
+    checkpoint = None if run is None else run.checkpoint
+    predictor, evaluation = train_campaign(campaign, progress, checkpoint)
     predictions = predict_with(predictor, campaign, campaign.config.predict.predictor, progress)
     if run is not None:
         write_folder(run.path / "predictor", predictor.save)
         write_text(run.path / "evaluation.json", dump_json(asdict(evaluation)))
         write_predictions(predictions, run.path / "predictions.parquet")
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
         run.finish("predict")
     return evaluation, predictions
 
@@ -107,8 +114,10 @@ def _checked(predictions: Predictions, name: str) -> Predictions:
     return replace(predictions, **changes)
 
 
-def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tuple[Predictor, Evaluation]:
-    """Train the campaign's predictor on its history.
+def train_campaign(
+    campaign: Campaign, progress: Progress = no_progress, checkpoint: Path | None = None
+) -> tuple[Predictor, Evaluation]:
+    """Train the campaign's predictor on its history; go on from a checkpoint folder, if it can.
 
     Raises
     ------
@@ -125,6 +134,8 @@ def train_campaign(campaign: Campaign, progress: Progress = no_progress) -> tupl
         )
     settings = campaign.config.predict
     predictor: Predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
+    if isinstance(predictor, ResumablePredictor):
+        predictor.checkpoint = checkpoint
     with plugins.blamed(plugins.PREDICTORS, settings.predictor, progress) as report:
         evaluation = predictor.fit(
             campaign, seed=campaign.config.seed, device=settings.device, progress=report

@@ -22,6 +22,8 @@ from predictors.layers import Block, Tokens
 CONVERSION, EFFECT, REDEMPTION, REVENUE = range(4)
 HEADS = 4
 EVENT_NUMBERS = 4
+OWN_SCALE = 0.3
+"""How freely a single coupon's interactions with user features may differ from those of all coupons."""
 
 
 class UpliftConfig(PretrainedConfig):  # type: ignore[misc]
@@ -154,6 +156,8 @@ class UpliftModel(PreTrainedModel):  # type: ignore[misc]
         self.linear_categories = nn.Embedding(max(sum(sizes), 1), outputs)
         nn.init.zeros_(self.linear_categories.weight)
         self.linear_coupon = nn.Linear(width, HEADS * config.rank)
+        for parameter in self.linear_coupon.parameters():
+            parameter.data *= OWN_SCALE
         self.linear_affinity = _zero(nn.Linear(AFFINITY, HEADS, bias=False))
         self.coupon_head = _zero(nn.Linear(width, HEADS, bias=False))
         self.user_head = _zero(nn.Linear(width, HEADS, bias=False))

@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 import torch
 
+from allocator.campaign.config import parse_config
+from allocator.campaign.run_folder import RunFolder
 from allocator.errors import InputError
+from allocator.stages import predict_campaign
 from predictors import TransformerPredictor
 from synthetic_campaigns import COUPONS, SENT, coupon_table, make_campaign
 
@@ -129,6 +132,30 @@ def test_a_training_that_was_cut_short_goes_on_to_the_same_model(campaign, tmp_p
     assert min(later) > min(epochs)
     np.testing.assert_array_equal(again.predict(campaign).uplift, whole.predict(campaign).uplift)
     assert {path.suffix for path in cut.checkpoint.iterdir()} == {".safetensors"}
+
+
+def test_a_run_that_died_in_training_goes_on_in_its_folder(tmp_path):
+    campaign = make_campaign(n=400)[0]
+    config = parse_config(
+        'schema = 1\nname = "test"\ncurrency = "EUR"\n[predict]\npredictor = "transformer"\ndevice = "cpu"\n'
+        "[predict.options]\nepochs = 3\nwidth = 8\nattention_heads = 2\nmax_events = 0"
+    )
+    campaign = change(campaign, config=config)
+    _, whole = predict_campaign(campaign, None)
+    seen = []
+
+    def interrupt(step, done, total):
+        if step == "train" and done > 0.5 * total:
+            raise KeyboardInterrupt
+
+    run = RunFolder(tmp_path / "run", {})
+    with pytest.raises(KeyboardInterrupt):
+        predict_campaign(campaign, run, interrupt)
+    assert list(run.checkpoint.iterdir())
+    _, again = predict_campaign(campaign, RunFolder(tmp_path / "run", {}), lambda *step: seen.append(step))
+    assert min(done for step, done, _ in seen if step == "train") > 0
+    np.testing.assert_array_equal(again.uplift, whole.uplift)
+    assert not run.checkpoint.exists()
 
 
 def test_a_checkpoint_of_another_training_is_left_alone(campaign, tmp_path):

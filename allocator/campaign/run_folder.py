@@ -86,6 +86,11 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             self._save_state()
 
+    @property
+    def checkpoint(self) -> Path:
+        """Folder for how far a training got; not part of a finished run."""
+        return self.path / "checkpoint"
+
     def done(self, stage: str) -> bool:
         """Return whether a stage's files are complete."""
         return stage in self._state["done"]
@@ -102,6 +107,7 @@ class RunFolder:
             return
         for file in (self.path / "predictions.parquet", self.path / STATE):
             file.unlink(missing_ok=True)
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
         if self._new and not any(self.path.iterdir()):
             self.path.rmdir()
 
