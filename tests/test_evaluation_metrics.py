@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from predictors.evaluation import (
@@ -17,6 +18,12 @@ from predictors.evaluation import (
     uplift_at,
     uplift_curve,
 )
+from predictors.evaluation.cost_curve import cost_curve, hull_steps
+from predictors.evaluation.overlap import balance
+from predictors.evaluation.power import power, rows_needed
+from predictors.evaluation.stack import join, stacks
+from predictors.evaluation.subgroups import bands, holm, subgroups
+from predictors.history import History
 
 
 def make_rows(seed, chance, n=400):
@@ -147,3 +154,124 @@ def test_an_interval_of_one_user_is_unknown():
     assert estimate.value == 0.5
     assert np.isnan(estimate.low)
     assert np.isnan(mean_estimate(np.zeros(0)).value)
+
+
+def test_a_cost_curve_by_hand():
+    value = np.array([[10.0, 12.0], [1.0, 9.0], [-1.0, -2.0]])
+    cost = np.array([[1.0, 3.0], [1.0, 3.0], [1.0, 1.0]])
+    row, before, after, slope = hull_steps(value, cost)
+    order = np.argsort(-slope)
+    steps = list(zip(row[order].tolist(), before[order].tolist(), after[order].tolist(), strict=True))
+    # The second user skips the weak first coupon; the third, whom every coupon harms, comes last.
+    assert steps == [(0, -1, 0), (1, -1, 1), (0, 0, 1), (2, -1, 0)]
+    curve = cost_curve(value, cost, value, cost)
+    assert curve.x == pytest.approx((0, 1 / 3, 4 / 3, 2, 7 / 3))
+    assert curve.y == pytest.approx((0, 10 / 3, 19 / 3, 7, 20 / 3))
+    area = np.trapezoid(curve.y, curve.x) / (curve.x[-1] * curve.y[-1])
+    assert curve.area == pytest.approx(area)
+
+
+def test_a_good_order_of_spending_beats_a_random_one():
+    rng = np.random.default_rng(0)
+    value, cost = rng.gamma(2.0, 1.0, (5000, 1)), rng.uniform(0.5, 2.0, (5000, 1))
+    noise = value + rng.normal(0, 3, value.shape)  # doubly robust scores are right on average alone
+    good = cost_curve(value, cost, noise, cost).area
+    random = cost_curve(rng.random(value.shape), np.ones(cost.shape), noise, cost).area
+    assert random == pytest.approx(0.5, abs=0.03)
+    assert good > 0.6
+
+
+def test_the_rows_that_are_said_to_be_needed_have_the_power():
+    rng = np.random.default_rng(1)
+    found = power("C", 0.1, 0.03, 500, 1000)
+    treated, control = int(found.treated_needed), int(found.control_needed)
+    assert control == pytest.approx(2 * treated, abs=1)
+    ours, theirs = rng.binomial(treated, 0.13, 4000) / treated, rng.binomial(control, 0.1, 4000) / control
+    pooled = (ours * treated + theirs * control) / (treated + control)
+    z = (ours - theirs) / np.sqrt(pooled * (1 - pooled) * (1 / treated + 1 / control))
+    assert np.mean(np.abs(z) > 1.96) == pytest.approx(0.8, abs=0.03)
+    assert rows_needed(0.1, found.detectable, 2.0) == 500
+    assert found.detectable > 0.03
+    assert np.isnan(rows_needed(0.1, 0.0, 1.0))
+
+
+def test_holm_adjusts_for_the_number_of_groups():
+    assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm(np.array([0.9, np.nan, 0.8])) == pytest.approx([1.0, np.nan, 1.0], nan_ok=True)
+
+
+def test_weights_balance_what_the_waves_put_apart():
+    _, treated, loyal, weight = two_waves(20_000)
+    users = pl.DataFrame({"user_id": [str(i) for i in range(20_000)], "loyal": loyal, "constant": 1.0})
+    (one,) = balance(users, treated, weight)
+    assert one.feature == "loyal"
+    assert one.difference > 1.0
+    assert abs(one.weighted) < 0.05
+
+
+def make_history(coupon, treated, converted, day, names, *, own_control=False, weight=None):
+    n = len(coupon)
+    return History(
+        row=np.arange(n), user=np.arange(n), time=day * 86_400, coupon=coupon, treated=treated,
+        converted=converted, redeemed=converted & treated, revenue=converted * 1.0,
+        weight=np.ones(n) if weight is None else weight, coupons=pl.DataFrame({"coupon_id": names}),
+        own_control=np.full(len(names), own_control), randomised=True,
+    )  # fmt: skip
+
+
+def test_a_coupon_is_compared_on_the_days_that_had_it():
+    rng = np.random.default_rng(2)
+    n = 40_000
+    day = rng.integers(0, 2, n)  # the second day converts more, and only it had B
+    arm = np.where(day == 0, rng.integers(0, 2, n), rng.integers(0, 3, n)) - 1
+    converted = rng.random(n) < np.where(day == 0, 0.1, 0.4)
+    history = make_history(arm, arm >= 0, converted, day, ["A", "B"])
+    found = stacks(history, np.zeros((n, 2)))
+    assert (day[found[1].row] == 1).all()
+    assert len(found[0]) > len(found[1])
+    assert found[1].observed().value == pytest.approx(0.0, abs=0.02)
+    assert converted[arm == 1].mean() - converted[arm == -1].mean() > 0.08
+    few = make_history(arm[:20], arm[:20] >= 0, converted[:20], np.arange(20), ["A", "B"])
+    assert stacks(few, np.zeros((20, 2))).keys() == {0, 1}  # one send a day: absence is chance
+
+
+def test_a_difference_between_coupons_does_not_pass_for_uplift():
+    rng = np.random.default_rng(3)
+    n = 40_000
+    coupon = rng.integers(0, 2, n)  # B's products sell more, and B was sent more often; nothing has an effect
+    treated = rng.random(n) < np.where(coupon == 1, 0.8, 0.2)
+    converted = rng.random(n) < np.where(coupon == 1, 0.5, 0.1)
+    history = make_history(coupon, treated, converted, np.zeros(n, np.int64), ["A", "B"], own_control=True)
+    said = np.tile([0.0, 1.0], (n, 1))  # "B works, A does not"
+    whole = join(list(stacks(history, said).values()))
+    ours = qini(whole.outcome, whole.treated, whole.uplift, whole.weight)
+    assert ours == pytest.approx(0.0, abs=0.02)
+    assert abs(qini(whole.outcome, whole.treated, whole.uplift)) > 0.1
+    assert whole.observed().value == pytest.approx(0.0, abs=0.02)
+
+
+def test_groups_are_values_or_quarters():
+    labels, order = bands(pl.Series("x", [3.0, None, 1.0, 2.0]))
+    assert labels.to_list() == ["3", "(missing)", "1", "2"]
+    assert order == ["1", "2", "3", "(missing)"]
+    labels, order = bands(pl.Series("x", [*range(100), None]))
+    assert order[0] == "up to 25"
+    assert order[-2:] == ["over 74", "(missing)"]
+    counts = dict(labels.value_counts().iter_rows())
+    assert all(24 <= counts[name] <= 26 for name in order[:-1])
+
+
+def test_an_uplift_of_one_group_alone_is_found():
+    rng = np.random.default_rng(4)
+    n = 8000
+    region = rng.choice(["east", "north", "west"], n)
+    treated = rng.random(n) < 0.5
+    converted = rng.random(n) < 0.2 + 0.2 * treated * (region == "north")
+    arm = np.where(treated, 0, -1)
+    history = make_history(arm, treated, converted, np.zeros(n, np.int64), ["C"])
+    whole = join(list(stacks(history, np.zeros((n, 1))).values()))
+    groups = {group.value: group for group in subgroups(whole, pl.DataFrame({"region": region}))}
+    assert groups["north"].observed.low < 0.2 < groups["north"].observed.high
+    assert groups["north"].p_value < 0.001
+    assert groups["east"].observed.low < 0.0 < groups["east"].observed.high
+    assert sum(group.treated for group in groups.values()) == treated.sum()

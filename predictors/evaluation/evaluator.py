@@ -90,7 +90,7 @@ class HistoryEvaluator:
             report,
             curves=(*_ranking_curves(whole), _cost_curve(campaign, facts, said.scores)),
             policies=compare_plans(facts, _plans(campaign, history, said.scores, plans or {})),
-            subgroups=subgroups(whole, users.select(by)[whole.row]),
+            subgroups=subgroups(whole, users[whole.row].select(by)),
             overlap=arm_overlap(history, facts.propensity),
             balance=balance(users, history.treated, facts.propensity.weight),
             power=_powers(history, found),

@@ -60,8 +60,9 @@ def bands(column: pl.Series) -> tuple[pl.Series, list[str]]:
         codes = np.searchsorted(edges, values.fill_null(0.0).to_numpy(), side="left")
         labels = pl.Series(column.name, names).gather(codes).set(values.is_null(), None)
     else:
-        names = column.drop_nulls().unique().sort().cast(pl.String).to_list()
-        labels = column.cast(pl.String)
+        values = column.unique().sort().drop_nulls()
+        names = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+        labels = column.replace_strict(values, names, default=None, return_dtype=pl.String)
     return labels.fill_null(MISSING), [*names, MISSING]
 
 
