@@ -20,6 +20,8 @@ TELLING = 0.0005
 """Smallest effect worth a word: it is not rounded to 0.0 points."""
 OUTER = 0.25
 """A number is high if so small a share of the customers compared with have more, and low if less."""
+ALIKE = 0.2
+"""Two uplifts are about the same if so small a share of the strongest effect lies between them."""
 COMMON = 0.2
 """Smallest share of customers with one text for it to be called usual."""
 
@@ -174,25 +176,30 @@ def _usual(others: Sequence[Value], numbers: Floats) -> Value:
 
 
 def _sentence(user: str, coupon: str, uplift: float, usual: float, drivers: Sequence[Driver]) -> str:
+    """Compare a user's uplift with the usual one, and name what makes most of the difference."""
     more = uplift - usual
-    if uplift >= TELLING:
-        start = f"{coupon} adds {100 * uplift:.1f} points to {user}'s chance of buying"
-    elif uplift <= -TELLING:
-        start = f"{coupon} takes {-100 * uplift:.1f} points off {user}'s chance of buying"
-    else:
-        start = f"{coupon} changes nothing in {user}'s chance of buying"
-    if abs(more) < TELLING:
-        return f"{start}, as for the usual customer."
+    telling = [driver for driver in drivers if abs(driver.effect) >= TELLING]
+    start = f"{_claim(coupon, uplift)} {user}'s chance of buying"
+    if abs(more) < TELLING or abs(more) < ALIKE * abs(telling[0].effect if telling else 0.0):
+        start += ", about as for the usual customer"
+        up, down = [next((d for d in telling if d.effect * sign > 0), None) for sign in (1, -1)]
+        return f"{start}: {_reason(up)}, but {_reason(down)}." if up and down else f"{start}."
     if uplift >= TELLING and usual >= TELLING:
         start += f", {abs(100 * more):.1f} {'more' if more > 0 else 'less'} than for the usual customer"
     else:
         start += f", against {points(usual)} for the usual customer"
-    telling = [driver for driver in drivers if driver.effect * more > 0 and abs(driver.effect) >= TELLING][:2]
+    telling = [driver for driver in telling if driver.effect * more > 0][:2]
     if not telling:
         return f"{start}."
-    share = sum(driver.effect for driver in telling) / more
-    because = "mostly because" if share >= 0.5 else "in part because"
-    return f"{start}, {because} {' and '.join(_reason(driver) for driver in telling)}."
+    because = "mostly" if sum(driver.effect for driver in telling) / more >= 0.5 else "in part"
+    return f"{start}, {because} because {' and '.join(_reason(driver) for driver in telling)}."
+
+
+def _claim(coupon: str, uplift: float) -> str:
+    if abs(uplift) < TELLING:
+        return f"{coupon} changes nothing in"
+    size = f"{abs(100 * uplift):.1f} points"
+    return f"{coupon} adds {size} to" if uplift > 0 else f"{coupon} takes {size} off"
 
 
 def _reason(driver: Driver) -> str:

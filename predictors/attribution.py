@@ -24,7 +24,7 @@ from predictors.features import Encoder
 from predictors.history import decision_time
 from predictors.inputs import Inputs, only
 from predictors.log import Log
-from predictors.parts import one_thread_each
+from predictors.parts import cores, in_order, one_thread_each
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -60,7 +60,7 @@ def attribute(
     encoder, coupons
         Fitted; the campaign's active coupons.
     users
-        Positions in ``campaign.users``.
+        Positions in ``campaign.users``, at least one.
     """
     inputs, now = Inputs.of(encoder, coupons), decision_time(campaign)
     crowd = _background(campaign, seed)
@@ -83,11 +83,12 @@ def attribute(
         return shapley_values(value, len(inputs), len(others), rng)
 
     found = []
+    progress("explain", 0, len(users))
     with one_thread_each():
-        for row in range(len(users)):
-            progress("explain", row, len(users))
-            found.append(shares(row))
-    progress("explain", len(users), len(users))
+        for part in in_order(shares, range(len(users)), cores()):
+            found.append(part)
+            progress("explain", len(found), len(users))
+    effects, uplift, usual = (np.stack(arrays) for arrays in zip(*found, strict=True))
     values = [name.values(known, behaviour, place, time[place]) for name in inputs.names]
     table = list(zip(*values, strict=True)) if values else [()] * len(place)
     return Attributions(
@@ -95,11 +96,9 @@ def attribute(
         coupon_ids=campaign.coupon_ids,
         inputs=tuple(name.label for name in inputs.names),
         units=tuple(name.unit(campaign.config.currency) for name in inputs.names),
-        uplift=np.array([own for _, own, _ in found]).reshape(len(users), len(coupons)),
-        usual_uplift=np.array([usual for _, _, usual in found])
-        .reshape(len(users), len(coupons))
-        .mean(axis=0),
-        effects=np.array([share for share, _, _ in found]).reshape(len(users), len(coupons), len(inputs)),
+        uplift=uplift,
+        usual_uplift=usual[0],
+        effects=effects,
         values=tuple(table[: len(users)]),
         background=tuple(table[len(users) :]),
     )
@@ -129,8 +128,8 @@ def shapley_values(
     first = rank[:, None, :] < np.arange(inputs + 1)[:, None]
     keep = np.concatenate([first, ~first[:, 1:inputs]], axis=1)
     steps = keep.shape[1]
-    flat = value(keep.reshape(-1, inputs), np.repeat(np.arange(others), steps))
-    found = flat.reshape(others, steps, -1)
+    flat = value(keep.reshape(others * steps, inputs), np.repeat(np.arange(others), steps))
+    found = flat.reshape(others, steps, flat.shape[1])
     there = found[:, : inputs + 1]
     back = np.concatenate([there[:, -1:], found[:, inputs + 1 :], there[:, :1]], axis=1)[:, : inputs + 1]
     added = (np.diff(there, axis=1) - np.diff(back, axis=1)) / 2
@@ -140,7 +139,7 @@ def shapley_values(
 
 def _background(campaign: Campaign, seed: int) -> Ints:
     users = campaign.users.height
-    drawn = np.random.default_rng([seed, 0]).choice(users, min(BACKGROUND, users), replace=False)
+    drawn = np.random.default_rng(seed).choice(users, min(BACKGROUND, users), replace=False)
     return np.sort(drawn).astype(np.int64)
 
 

@@ -99,7 +99,7 @@ def _drivers(uplift: UpliftView) -> Table:
 def _table(*columns: tuple[str, str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name, justify in columns:
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
 
 
