@@ -212,6 +212,27 @@ class ArmEvaluation:
 
 
 @dataclass(frozen=True)
+class CandidateScore:
+    """What one candidate of a blend was worth on rows that it did not see.
+
+    Parameters
+    ----------
+    candidate
+        Its name.
+    gain, gain_error
+        By how much its mean squared error against doubly robust scores is below that of the same
+        uplift for everyone, as a share of the latter, and the standard error.
+    weight
+        Its part of the blend.
+    """
+
+    candidate: str
+    gain: float
+    gain_error: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """A report of a fitted predictor, on rows held out from training unless it says otherwise.
 
@@ -239,6 +260,8 @@ class Evaluation:
         What plans would have earned.
     subgroups, overlap, balance, power
         One entry a value of a column, an arm, a feature and a coupon.
+    candidates
+        What the predictor chose from, where it is a blend.
     """
 
     predictor: str
@@ -255,6 +278,7 @@ class Evaluation:
     overlap: tuple[ArmOverlap, ...] = ()
     balance: tuple[Balance, ...] = ()
     power: tuple[Power, ...] = ()
+    candidates: tuple[CandidateScore, ...] = ()
 
 
 def restore(cls: Any, data: Any) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from allocator.attribution import Attributions as Attributions
 from allocator.evaluation import ArmEvaluation as ArmEvaluation
+from allocator.evaluation import CandidateScore as CandidateScore
 from allocator.evaluation import Evaluation as Evaluation
 
 if TYPE_CHECKING:

@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from predictors.auto import AutoPredictor
     from predictors.baseline import BaselinePredictor
     from predictors.evaluation import evaluate
     from predictors.learners import DRLearner, SLearner, TLearner, XLearner
     from predictors.transformer import TransformerPredictor
 
 __all__ = [
+    "AutoPredictor",
     "BaselinePredictor",
     "DRLearner",
     "SLearner",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AutoPredictor": "auto",
     "TransformerPredictor": "transformer",
     "BaselinePredictor": "baseline",
     "SLearner": "learners",

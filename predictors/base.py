@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.errors import PluginError
-from allocator.protocols import Evaluation, Predictions, Progress, no_progress
+from allocator.protocols import CandidateScore, Evaluation, Predictions, Progress, no_progress
 from predictors.doubly_robust import cross_fit_propensity, draw_cross_fit
 from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
@@ -66,8 +66,8 @@ class HistoryPredictor(ABC):
     _encoder: Encoder | None = None
     _notes: tuple[str, ...] = ()
     """What a planner should know about the training, for the report."""
-    _metrics: Mapping[str, float] = {}
-    """Figures of the training, for the report."""
+    _candidates: tuple[CandidateScore, ...] = ()
+    """What the predictor chose from, for the report."""
     _own_control: dict[str, bool]
     _spending: Spending
 
@@ -153,7 +153,7 @@ class HistoryPredictor(ABC):
             propensity=propensity,
         )
         progress("evaluate", 2, 2)
-        report = replace(report, metrics={**report.metrics, **self._metrics})
+        report = replace(report, candidates=self._candidates)
         sent = _of_rows(campaign, judged.history)
         return Judged(report, judged, scores.predictions(sent, self._spending, data.coupons.known))
 

@@ -102,7 +102,7 @@ def _adjust(
     """
     outcomes, done = OutcomeSettings(), iter(range(1, settings.folds + 1))
     if settings.loss == "dr":
-        scores = doubly_robust(
+        scores = data.scores or doubly_robust(
             data,
             settings=outcomes,
             folds=settings.folds,
@@ -111,9 +111,12 @@ def _adjust(
         )
         found, pseudo = scores.propensity, scores.effect
     else:
-        fold = draw_cross_fit(data, settings.folds)
-        found = cross_fit_propensity(data, outcomes, fold, settings.trim)
         pseudo = None
+        if data.scores:
+            found = data.scores.propensity
+        else:
+            fold = draw_cross_fit(data, settings.folds)
+            found = cross_fit_propensity(data, outcomes, fold, settings.trim)
     if not data.history.randomised:
         got = np.where(
             data.history.treated,

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allocator.evaluation import Estimate, Evaluation
-from allocator.wording import figure, figure_within, percentage, percentage_within
+from allocator.wording import UNKNOWN, figure, figure_within, percentage, percentage_within
 from cli.render.format import bar
 from cli.render.plot import plot
 
@@ -24,6 +24,8 @@ def evaluation_page(evaluation: Evaluation) -> RenderableType:
     parts: list[RenderableType] = [Text(judged(evaluation), style=style), _arms(evaluation)]
     if evaluation.curves:
         parts.append(_curves(evaluation))
+    if evaluation.candidates:
+        parts.append(_candidates(evaluation))
     if evaluation.calibration:
         parts.append(_calibration(evaluation))
     if evaluation.metrics:
@@ -86,6 +88,16 @@ def _curves(evaluation: Evaluation) -> RenderableType:
     shown = [plot(curve) for curve in evaluation.curves if curve.name in ("qini", "cost")]
     grid.add_row(*shown)
     return grid
+
+
+def _candidates(evaluation: Evaluation) -> RenderableType:
+    table = _table("candidate", "error", "weight")
+    for score in evaluation.candidates:
+        half = f" ±{percentage(score.gain_error, digits=2)}"
+        change = percentage(-score.gain, sign=True, digits=2) + half if score.gain_error > 0 else UNKNOWN
+        table.add_row(Text(score.candidate), change, percentage(score.weight, digits=0))
+    note = Text("error: squared error against doubly robust scores, over that of the constant", style="dim")
+    return _titled("What the blend chose from, on rows not trained on", table, note)
 
 
 def _calibration(evaluation: Evaluation) -> RenderableType:
