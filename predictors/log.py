@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polars._typing import PolarsDataType
 
 from predictors.behaviour import Behaviour
-from predictors.timeline import Ints
+from predictors.timeline import Ints, seconds
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -76,10 +76,12 @@ class _Sorted:
     def __init__(self, table: pl.DataFrame, time: str, users: pl.DataFrame) -> None:
         self.table = table
         user = table.select("user_id").join(users, on="user_id", how="left", maintain_order="left")["user"]
-        rows = pl.DataFrame({"user": user, "time": table[time]}).with_row_index("row").drop_nulls("user")
-        rows = rows.sort("user", "time", maintain_order=True)
-        self._rows: NDArray[np.uint32] = rows["row"].to_numpy()
-        self._starts: Ints = np.searchsorted(rows["user"].to_numpy(), np.arange(len(users) + 1))
+        code = user.fill_null(len(users)).to_numpy()  # entries of unknown users come last
+        key = seconds(table[time])
+        span = int(key.max() - key.min()) + 1 if len(key) else 1
+        key += code * np.int64(span)
+        self._rows: NDArray[np.uint32] = np.argsort(key, kind="stable").astype(np.uint32)
+        self._starts: Ints = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(users) + 1))])
 
     def part(self, start: int, stop: int) -> pl.DataFrame:
         """Return the rows of some users, sorted, with the position of the user as `user`."""
