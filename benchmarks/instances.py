@@ -43,6 +43,39 @@ def retail_limits(problem: Problem) -> list[LimitLike]:
     ]
 
 
+def _with_limit(place: int, change: Callable[[Problem], list[LimitLike]]) -> Callable[[Instance], Instance]:
+    """Return what puts others in the place of one limit of `retail`."""
+
+    def changed(instance: Instance) -> Instance:
+        problem, limits = instance
+        return problem, [*limits[:place], *change(problem), *limits[place + 1 :]]
+
+    return changed
+
+
+def _new_values(instance: Instance) -> Instance:
+    """Draw the values of 1% of the users anew."""
+    problem, limits = instance
+    generator = np.random.default_rng(1)
+    users = generator.choice(problem.n_users, max(problem.n_users // 100, 1), replace=False)
+    value = problem.value.copy()
+    value[users] = generator.gamma(2, 1, (len(users), COUPONS))
+    groups = {name: np.array(group.labels)[group.codes] for name, group in problem.groups.items()}
+    return Problem(value, problem.measures, groups=groups), limits
+
+
+CHANGES: dict[str, Callable[[Instance], Instance]] = {
+    "budget 5% lower": _with_limit(0, lambda problem: [Budget(0.38 * problem.n_users, label="total")]),
+    "budget 5% higher": _with_limit(0, lambda problem: [Budget(0.42 * problem.n_users, label="total")]),
+    "floors raised until they bind": _with_limit(
+        2, lambda problem: [Floor(0.382, by="region", per_head=True, label="every region")]
+    ),
+    "floors removed": _with_limit(2, lambda problem: []),
+    "new values for 1% of the users": _new_values,
+}
+"""Changes to `retail` after which to solve again."""
+
+
 def plain(n: int, seed: int = 0) -> Instance:
     """Return gamma-distributed values, uniform costs, and about 30 rows."""
     value, cost, groups = _base(n, seed)

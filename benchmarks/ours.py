@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from allocator import AllocateError, Solution, solve
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute
-from benchmarks.instances import Instance, khan, retail
+from benchmarks.instances import CHANGES, Instance, khan, retail
 from benchmarks.measure import fastest
 from benchmarks.peers import INSTANCES
 
@@ -41,6 +42,25 @@ def pass_task(n_users: int, gap: float, limit: float) -> Generator[None, None, d
     solution = solve(problem, limits, gap=gap, time_limit=limit)
     whole = time.perf_counter() - began
     return _facts(solution) | {"pass_seconds": one_pass, "solve_seconds": whole, "passes": whole / one_pass}
+
+
+def warm_task(n_users: int, change: str, gap: float, limit: float) -> Generator[None, None, dict[str, Any]]:
+    """Time a solve after a change, cold and from the plan before it in turn: the medians of five each."""
+    solve(*retail(1_000), gap=1e-3)
+    instance = retail(n_users)
+    before = solve(*instance, gap=gap, time_limit=limit)
+    problem, limits = CHANGES[change](instance)
+    yield
+    found: dict[str, Any] = {}
+    seconds: dict[str, list[float]] = {"cold": [], "warm": []}
+    for _ in range(5):
+        for name, start in (("cold", None), ("warm", before)):
+            began = time.perf_counter()
+            solution = solve(problem, limits, gap=gap, time_limit=limit, warm_start=start)
+            seconds[name].append(time.perf_counter() - began)
+            found |= {f"{name}_passes": solution.trace[-1].passes, f"{name}_gap": solution.gap}
+    cold, warm = (statistics.median(seconds[name]) for name in ("cold", "warm"))
+    return found | {"cold_seconds": cold, "warm_seconds": warm, "ratio": warm / cold}
 
 
 def device_task(n_users: int, device: str) -> Generator[None, None, dict[str, Any]]:

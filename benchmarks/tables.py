@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks import uplift, winners_curse
 from benchmarks.experiments import EXPERIMENTS
-from benchmarks.instances import COUPONS, KINDS
+from benchmarks.instances import CHANGES, COUPONS, KINDS
 from benchmarks.measure import in_process
-from benchmarks.ours import device_task, khan_task, pass_task, solve_task
+from benchmarks.ours import device_task, khan_task, pass_task, solve_task, warm_task
 from benchmarks.peers import PEERS, WHOLE, peer_task
 from benchmarks.record import Columns, Row
 
@@ -48,6 +48,16 @@ def passes(settings: Namespace) -> Iterator[Row]:
     for n in settings.sizes:
         found = in_process(pass_task, n, settings.gap, settings.limit, limit=settings.limit + GRACE)
         yield {"users": n} | found.row()
+
+
+def warm(settings: Namespace) -> Iterator[Row]:
+    """Yield a solve after each change, cold and from the plan before it, a size each."""
+    for n in settings.sizes:
+        for change in CHANGES:
+            found = in_process(
+                warm_task, n, change, settings.gap, settings.limit, limit=10 * settings.limit + GRACE
+            )
+            yield {"users": n, "change": change} | found.row()
 
 
 def growth(settings: Namespace) -> Iterator[Row]:
@@ -154,6 +164,22 @@ TABLES: dict[str, Table] = {
             "status": _status,
         },
         {"sizes": [1_000_000, 10_000_000], "limit": 600.0},
+    ),
+    "warm": Table(
+        "a solve after a small change, from the plan before it",
+        warm,
+        {
+            "users x coupons": _users,
+            "change": lambda row: str(row["change"]),
+            "cold, s": _number("cold_seconds", ".3f"),
+            "warm, s": _number("warm_seconds", ".3f"),
+            "warm over cold": _number("ratio", ".2f"),
+            "pricing passes, cold": _number("cold_passes", "d"),
+            "pricing passes, warm": _number("warm_passes", "d"),
+            "gap, cold": _number("cold_gap", ".1e"),
+            "gap, warm": _number("warm_gap", ".1e"),
+        },
+        {"sizes": [100_000, 1_000_000], "limit": 60.0},
     ),
     "growth": Table(
         "time and memory by size",

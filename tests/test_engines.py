@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from allocator import Budget, Floor, InputError, Inventory, Parity, PluginError, Problem, solve
 from allocator.batch import SHELF
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute, ray_engine
+from allocator.solver.pricing import Compute, ray_engine, restrict
 from test_pricing import make
 
 
@@ -54,24 +54,30 @@ def assert_passes_agree(one, two, generator, rel: float):
     """Every operation of two engines of one model gives the same."""
     model = one.model
     prices, box = generator.normal(0, 0.5, model.n_rows), generator.uniform(0.1, 1, model.n_rows)
-    choices = [np.empty((one.n_users, model.problem.per_user[1]), np.int16) for _ in range(2)]
+    choices = [np.empty((one.n_users, model.problem.per_user[1]), np.int16) for _ in range(4)]
     inside = generator.random(one.n_users) < 0.3
+    whole = one.price(prices, choices[0]), two.price(prices, choices[1])
+    radii, done = zip(one.radius(prices, box, choices[2]), two.radius(prices, box, choices[3]), strict=True)
+    some = np.flatnonzero(inside)
+    parts = [restrict(e, some, prices, by.table) for e, by in zip((one, two), whole, strict=True)]
     passes = [
-        (one.price(prices, choices[0]), two.price(prices, choices[1])),
+        whole,
+        done,
+        (whole[0], done[0]),
         (one.extent(), two.extent()),
-        tuple(engine.restrict(inside, prices).price(prices + 0.01 * box) for engine in (one, two)),
+        tuple(part.price(prices + 0.01 * box) for part in parts),
     ]
     for a, b in passes:
         assert a.reduced == pytest.approx(b.reduced, rel=rel, abs=rel)
         np.testing.assert_allclose(a.table, b.table, rtol=rel, atol=rel)
-    assert np.array_equal(*choices)
-    np.testing.assert_allclose(one.radius(prices, box), two.radius(prices, box), rtol=rel)
+    assert all(np.array_equal(choices[0], choice) for choice in choices)
+    np.testing.assert_allclose(*radii, rtol=rel)
     other = replace(model, worth=np.full_like(model.worth, 0.5))
     half = [engine.with_model(other).price(prices) for engine in (one, two)]
     assert half[0].reduced == pytest.approx(half[1].reduced, rel=rel, abs=rel)
-    nobody = [engine.restrict(np.zeros_like(inside), prices) for engine in (one, two)]
+    nobody = [restrict(e, some[:0], prices, by.table) for e, by in zip((one, two), whole, strict=True)]
     np.testing.assert_allclose(nobody[0].base, nobody[1].base, rtol=rel, atol=rel)
-    assert len(nobody[0].radius(prices, box)) == len(nobody[1].radius(prices, box)) == 0
+    assert all(len(part.radius(prices, box)[0]) == 0 for part in nobody)
     rows = [engine.take(np.flatnonzero(inside)).batch() for engine in (one, two)]
     assert np.array_equal(rows[0].indices(), rows[1].indices())
     assert np.array_equal(rows[0].value, rows[1].value, equal_nan=True)

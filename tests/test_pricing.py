@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from allocator import Budget, Exclude, Floor, Inventory, Parity, Problem, ReturnFloor, solve
 from allocator.batch import BLOCK
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute, kernels
+from allocator.solver.pricing import Compute, kernels, restrict
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -76,9 +76,8 @@ def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user
     prices = generator.normal(0, 0.3, model.n_rows)
     box = generator.uniform(0.1, 1, model.n_rows)
     engine = Compute().engine_for(model)
-    radius = engine.radius(prices, box)
     before, after = (np.empty((problem.n_users, per_user[1]), np.int16) for _ in range(2))
-    engine.price(prices, before)
+    radius, _ = engine.radius(prices, box, before)
     step = share * float(np.median(radius[np.isfinite(radius)]))
     engine.price(prices + step * box * generator.choice([-1.0, 1.0], model.n_rows), after)
     safe = radius > step
@@ -93,18 +92,21 @@ def test_the_kernels_of_one_choice_agree_with_the_general_ones(seed, dtype, fewe
     price = model.price_table(generator.normal(0, 0.5, model.n_rows))
     box = np.abs(generator.normal(0, 1, price.shape)) * (generator.random(price.shape) < 0.7)
     measures = tuple(problem.measures[name] for name in model.measures[2:])
-    data = (problem.value, measures, model.cell, price, box, 0, problem.n_users)
+    data = (problem.value, measures, model.cell, price)
     one, general = np.empty(problem.n_users), np.empty(problem.n_users)
     least = -np.inf if fewest else 0.0
-    kernels.radius_of_one(*data, least, one)
-    kernels.radius(*data, fewest, 1, general)
-    assert np.array_equal(one, general)
     results = []
-    for kernel, rule in ((kernels.choose_one, (least,)), (kernels.choose_some, (fewest, 1))):
+    for kernel, boxes, rule in (
+        (kernels.choose_one, (), (least,)),
+        (kernels.choose_some, (), (fewest, 1)),
+        (kernels.radius_of_one, (box,), (least, one)),
+        (kernels.radius, (box,), (fewest, 1, general)),
+    ):
         table, choice = np.zeros(price.shape), np.empty((problem.n_users, 1), np.int16)
-        total = kernel(*data[:3], price, 0, problem.n_users, table, choice, *rule)
+        total = kernel(*data, *boxes, 0, problem.n_users, table, choice, *rule)
         results.append((total, table.tolist(), choice.tolist()))
-    assert results[0] == results[1]
+    assert all(result == results[0] for result in results)
+    assert np.array_equal(one, general)
 
 
 def test_blocks_and_threads_do_not_change_a_sum():
@@ -120,9 +122,9 @@ def test_a_restricted_engine_gives_the_same_dual_value():
     prices = np.abs(generator.normal(0, 0.2, model.n_rows))
     engine = Compute().engine_for(model)
     inside = generator.random(500) < 0.3
-    assert engine.restrict(inside, prices).price(prices).reduced == pytest.approx(
-        engine.price(prices).reduced
-    )
+    whole = engine.price(prices)
+    part = restrict(engine, np.flatnonzero(inside), prices, whole.table)
+    assert part.price(prices).reduced == pytest.approx(whole.reduced)
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)

@@ -255,7 +255,7 @@ def test_radius_and_extent_agree_with_plain_numpy(seed, per_user):
     with np.errstate(invalid="ignore"):
         reduced = problem.value - sum(t * a for t, a in zip(table, amounts, strict=True))
     spread = sum(w * abs(a) for w, a in zip(wide, amounts, strict=True))
-    radius = engine.radius(prices, box)
+    radius, _ = engine.radius(prices, box)
     for i in range(problem.n_users):
         changes = [(loss, spread[i, moved].sum()) for loss, moved in changes_of(reduced[i], *per_user)]
         expected = min((loss / by for loss, by in changes if by > 0), default=np.inf)

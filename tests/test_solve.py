@@ -203,6 +203,31 @@ def test_warm_start_reaches_the_same_plan_value():
     assert warm.objective == pytest.approx(cold.objective, rel=2e-5)
 
 
+def test_a_warm_start_takes_fewer_passes_to_the_same_gap():
+    problem, limits = campaign(120_000)
+    small = solve(*campaign(3_000), gap=1e-4)
+    base = solve(problem, limits, gap=1e-6)
+    value = problem.value.copy()
+    value[::100] = value[::100, ::-1]
+    groups = {name: np.array(group.labels)[group.codes] for name, group in problem.groups.items()}
+    for users, rows in (
+        (problem, [Budget(0.39 * 120_000, label="total"), *limits[1:]]),
+        (problem, [*limits[:2], *limits[3:]]),
+        (Problem(value, problem.measures, groups=groups), limits),
+    ):
+        cold = solve(users, rows, gap=1e-6)
+        for start in (base, small):
+            warm = solve(users, rows, gap=1e-6, warm_start=start)
+            assert warm.gap <= 1e-6
+            assert warm.verify().valid
+            assert warm.objective == pytest.approx(cold.objective, rel=2e-6)
+            other = solve(users, rows, gap=1e-6, warm_start=start, threads=3)
+            assert np.array_equal(other.choice, warm.choice)
+            assert other.bound == warm.bound
+        near = solve(users, rows, gap=1e-6, warm_start=base)
+        assert near.trace[-1].passes < cold.trace[-1].passes
+
+
 def test_pricer_decides_as_the_plan_did():
     problem, limits = campaign(5_000)
     solution = solve(problem, limits, gap=1e-5)

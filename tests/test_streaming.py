@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from allocator import Budget, Exclude, Floor, InputError, Inventory, Parity, Problem, certify, solve
 from allocator.batch import SHELF
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import Compute, restrict
 from small_problems import small_problems
 
 COUPONS = 3
@@ -126,11 +126,12 @@ def test_passes_over_several_batches_give_the_same_sums(tmp_path, dtype):
     results = []
     for model, choice in zip(models, choices, strict=True):
         engine = Compute().engine_for(model)
-        part = engine.restrict(inside, prices)
+        whole = engine.price(prices, choice)
+        part = restrict(engine, np.flatnonzero(inside), prices, whole.table)
         results.append(
             [
-                engine.extent(), engine.price(prices, choice), part.price(0.9 * prices),
-                engine.radius(prices, np.abs(prices)), part.batch().value, part.batch().measures["cost"],
+                engine.extent(), whole, part.price(0.9 * prices), *engine.radius(prices, np.abs(prices)),
+                part.batch().value, part.batch().measures["cost"],
             ]
         )  # fmt: skip
     assert np.array_equal(*choices)

@@ -6,7 +6,7 @@ with equal rows form one class with a multiplicity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,7 +25,7 @@ SPAN = 1e6  # of a row's coefficients, as solvers see them, below its greatest o
 
 @dataclass(frozen=True)
 class Contested:
-    """Contested users as classes, with the pairs that may be chosen within the price box.
+    """Contested users as classes, with their eligible pairs, or those that may be chosen within a price box.
 
     Parameters
     ----------
@@ -62,9 +62,33 @@ class Contested:
         """Number of users of each class."""
         return np.diff(self.starts)
 
+    def within(self, prices: Array, width: Array) -> tuple[Contested, Index]:
+        """Keep the pairs that prices in a box may choose; return also which those are.
 
-def contest(model: Model, batch: Batch, decided: Array, prices: Array, width: Array) -> Contested:
-    """Group contested users into classes and keep the pairs that prices in the box may choose.
+        Parameters
+        ----------
+        prices, width
+            Centre and half-width of the price box, (n_rows,) each.
+        """
+        reduced = self.value - np.asarray(self.uses.T @ prices)
+        finite = np.where(np.isfinite(width), width, 0.0)
+        spread = np.asarray(abs(self.uses).T @ finite)
+        spread[np.asarray(abs(self.uses).T @ (~np.isfinite(width)).astype(float)) > 0] = np.inf
+        keep = np.flatnonzero(
+            _can_be_chosen(reduced, spread, self.pair_class, len(self.size), self.model.problem.per_user)
+        )
+        part = replace(
+            self,
+            pair_class=self.pair_class[keep],
+            pair_coupon=self.pair_coupon[keep],
+            value=self.value[keep],
+            uses=sp.csc_array(self.uses[:, keep]),
+        )
+        return part, keep
+
+
+def contest(model: Model, batch: Batch, decided: Array) -> Contested:
+    """Group contested users into classes, with every eligible pair.
 
     Parameters
     ----------
@@ -72,8 +96,6 @@ def contest(model: Model, batch: Batch, decided: Array, prices: Array, width: Ar
         Rows of the contested users.
     decided
         (n_rows,) usage of all other users.
-    prices, width
-        Centre and half-width of the price box; infinite width keeps every eligible pair.
     """
     batch, starts = _classes(model, batch)
     first = starts[:-1]
@@ -82,20 +104,14 @@ def contest(model: Model, batch: Batch, decided: Array, prices: Array, width: Ar
     allowed = ~np.isnan(value) & ~model.forbidden[cell]
     row, coupon = np.nonzero(allowed)
     uses = model.coefficients(batch, first[row], coupon)
-    worth = value[row, coupon]
-    reduced = worth - np.asarray(uses.T @ prices)
-    finite = np.where(np.isfinite(width), width, 0.0)
-    spread = np.asarray(abs(uses).T @ finite)
-    spread[np.asarray(abs(uses).T @ (~np.isfinite(width)).astype(float)) > 0] = np.inf
-    keep = _can_be_chosen(reduced, spread, row, len(first), model.problem.per_user)
     return Contested(
         model=model,
         batch=batch,
         starts=starts,
-        pair_class=row[keep],
-        pair_coupon=coupon[keep],
-        value=worth[keep],
-        uses=sp.csc_array(uses[:, keep]),
+        pair_class=row,
+        pair_coupon=coupon,
+        value=value[row, coupon],
+        uses=uses,
         decided=decided,
     )
 

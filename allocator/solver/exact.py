@@ -30,7 +30,7 @@ def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Ou
     """
     nothing = np.zeros(model.n_rows)
     everyone = model.gather(np.arange(model.problem.n_users))
-    everything = contest(model, everyone, nothing, nothing, np.full(model.n_rows, np.inf))
+    everything, _ = contest(model, everyone, nothing).within(nothing, np.full(model.n_rows, np.inf))
     lowest, highest = model.price_range()
     classes = np.ones(len(everything.size), np.bool_)
     program = state_program(everything, Box(lowest, highest), classes)

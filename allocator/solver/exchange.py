@@ -126,7 +126,7 @@ def _touching(standing: Standing, moves: Moves, row: int | None, most: int) -> M
 def _unlike(moves: Moves, prices: Array) -> Index:
     """Return the places of moves that differ in what binds: of those alike, the first few."""
     change = moves.change[:, prices != 0]
-    key = change @ np.cos(np.arange(change.shape[1])) + moves.regret
+    key = np.einsum("ij,j->i", change, np.cos(np.arange(change.shape[1]))) + moves.regret
     order = np.argsort(key, kind="stable")
     ranked = key[order]
     fresh = np.append(True, np.abs(np.diff(ranked)) > 1e-12 * (1.0 + np.abs(ranked[1:])))

@@ -71,25 +71,13 @@ def solve_program(
         possible = bool(np.all(program.row_lower <= 0) and np.all(program.row_upper >= 0))
         empty = np.zeros(0)
         return Answer(empty, np.zeros(program.rows.shape[0]), 0.0, 0.0) if possible else None
-    model = highspy.HighsLp()
-    n_rows, n_columns = program.rows.shape
-    model.num_col_, model.num_row_ = n_columns, n_rows
-    model.sense_ = highspy.ObjSense.kMaximize
-    model.col_cost_ = program.value / program.unit
-    model.col_lower_, model.col_upper_ = program.column_lower, program.column_upper
-    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
-    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    model.a_matrix_.start_ = program.rows.indptr
-    model.a_matrix_.index_ = program.rows.indices
-    model.a_matrix_.value_ = program.rows.data
-    if program.integer is not None:
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        model.integrality_ = [kinds[int(flag)] for flag in program.integer]
     solver = highspy.Highs()
     for option, setting in (
         ("output_flag", False),
         ("threads", 1),
         ("random_seed", seed % 2**31),
+        # Of the linear programs, which are small and without redundancies, presolve only makes two.
+        ("presolve", "off" if program.integer is None else "choose"),
         ("mip_rel_gap", 0.0),
         ("mip_abs_gap", max(absolute_gap / program.unit, 1e-12)),
         ("mip_feasibility_tolerance", TOLERANCE),
@@ -99,7 +87,7 @@ def solve_program(
         solver.setOptionValue(option, setting)
     if np.isfinite(deadline):
         solver.setOptionValue("time_limit", max(deadline - time.monotonic(), 0.01))
-    solver.passModel(model)
+    _pass_model(solver, program)
     if hint is not None:
         solver.setSolution(len(hint), np.arange(len(hint), dtype=np.int32), hint)
     solver.HandleUserInterrupt = True
@@ -110,6 +98,19 @@ def solve_program(
             raise ProgramInterrupt(answer) from None
         raise
     return _answer(program, solver)
+
+
+def _pass_model(solver: highspy.Highs, program: Program) -> None:
+    """Hand over a program as arrays: number by number takes as long as solving it."""
+    n_rows, n_columns = program.rows.shape
+    rows = program.rows
+    integer = np.zeros(n_columns, np.bool_) if program.integer is None else program.integer
+    solver.passModel(
+        n_columns, n_rows, rows.nnz, int(highspy.MatrixFormat.kColwise.value),
+        int(highspy.ObjSense.kMaximize.value), 0.0, program.value / program.unit, program.column_lower,
+        program.column_upper, program.row_lower, program.row_upper, rows.indptr.astype(np.int32),
+        rows.indices.astype(np.int32), rows.data.astype(np.float64), integer.astype(np.int32),
+    )  # fmt: skip
 
 
 def _leeway(program: Program) -> float:

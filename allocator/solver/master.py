@@ -217,6 +217,7 @@ class _Cuts:
         self.sign = np.concatenate([np.ones(len(upper)), -np.ones(len(lower))])
         bound = np.concatenate([model.at_most[upper], model.at_least[lower]])
         self.cost = self.sign * bound * scale.price[self.row] / scale.value
+        self.quadratic = _sparse(np.diag(np.append(np.ones(len(self.row)), 0.0)))
 
     def add(self, cut: Cut) -> None:
         """Keep a cut; the oldest goes when there are too many."""
@@ -236,14 +237,13 @@ class _Cuts:
         usage = np.array(self.usage)[:, self.row] * self.sign
         at_centre = np.array(self.value) - usage @ now
         # In steps from the centre, and with the step as unit, the program stays well scaled.
-        quadratic = sp.csc_matrix(sp.diags_array(np.concatenate([np.ones(n), [0.0]])))
         linear = np.concatenate([self.cost, [1.0]])
         eye = np.eye(n, n + 1)
         below, above = low > now - FAR * step, high < now + FAR * step
-        rows = sp.csc_matrix(np.vstack([np.hstack([-usage, -np.ones((k, 1))]), -eye[below], eye[above]]))
+        rows = _sparse(np.vstack([np.hstack([-usage, -np.ones((k, 1))]), -eye[below], eye[above]]))
         errors = (at_centre.max() - at_centre) / step
         right = np.concatenate([errors, (now - low)[below] / step, (high - now)[above] / step])
-        solution, multipliers = _solve_quadratic(quadratic, linear, rows, right)
+        solution, multipliers = _solve_quadratic(self.quadratic, linear, rows, right)
         sides = np.clip(now + step * solution[:n], low, high)
         predicted = float(self.cost @ sides + np.max(np.array(self.value) - usage @ sides))
         prices = np.zeros(self.model.n_rows)
@@ -258,6 +258,13 @@ class _Cuts:
         low = np.where(up, np.maximum(lowest, 0.0), np.maximum(-highest, 0.0))
         high = np.where(up, np.maximum(highest, 0.0), np.maximum(-lowest, 0.0))
         return low, np.maximum(high, low)
+
+
+def _sparse(dense: Array) -> sp.csc_matrix:
+    """Return a small matrix in columns; SciPy's own conversion takes longer than the quadratic program."""
+    column, row = np.nonzero(dense.T)
+    starts = np.searchsorted(column, np.arange(dense.shape[1] + 1))
+    return sp.csc_matrix((dense[row, column], row, starts), shape=dense.shape)
 
 
 def _solve_quadratic(

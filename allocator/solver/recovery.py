@@ -15,14 +15,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.batch import Batch
 from allocator.solver.blocks import prove_losses
 from allocator.solver.branching import open_sets, solve_integer
 from allocator.solver.contested import Contested, assign, contest, count_choices
 from allocator.solver.exchange import improve, round_vertex
 from allocator.solver.highs import ProgramInterrupt
 from allocator.solver.model import COUNT, Model
-from allocator.solver.pricing import Engine
+from allocator.solver.pricing import Engine, Pass, restrict
 from allocator.solver.standing import Standing, classes_of
 from allocator.solver.watch import Watch
 
@@ -64,6 +63,8 @@ def with_grace(deadline: float) -> float:
 def recover(
     engine: Engine,
     prices: Array,
+    choice: NDArray[np.int16],
+    chosen: Pass,
     contested: Contested,
     columns: Array,
     *,
@@ -81,6 +82,8 @@ def recover(
         All users.
     prices
         (n_rows,) exact prices.
+    choice, chosen
+        (n_users, most) what all users choose at `prices`, and the sums of it.
     contested
         The contested users; all others take what they choose at `prices`.
     columns
@@ -88,8 +91,8 @@ def recover(
     gap, deadline, seed, report, watch
         As in `decompose`.
     """
-    search = _Recovery(engine, prices, gap, deadline, seed, report, watch)
-    contested, columns = search.with_every_pair(contested, columns)
+    search = _Recovery(engine, prices, choice, chosen, gap, deadline, seed, report, watch)
+    contested = search.settled(contested)
     search.exchange(contested, round_vertex(classes_of(contested, prices), columns), FIRST_ROUNDS)
     if not search.done:
         nearest, beyond = search.nearest()
@@ -106,6 +109,8 @@ class _Recovery:
         self,
         engine: Engine,
         prices: Array,
+        choice: NDArray[np.int16],
+        chosen: Pass,
         gap: float,
         deadline: float,
         seed: int,
@@ -114,15 +119,12 @@ class _Recovery:
     ) -> None:
         self.engine = engine
         self.model: Model = engine.model
-        self.prices = prices
+        self.prices, self.choice, self.table = prices, choice, chosen.table
         self.deadline, self.last_call = deadline, with_grace(deadline)
         self.seed, self.report, self.watch = seed, report, watch
-        problem = self.model.problem
-        self.choice = np.empty((problem.n_users, problem.per_user[1]), np.int16)
-        chosen = engine.price(prices, self.choice)
         self.usage = self.model.usage(chosen.table)
         self.dual = chosen.reduced + self.model.bound_cost(prices)
-        watch.priced("exact prices", prices, self.dual)
+        watch.priced("exact prices", prices, self.dual, passes=0)
         self.enough = gap * abs(self.dual)
         self.plan: NDArray[np.int16] | None = None
         self.loss = np.inf
@@ -144,18 +146,13 @@ class _Recovery:
         """The deadline, and some grace while there is no plan."""
         return self.last_call if self.plan is None else self.deadline
 
-    def with_every_pair(self, contested: Contested, columns: Array) -> tuple[Contested, Array]:
-        """Return the contested users with every eligible pair: whole numbers need more choice than prices."""
+    def settled(self, contested: Contested) -> Contested:
+        """Return contested users where all others take what they choose at the exact prices."""
         chosen = self.choice[contested.users]
         row, _ = np.nonzero(chosen >= 0)
         coupons = chosen[chosen >= 0].astype(np.int64)
         usage = np.asarray(self.model.coefficients(contested.batch, row, coupons).sum(axis=1)).ravel()
-        wide = self._contest(contested.batch, self.usage - usage)
-        n_coupons = self.model.problem.n_coupons
-        keys = [part.pair_class * n_coupons + part.pair_coupon for part in (wide, contested)]
-        every = np.zeros(len(wide.value))
-        every[np.searchsorted(keys[0], keys[1])] = columns
-        return wide, every
+        return replace(contested, decided=self.usage - usage)
 
     def nearest(self) -> tuple[Contested, float]:
         """Return the users whose choice costs least to change, and a cost below that of any other's."""
@@ -166,9 +163,11 @@ class _Recovery:
         if inside.sum() > NEAREST:
             beyond = float(np.partition(margin, NEAREST)[NEAREST])
             inside = margin < beyond
-        near = self.engine.restrict(inside, self.prices)
+        near = restrict(self.engine, np.flatnonzero(inside), self.prices, self.table)
         assert near.base is not None
-        return self._contest(near.batch(), self.model.usage(near.base)), beyond
+        contested = contest(self.model, near.batch(), self.model.usage(near.base))
+        useful, _ = contested.within(self.prices, np.full(self.model.n_rows, np.inf))
+        return useful, beyond
 
     def exchange(self, contested: Contested, standing: Standing, rounds: int) -> None:
         """Improve a plan of the contested users by exchange; keep it if it is the best."""
@@ -231,10 +230,8 @@ class _Recovery:
         )
         # With a price on every choice, a radius is a regret for one choice, and half of it for a swap.
         unit = np.append(np.zeros(model.n_rows), 1.0)
-        return self.engine.with_model(counted).radius(np.append(self.prices, 0.0), unit)
-
-    def _contest(self, batch: Batch, decided: Array) -> Contested:
-        return contest(self.model, batch, decided, self.prices, np.full(self.model.n_rows, np.inf))
+        margin, _ = self.engine.with_model(counted).radius(np.append(self.prices, 0.0), unit)
+        return margin
 
     def _keep(self, contested: Contested, standing: Standing) -> None:
         """Keep a plan if it is the best."""

@@ -116,7 +116,7 @@ class Classes:
     @cached_property
     def best_reduced(self) -> float:
         """Reduced value of all best choices."""
-        return float(self.reduced @ self.best_count)
+        return _dot(self.reduced, self.best_count)
 
     @property
     def dual(self) -> float:
@@ -156,7 +156,7 @@ class Classes:
     def standing(self, count: Index) -> Standing:
         """Return where whole counts of the pairs, (n_pairs,), stand."""
         total = np.bincount(self.pair_class, count, len(self.size)).astype(np.int64)
-        regret = self.best_reduced - float(self.reduced @ count)
+        regret = self.best_reduced - _dot(self.reduced, count)
         return Standing(self, count, total, np.asarray(self.decided + self.uses @ count), regret)
 
 
@@ -240,7 +240,7 @@ class Standing:
             The gain, the chosen moves, and whether no better set exists.
         """
         rules = self.classes.rules
-        gain = moves.change @ rules.prices - moves.regret
+        gain = np.einsum("ij,j->i", moves.change, rules.prices) - moves.regret
         row, column = np.nonzero(moves.change)
         pointer = np.searchsorted(row, np.arange(len(moves) + 1))
         chosen = np.full(most, -1, np.int64)
@@ -264,7 +264,7 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
     # A bound of zero has no size of its own: what the choices use tells how far sums of it may be off.
     best = np.where(_best_pairs(starts, contested.pair_class, reduced, model.problem.per_user), largest, 0)
     room = model.tolerance(np.abs(contested.decided) + abs(uses) @ best)
-    stake = float(np.abs(contested.value) @ largest) + 1.0
+    stake = _dot(np.abs(contested.value), largest) + 1.0
     unit = abs(uses).max(axis=1).toarray().ravel() if uses.nnz else np.zeros(model.n_rows)
     return Classes(
         starts=starts,
@@ -282,6 +282,11 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
             fixed=np.where(soft, 0.0, stake),
         ),
     )
+
+
+def _dot(amount: Array, count: Index) -> float:
+    """Return a sum of products, in an order that does not depend on threads, which BLAS would wait for."""
+    return float(np.sum(amount * count))
 
 
 def _best_pairs(starts: Index, pair_class: Index, reduced: Array, per_user: tuple[int, int]) -> Flags:

@@ -80,9 +80,9 @@ class Watch:
         if self._prices is None:
             self._prices = prices
 
-    def priced(self, step: str, prices: Array, dual: float) -> None:
-        """Note one pass over all users and the dual value that it found."""
-        self._passes += 1
+    def priced(self, step: str, prices: Array, dual: float, passes: int = 1) -> None:
+        """Note the dual value of all users at some prices, and how many passes over them it took."""
+        self._passes += passes
         if self._prices is None or dual < self._dual:
             noticed = self._falls(dual)
             self._prices, self._dual = prices, dual

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from allocator.solver.pricing.compute import Compute
-from allocator.solver.pricing.engine import Engine, Pass
+from allocator.solver.pricing.engine import Engine, Pass, restrict
 
-__all__ = ["Compute", "Engine", "Pass"]
+__all__ = ["Compute", "Engine", "Pass", "restrict"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allocator.batch import BLOCK, SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing import kernels
-from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced, base_without
+from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
 
 _LEAST = (0.0, -np.inf)  # what one coupon must be worth, by how many a user must get
 
@@ -70,29 +70,27 @@ class CpuEngine:
                 return float(kernels.choose_one(*data, _LEAST[fewest]))
             return float(kernels.choose_some(*data, fewest, most))
 
-        reduced, aggregate = self._sum(block)
-        if self.base is not None:
-            aggregate = aggregate + self.base
-            reduced += base_reduced(self.base, table)
-        return Pass(reduced, aggregate)
+        return self._with_base(*self._sum(block), table)
 
-    def radius(self, prices: Array, box: Array) -> Array:
-        """Return each user's radius of unchanged choice, as `Engine.radius`."""
+    def radius(
+        self, prices: Array, box: Array, choice: NDArray[np.int16] | None = None
+    ) -> tuple[Array, Pass]:
+        """Let every user choose, and return each one's radius of unchanged choice, as `Engine.radius`."""
         fewest, most = self.model.problem.per_user
         price = self._padded(self.model.price_table(prices))
         width = self._padded(np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape))
         radius = np.empty(self.n_users)
+        nobody = np.zeros((0, most), np.int16)
 
-        def block(part: _Part, start: int, stop: int, _: Array) -> float:
-            data = (part.value, part.measures, part.cell, price, width, start, stop)
+        def block(part: _Part, start: int, stop: int, out: Array) -> float:
+            kept = nobody if choice is None else choice[part.places]
+            data = (part.value, part.measures, part.cell, price, width, start, stop, out, kept)
             if most == 1:
-                kernels.radius_of_one(*data, _LEAST[fewest], radius[part.places])
-            else:
-                kernels.radius(*data, fewest, most, radius[part.places])
-            return 0.0
+                return float(kernels.radius_of_one(*data, _LEAST[fewest], radius[part.places]))
+            return float(kernels.radius(*data, fewest, most, radius[part.places]))
 
-        self._sum(block)
-        return radius
+        done = self._with_base(*self._sum(block), price)
+        return radius, done
 
     def extent(self) -> Pass:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
@@ -106,12 +104,6 @@ class CpuEngine:
         """Return an engine for some of the users, in memory."""
         some = self.model.gather(places) if self.some is None else self.some.take(places)
         return CpuEngine(self.model, some, threads=self.threads)
-
-    def restrict(self, inside: NDArray[np.bool_], prices: Array) -> CpuEngine:
-        """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        part = self.take(np.flatnonzero(inside))
-        part.base = base_without(self, part, prices)
-        return part
 
     def with_model(self, model: Model) -> CpuEngine:
         """Return an engine for the same users under another model of the same problem and cells."""
@@ -130,6 +122,12 @@ class CpuEngine:
             cell = self.model.cell[places] if self._cell is None else self._cell
             # A kernel needs at least one measure; the value stands in under a price of zero.
             yield _Part(places, batch.value, arrays or (batch.value,), cell)
+
+    def _with_base(self, reduced: float, aggregate: Array, price: Array) -> Pass:
+        """Add the decided users to the sums of the others."""
+        if self.base is None:
+            return Pass(reduced, aggregate)
+        return Pass(reduced + base_reduced(self.base, price), aggregate + self.base)
 
     def _padded(self, table: Array) -> Array:
         return table if len(self.model.measures) > 2 else np.concatenate([table, np.zeros_like(table[:1])])

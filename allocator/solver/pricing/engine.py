@@ -32,6 +32,9 @@ class Engine(Protocol):
     order, so a result does not depend on where the data lies either.
     """
 
+    base: Array | None
+    """Aggregate table of the users that are decided and not priced here."""
+
     @property
     def model(self) -> Model:
         """The compiled model."""
@@ -40,11 +43,6 @@ class Engine(Protocol):
     @property
     def n_users(self) -> int:
         """Number of users priced."""
-        ...
-
-    @property
-    def base(self) -> Array | None:
-        """Aggregate table of the users that are decided and not priced here."""
         ...
 
     def price(self, prices: Array, choice: NDArray[np.int16] | None = None) -> Pass:
@@ -59,9 +57,11 @@ class Engine(Protocol):
         """
         ...
 
-    def radius(self, prices: Array, box: Array) -> Array:
-        """Return for each user the radius up to which no prices within ``prices +- radius * box``
-        change the user's choice, (n_users,).
+    def radius(
+        self, prices: Array, box: Array, choice: NDArray[np.int16] | None = None
+    ) -> tuple[Array, Pass]:
+        """Let every user choose, as `price`, and return for each the radius up to which no prices within
+        ``prices +- radius * box`` change the user's choice, (n_users,).
         """
         ...
 
@@ -73,10 +73,6 @@ class Engine(Protocol):
         """Return an engine for some of this engine's users, by their rising places in it. One pass."""
         ...
 
-    def restrict(self, inside: NDArray[np.bool_], prices: Array) -> Engine:
-        """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        ...
-
     def with_model(self, model: Model) -> Engine:
         """Return an engine for the same users under a model of the same problem and cells."""
         ...
@@ -86,12 +82,28 @@ class Engine(Protocol):
         ...
 
 
-def base_without(whole: Engine, part: Engine, prices: Array) -> Array:
-    """Return the aggregate table of the users of an engine that are not in a part of it, at some prices."""
-    return whole.price(prices).table - part.price(prices).table
+def restrict(whole: Engine, places: Index, prices: Array, table: Array, factor: float = 1.0) -> Engine:
+    """Return an engine for some users, by their rising places; the others keep their choice at `prices`.
+
+    Parameters
+    ----------
+    whole
+        All users.
+    places, prices
+        Of the users to price, and of the others' choices.
+    table
+        Aggregate table of all users' choices at `prices`.
+    factor
+        For a sample, how many users each stands for: those that it does not stand for well, too, keep
+        their choice, so that it errs only in what changes away from `prices`.
+    """
+    part = whole.take(places)
+    part.base = table / factor - part.price(prices).table
+    return part
 
 
 def base_reduced(base: Array, table: Array) -> float:
     """Return the reduced value of decided users at a price table, from their aggregate table."""
-    price = np.where(base[0] > 0, table[: len(base)], 0.0)  # excluded: 0 x inf
+    price = table[: len(base)]
+    price = np.where(np.isfinite(price), price, 0.0)  # excluded: 0 x inf
     return float(base[1].sum() - np.sum(price * base))

@@ -116,9 +116,11 @@ def _spread(value, measures, box, i, s, j):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def radius_of_one(value, measures, cell, price, box, start, stop, least, out):  # type: ignore[no-untyped-def]
+def radius_of_one(value, measures, cell, price, box, start, stop, table, choice, least, out):  # type: ignore[no-untyped-def]
     """As `radius`, where a user gets one coupon, if its reduced value is above `least`, as `choose_one`."""
     n_coupons = value.shape[1]
+    keep = choice.shape[0] > 0
+    total = 0.0
     reduced = np.empty(n_coupons)
     spread = np.empty(n_coupons)
     for i in range(start, stop):
@@ -138,20 +140,28 @@ def radius_of_one(value, measures, cell, price, box, start, stop, least, out):  
             own = spread[pick]
             nearest = _ratio(best, own) if least == 0.0 else np.inf  # else it cannot be dropped
             reduced[pick] = np.nan
+            total += best
+            _add(value, measures, table, i, s, pick)
+        if keep:
+            choice[i, 0] = pick
         for j in range(n_coupons):
             # NaN, of an ineligible coupon or of 0 / 0, is never less; nor is x / 0.
             ratio = (best - reduced[j]) / (own + spread[j])
             nearest = ratio if ratio < nearest else nearest
         out[i] = nearest
+    return total
 
 
 @njit(nogil=True, cache=True)
-def radius(value, measures, cell, price, box, start, stop, fewest, most, out):  # type: ignore[no-untyped-def]
-    """Write for each user the radius of the price box within which the choice cannot change.
+def radius(value, measures, cell, price, box, start, stop, table, choice, fewest, most, out):  # type: ignore[no-untyped-def]
+    """As `choose_some`; also write for each user the radius of the price box within which the choice
+    cannot change.
 
     The box is price +- radius x `box`; a swap, an added or a dropped coupon is a change.
     """
     n_coupons = value.shape[1]
+    keep = choice.shape[0] > 0
+    total = 0.0
     reduced = np.empty(n_coupons)
     spread = np.empty(n_coupons)
     order = np.empty(n_coupons, np.int64)
@@ -159,6 +169,12 @@ def radius(value, measures, cell, price, box, start, stop, fewest, most, out):  
         s = cell[i]
         _rank(value, measures, price, i, s, reduced, order)
         taken = _taken(reduced, order, fewest, most)
+        for k in range(taken):
+            total += reduced[order[k]]
+            _add(value, measures, table, i, s, order[k])
+        if keep:
+            for k in range(most):
+                choice[i, k] = order[k] if k < taken else -1
         for k in range(n_coupons):
             j = order[k]
             spread[j] = _spread(value, measures, box, i, s, j) if reduced[j] > -np.inf else 0.0
@@ -179,6 +195,7 @@ def radius(value, measures, cell, price, box, start, stop, fewest, most, out):  
                     break
                 least = min(least, _ratio(-reduced[jb], spread[jb]))
         out[i] = least
+    return total
 
 
 @njit(nogil=True, cache=True, inline="always")

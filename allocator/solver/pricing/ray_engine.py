@@ -21,7 +21,7 @@ from allocator.errors import PluginError
 from allocator.problem import Problem
 from allocator.solver.model import Model
 from allocator.solver.pricing.cpu import CpuEngine
-from allocator.solver.pricing.engine import Array, Index, Pass, base_without
+from allocator.solver.pricing.engine import Array, Index, Pass
 
 RESTARTS = 10  # of each worker, before the solve gives up
 PATIENCE = 60.0  # seconds for the cluster to find room for the workers
@@ -95,7 +95,7 @@ class RayEngine:
         If Ray is not installed, or the cluster has no room for the workers.
     """
 
-    base = None
+    base: Array | None = None
 
     def __init__(self, model: Model, workers: int | None = None) -> None:
         ray = _ray()
@@ -128,9 +128,14 @@ class RayEngine:
             choice[:] = np.concatenate([part for _, part in results])
         return self._total(done for done, _ in results)
 
-    def radius(self, prices: Array, box: Array) -> Array:
-        """Return each user's radius of unchanged choice, as `Engine.radius`."""
-        return np.concatenate(self._ask("radius", prices, box))
+    def radius(
+        self, prices: Array, box: Array, choice: NDArray[np.int16] | None = None
+    ) -> tuple[Array, Pass]:
+        """Let every user choose, and return each one's radius of unchanged choice, as `Engine.radius`."""
+        results = self._ask("radius", prices, box, choice is not None)
+        if choice is not None:
+            choice[:] = np.concatenate([part for *_, part in results])
+        return np.concatenate([radius for radius, *_ in results]), self._total(done for _, done, _ in results)
 
     def extent(self) -> Pass:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
@@ -145,12 +150,6 @@ class RayEngine:
             {name: np.concatenate([part.measures[name] for part in parts]) for name in parts[0].measures},
         )
         return CpuEngine(self.model, some, threads=self.threads)
-
-    def restrict(self, inside: NDArray[np.bool_], prices: Array) -> CpuEngine:
-        """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        part = self.take(np.flatnonzero(inside))
-        part.base = base_without(self, part, prices)
-        return part
 
     def with_model(self, model: Model) -> RayEngine:
         """Return an engine for the same users under another model of the same problem and cells."""

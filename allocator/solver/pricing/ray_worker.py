@@ -43,6 +43,10 @@ class Shelf:
         """Yield the shelf, as `Problem.batches`."""
         yield replace(self.batch, users=slice(0, self.n_users))
 
+    def room(self) -> NDArray[np.int16]:
+        """Return an array to write choices to."""
+        return np.empty((self.n_users, self.per_user[1]), np.int16)
+
     def engine(self, model: Model) -> CpuEngine:
         """Return an engine for the shelf's users, one thread."""
         return CpuEngine(replace(model, problem=cast(Problem, self), cell=self.cell), threads=1)
@@ -104,13 +108,19 @@ class Worker:
         """Let every user choose; also return the choices if asked to `keep` them."""
         results = []
         for shelf in self._shelves(part):
-            choice = np.empty((shelf.n_users, shelf.per_user[1]), np.int16) if keep else None
+            choice = shelf.room() if keep else None
             results.append((shelf.engine(model).price(prices, choice), choice))
         return results
 
-    def radius(self, part: Part, model: Model, prices: Array, box: Array) -> list[Array]:
-        """Return users' radii."""
-        return [shelf.engine(model).radius(prices, box) for shelf in self._shelves(part)]
+    def radius(
+        self, part: Part, model: Model, prices: Array, box: Array, keep: bool
+    ) -> list[tuple[Array, Pass, NDArray[np.int16] | None]]:
+        """Let every user choose; return radii too, and the choices if asked to `keep` them."""
+        results = []
+        for shelf in self._shelves(part):
+            choice = shelf.room() if keep else None
+            results.append((*shelf.engine(model).radius(prices, box, choice), choice))
+        return results
 
     def extent(self, part: Part, model: Model) -> list[Pass]:
         """Return sizes of all eligible pairs."""

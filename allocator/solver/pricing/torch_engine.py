@@ -6,7 +6,7 @@ looked up and sums run along an axis: the same in every run, which scattered add
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from allocator.batch import SHELF, Batch
 from allocator.errors import Finding, InputError, PluginError
 from allocator.solver.model import Model
-from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced, base_without
+from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
 from allocator.solver.pricing.torch_pass import Picks, Slab, Sums
 
 if TYPE_CHECKING:
@@ -163,6 +163,31 @@ class TorchEngine:
 
     def price(self, prices: Array, choice: NDArray[np.int16] | None = None) -> Pass:
         """Let every user choose at the given prices, as `Engine.price`."""
+        return self._choose(prices, choice, lambda slab, reduced, picks: None)
+
+    def radius(
+        self, prices: Array, box: Array, choice: NDArray[np.int16] | None = None
+    ) -> tuple[Array, Pass]:
+        """Let every user choose, and return each one's radius of unchanged choice, as `Engine.radius`."""
+        import torch
+
+        width = np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape)
+        wide = torch.from_numpy(width).to(self.device)
+        parts = []
+
+        def measure(slab: Slab, reduced: torch.Tensor, picks: Picks) -> None:
+            parts.append(picks.radius(reduced, slab.spread(wide)))
+
+        done = self._choose(prices, choice, measure)
+        return np.asarray(self._by_user(parts, 1)[:, 0], dtype=np.float64), done
+
+    def _choose(
+        self,
+        prices: Array,
+        choice: NDArray[np.int16] | None,
+        also: Callable[[Slab, torch.Tensor, Picks], None],
+    ) -> Pass:
+        """Let every user choose; `also` sees each slab's reduced values and picks."""
         import torch
 
         table = self.model.price_table(prices)
@@ -170,8 +195,10 @@ class TorchEngine:
         sums = Sums(self.model)
         kept = []
         for slab in self._slabs():
-            picks = Picks(slab.reduced(on_device), *self.model.problem.per_user)
+            reduced = slab.reduced(on_device)
+            picks = Picks(reduced, *self.model.problem.per_user)
             sums.add(slab, picks.taken, picks.earned())
+            also(slab, reduced, picks)
             if choice is not None:
                 kept.append(picks.coupons())
         if choice is not None:
@@ -180,20 +207,6 @@ class TorchEngine:
             return sums.done()
         done = sums.done()
         return Pass(done.reduced + base_reduced(self.base, table), done.table + self.base)
-
-    def radius(self, prices: Array, box: Array) -> Array:
-        """Return each user's radius of unchanged choice, as `Engine.radius`."""
-        import torch
-
-        price = torch.from_numpy(self.model.price_table(prices)).to(self.device)
-        width = np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape)
-        wide = torch.from_numpy(width).to(self.device)
-        parts = []
-        for slab in self._slabs():
-            reduced = slab.reduced(price)
-            picks = Picks(reduced, *self.model.problem.per_user)
-            parts.append(picks.radius(reduced, slab.spread(wide)))
-        return np.asarray(self._by_user(parts, 1)[:, 0], dtype=np.float64)
 
     def extent(self) -> Pass:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
@@ -212,12 +225,6 @@ class TorchEngine:
         rows = self._data.rows(self._data.layout.slot[places])
         layout = _Layout.of(self.model.cell[part._users], self.model.n_cells)
         part._data = _lay_out(layout, iter([(layout.slot, rows)]), self.device)
-        return part
-
-    def restrict(self, inside: NDArray[np.bool_], prices: Array) -> TorchEngine:
-        """Return an engine for the users `inside`; the others keep their choice at `prices`."""
-        part = self.take(np.flatnonzero(inside))
-        part.base = base_without(self, part, prices)
         return part
 
     def with_model(self, model: Model) -> TorchEngine:
