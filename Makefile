@@ -31,6 +31,8 @@ bench-predictors: $(VENV)/.installed-dev ## Measure the predictors on public exp
 	$(BIN)/python -m pip install --quiet --no-deps causaldata
 	$(BIN)/python -m benchmarks uplift
 	$(BIN)/python -m benchmarks ranks
+	$(BIN)/python -m benchmarks winners_curse
+	$(BIN)/python -m benchmarks learned_plans
 	$(BIN)/python -m benchmarks report
 
 clean: ## Remove what the targets made

@@ -16,7 +16,7 @@ from benchmarks.tables import TABLES, Table
 from benchmarks.uplift import LEARNERS
 
 TARGET_GAP = 1e-6
-ON_REQUEST = ("device", "uplift", "ranks", "winners_curse")  # `all` leaves these out
+ON_REQUEST = ("device", "uplift", "ranks", "winners_curse", "learned_plans")  # `all` leaves these out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

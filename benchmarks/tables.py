@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import uplift, winners_curse
+from benchmarks import learned_plans, uplift, winners_curse
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import CHANGES, COUPONS, KINDS
 from benchmarks.measure import in_process
@@ -258,5 +258,15 @@ TABLES: dict[str, Table] = {
         winners_curse.rows,
         winners_curse.COLUMNS,
         {"sizes": [5_000], "seeds": 12, "gap": 1e-4},
+    ),
+    "learned_plans": Table(
+        "what plans on learnt predictions promise and realise, from a history whose truth is known",
+        learned_plans.rows,
+        learned_plans.COLUMNS,
+        {
+            "sizes": [8_000, 40_000],
+            "seeds": 10,
+            "learners": ["T, LightGBM", "DR, LightGBM", "T, logistic", "S, logistic", "auto"],
+        },
     ),
 }

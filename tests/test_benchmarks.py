@@ -90,6 +90,7 @@ COMMANDS = {
     "mmkp": [],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
+    "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS],
     "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
     "ranks": [],
 }

@@ -115,5 +115,6 @@ def test_scaled_predictions_stay_probabilities(shared_starter: Any) -> None:
     assert by_name["uplift"]["value"] > base["value"]
     assert by_name["revenue"]["value"] > base["value"]
     assert by_name["redemption"]["value"] < base["value"], "redeemed more often, a coupon costs more"
-    assert by_name["conversion"]["value"] == pytest.approx(base["value"], rel=0.01)
+    # Who orders anyway is worth only what the coupon adds to the basket.
+    assert by_name["conversion"]["value"] == pytest.approx(base["value"], rel=0.05)
     assert all(np.array_equal(getattr(predictions, name), array) for name, array in before.items())
