@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -53,6 +54,28 @@ def test_every_allocate_command_of_the_readme_runs(tmp_path):
         [sys.executable, "-m", "json.tool", "plan.json"], cwd=tmp_path, capture_output=True, check=False
     )
     assert checked.returncode == 0
+
+
+def test_every_command_of_the_evaluation_docs_runs(tmp_path, monkeypatch, capsys):
+    from cli.main import run
+
+    shutil.copytree(ROOT / "examples" / "starter", tmp_path / "shop")
+    monkeypatch.chdir(tmp_path)
+    history = Path("shop/history.csv")
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:1000]))
+    with Path("shop/campaign.toml").open("a") as file:
+        file.write('[predict]\npredictor = "baseline"\n')
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\$ (allocate .*?)(?:\s+#.*)?$", text, flags=re.M)
+    assert len(lines) >= 8
+    for line in lines:
+        command, _, target = line.partition(" > ")
+        code, printed = run(shlex.split(command)[1:]), capsys.readouterr()
+        assert code == 0, f"{line}\n{printed.err}"
+        if target:
+            Path(target).write_text(printed.out)
+    assert json.loads(Path("evaluation.json").read_text())["policies"]
+    assert "<svg" in Path("evaluation.html").read_text()
 
 
 def test_the_embedding_example_runs_as_written(capsys):

@@ -119,7 +119,8 @@ def test_it_finds_who_responds(evaluation: Evaluation) -> None:
 
 def test_plans_are_worth_what_they_are_worth(evaluation: Evaluation, loyal_plan: Path) -> None:
     plans = {plan.plan: plan for plan in evaluation.policies}
-    assert list(plans) == ["send nothing", "everyone TEN", "highest predicted uplift", str(loyal_plan)]
+    names = ["send nothing", "as it was sent", "everyone TEN", "highest predicted uplift", str(loyal_plan)]
+    assert list(plans) == names
     truth = {"send nothing": BASE + 0.05, "everyone TEN": BASE + 0.05 + EFFECT / 2}
     truth[str(loyal_plan)] = truth["everyone TEN"]
     for name, value in truth.items():
@@ -135,6 +136,11 @@ def test_plans_are_worth_what_they_are_worth(evaluation: Evaluation, loyal_plan:
     assert plans["everyone TEN"].sent == 1.0
     assert plans["everyone TEN"].gain.low > 0
     assert plans["everyone TEN"].over_single.value == 0.0
+    past = plans["as it was sent"]
+    assert past.conversions.dr == past.conversions.ips
+    # A wave of two sends TEN to 40 %, the other to 20 %; it works for half of the users.
+    assert past.gain.low < EFFECT / 2 * 0.3 < past.gain.high
+    assert past.over_single.high < 0
 
 
 def test_a_plan_that_leaves_out_who_gains_nothing_spends_less_for_the_same(evaluation: Evaluation) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from allocator.evaluation import Curve
+from predictors.evaluation.estimates import mean_estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,7 +24,9 @@ LEAST_COST = 1e-9
 """Free coupons come first; a cost of exactly 0 has no return."""
 
 
-def cost_curve(value: Floats, cost: Floats, earned: Floats, spent: Floats, *, unit: str = "") -> Curve:
+def cost_curve(
+    value: Floats, cost: Floats, earned: Floats, spent: Floats, *, unit: str = "", user: Ints | None = None
+) -> Curve:
     """Return incremental value against spend a head, everyone served at the end.
 
     Parameters
@@ -36,22 +39,23 @@ def cost_curve(value: Floats, cost: Floats, earned: Floats, spent: Floats, *, un
         grows: where noise says otherwise, isotonic regression levels it.
     unit
         Of the value: a currency, or conversions.
+    user
+        (n,) whose row it is; each row its own if None.
 
     Returns
     -------
     Curve
         Its area (AUCC) is that under the curve over that of the rectangle up to its last point: 0.5 for
-        coupons given at random; NaN where all the spend earns nothing.
+        coupons given at random; NaN where it cannot be told that all the spend earns anything.
     """
     n = len(value)
     row, before, after, slope = hull_steps(value, np.maximum(cost, LEAST_COST))
     order = np.argsort(-slope, kind="stable")
-    x, y = (
-        np.r_[0.0, np.cumsum(_steps(column, row, before, after)[order])] / n for column in (spent, earned)
-    )
-    x = _growing(x)
+    spend, gain = (_steps(column, row, before, after) for column in (spent, earned))
+    x = _growing(np.r_[0.0, np.cumsum(spend[order])] / n)
+    y = np.r_[0.0, np.cumsum(gain[order])] / n
     area = float("nan")
-    if x[-1] > 0 and y[-1] > 0:
+    if x[-1] > 0 and mean_estimate(np.asarray(np.bincount(row, gain, n), np.float64), user).low > 0:
         area = float(np.trapezoid(y, x) / (x[-1] * y[-1]))
     kept = np.unique(np.linspace(0, len(x) - 1, POINTS + 1).round().astype(int))
     return Curve("cost", unit, tuple(x[kept].tolist()), tuple(y[kept].tolist()), area)

@@ -172,6 +172,7 @@ def _cost_curve(campaign: Campaign, facts: Counterfactual, said: SendScores) -> 
         scores[:, :-1] - scores[:, -1:],
         spend[:, :-1],
         unit=campaign.config.currency if in_currency else "conversions",
+        user=history.user,
     )
 
 

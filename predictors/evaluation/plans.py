@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.evaluation import Estimate, PolicyValue
+from allocator.evaluation import Estimate, OffPolicy, PolicyValue
 from predictors.evaluation.counterfactual import Counterfactual
 from predictors.evaluation.estimates import mean_estimate
 from predictors.evaluation.policy import effective_rows, off_policy
@@ -18,6 +18,7 @@ Ints = NDArray[np.int64]
 NOTHING = "send nothing"
 AS_SENT = "as it was sent"
 UNKNOWN = -2
+FEW_SENDS = 100
 
 
 def best_uplift(uplift: Floats) -> Ints:
@@ -46,22 +47,47 @@ def compare_plans(facts: Counterfactual, plans: Mapping[str, Ints]) -> tuple[Pol
     every[f"everyone {names[single]}"] = np.full(n, single)
     every |= plans
     best = facts.resolved(np.full(n, single))
-    return tuple(_value(name, facts, facts.resolved(plan), best) for name, plan in every.items())
+    values = [_value(name, facts, facts.resolved(plan), best) for name, plan in every.items()]
+    return (values[0], _past(facts, best), *values[1:])
 
 
 def best_single(facts: Counterfactual) -> int:
-    """Return the coupon that earns most above nothing if everyone gets it, by doubly robust score."""
+    """Return the coupon that earns most above nothing if everyone gets it, by doubly robust score.
+
+    Coupons with few sends are passed over, unless all have few: the best of many is the noisiest.
+    """
     scores = facts.scores(facts.history.converted.astype(np.float64), facts.conversion)
     gains = scores[:, :-1] - scores[:, -1:]
     known = np.isfinite(gains)
     means = np.where(known, gains, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return int(np.argmax(np.where(known.any(axis=0), means, -np.inf)))
+    sends = np.bincount(facts.arm[facts.arm >= 0], minlength=len(means))
+    enough = sends >= min(FEW_SENDS, sends.max())
+    return int(np.argmax(np.where(known.any(axis=0) & enough, means, -np.inf)))
 
 
-def as_sent(facts: Counterfactual) -> PolicyValue:
-    """Return what the past sends themselves earned."""
-    return _value(
-        AS_SENT, facts, facts.arm, facts.resolved(np.full(len(facts), best_single(facts))), known=True
+def _past(facts: Counterfactual, best: Ints) -> PolicyValue:
+    """Return what the past sends themselves earned: means, which need no model and no propensity."""
+    history, rows = facts.history, np.arange(len(facts))
+    converted = history.converted.astype(np.float64)
+    earned = [mean_estimate(outcome, history.user) for outcome in (converted, history.revenue)]
+
+    def above(outcome: Floats, expected: Floats, other: Ints) -> Estimate:
+        difference = outcome - facts.scores(outcome, expected)[rows, other]
+        known = np.isfinite(difference)
+        return mean_estimate(difference[known], history.user[known])
+
+    nothing = np.full(len(facts), -1)
+    return PolicyValue(
+        plan=AS_SENT,
+        rows=len(facts),
+        followed=len(facts),
+        effective_rows=float(len(facts)),
+        sent=float(history.treated.mean()),
+        conversions=OffPolicy(earned[0], earned[0], earned[0]),
+        revenue=OffPolicy(earned[1], earned[1], earned[1]),
+        gain=above(converted, facts.conversion, nothing),
+        revenue_gain=above(history.revenue, facts.revenue, nothing),
+        over_single=above(converted, facts.conversion, best),
     )
 
 
@@ -72,7 +98,7 @@ def _value(name: str, facts: Counterfactual, plan: Ints, best: Ints, *, known: b
     judged = tried & facts.usable[rows, plan] & facts.usable[:, -1]
     history = facts.history
     follows = facts.arm == plan
-    weight = np.ones(len(facts)) if known else facts.propensity.weight
+    weight = facts.propensity.weight
     user = history.user
     columns = {
         "conversions": (history.converted.astype(np.float64), facts.conversion),
@@ -88,8 +114,7 @@ def _value(name: str, facts: Counterfactual, plan: Ints, best: Ints, *, known: b
     def above(label: str, other: Ints) -> Estimate:
         outcome, expected = columns[label]
         scores = facts.scores(outcome, expected)
-        mine = outcome if known else scores[rows, plan]
-        difference = mine - scores[rows, other]
+        difference = scores[rows, plan] - scores[rows, other]
         both = judged & np.isfinite(difference)
         return mean_estimate(difference[both], user[both])
 
