@@ -16,7 +16,14 @@ from benchmarks.tables import TABLES, Table
 from benchmarks.uplift import LEARNERS
 
 TARGET_GAP = 1e-6
-ON_REQUEST = ("device", "uplift", "ranks", "winners_curse", "learned_plans")  # `all` leaves these out
+ON_REQUEST = (
+    "device",
+    "uplift",
+    "ranks",
+    "winners_curse",
+    "learned_plans",
+    "scoring",
+)  # `all` leaves these out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")
+    parser.add_argument("--predictors", nargs="+", metavar="PREDICTOR", help="plugins that score")
     parser.add_argument("--seeds", type=int, metavar="N", help="splits of each experiment")
     parser.add_argument("--folder", type=Path, help="of the knapsack instances, or of the experiments")
     parser.add_argument("--device", help="torch device, such as cuda")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import learned_plans, uplift, winners_curse
+from benchmarks import learned_plans, scoring, uplift, winners_curse
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import CHANGES, COUPONS, KINDS
 from benchmarks.measure import in_process
@@ -267,6 +267,17 @@ TABLES: dict[str, Table] = {
             "sizes": [8_000, 40_000],
             "seeds": 10,
             "learners": ["T, LightGBM", "DR, LightGBM", "T, logistic", "S, logistic", "auto"],
+        },
+    ),
+    "scoring": Table(
+        "scoring every user of a large campaign against ten coupons, into a Parquet file",
+        scoring.scoring,
+        scoring.COLUMNS,
+        {
+            "sizes": [100_000, 300_000, 1_000_000],
+            "predictors": ["baseline", "transformer", "auto"],
+            "device": "cpu",
+            "limit": 3600.0,
         },
     ),
 }

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from allocator.protocols import Progress
 
 
+COUNTED = 1000
+"""From so many things to do, progress says how many are done in a second."""
+
+
 @dataclass(frozen=True)
 class Terminal:
     """How this call prints: data to standard output, messages to standard error."""
@@ -102,13 +106,32 @@ def _lines() -> Progress:
 
 @contextmanager
 def _bars(console: Console) -> Iterator[Progress]:
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """How fast thousands of users go by; nothing for a few steps."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            counted = speed and task.total and task.total >= COUNTED
+            return Text(f"{speed:,.0f}/s" if counted else "", style="dim")
 
     bars = Progress(
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
+        Rate(),
         console=console,
     )
     tasks: dict[str, TaskID] = {}

@@ -52,6 +52,7 @@ def _check_campaign(folder: Path, terminal: Terminal) -> None:
         "scenarios": len(campaign.config.scenarios),
         "history": 0 if campaign.history is None else campaign.history.height,
         "events": 0 if campaign.events is None else campaign.events.height,
+        "orders": 0 if campaign.orders is None else campaign.orders.height,
         "scores": 0 if campaign.scores is None else campaign.scores.height,
         "notes": list(campaign.notes),
     }
