@@ -22,6 +22,7 @@ from allocator.campaign.run_folder import dump_json
 from allocator.errors import InputError
 from allocator.evaluating import evaluate_campaign
 from allocator.evaluation import Evaluation, restore
+from allocator.pipeline import Options
 from cli.render.evaluation import evaluation_page
 
 USERS = 3000
@@ -276,6 +277,24 @@ def test_a_model_is_not_praised_for_what_it_learnt_by_heart(allocate: Any, tmp_p
     assert not given.held_out
     assert "not known" in given.notes[0]
     assert given.rows_test == 3600
+
+
+def test_a_predictor_of_another_package_is_judged_on_users_it_did_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "average-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: average\nVersion: 0.1\n")
+    entry = "[allocate.predictors.v1]\naverage = corner_plugins.predictor:AveragePredictor\n"
+    (info / "entry_points.txt").write_text(entry)
+    monkeypatch.syspath_prepend(Path(__file__).parent / "plugin_package")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    campaign = Options(predictor="average").apply(read_campaign(make_shop(tmp_path / "shop", sends=1200)))
+    evaluation = evaluate_campaign(campaign)
+    assert evaluation.predictor == "average"
+    assert (evaluation.rows_train, evaluation.rows_test) == (840, 360)
+    assert evaluation.arms[1].qini == 0.0  # it says the same of everyone
+    assert evaluation.arms[0].uplift_predicted > 0
 
 
 def test_a_run_folder_is_a_plan(allocate: Any, tmp_path: Path) -> None:
