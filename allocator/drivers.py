@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from allocator.campaign import Campaign
     from allocator.explain import Explanation
 
-SAMPLE = 100
-"""Users whose uplift the importance of inputs is judged by."""
+SAMPLE, SAMPLE_CROWD = 100, 16
+"""Users whose uplift the importance of inputs is judged by, and customers each is compared with: fewer than
+for one user, because 100 times 16 comparisons are many, and their errors mostly cancel."""
+CROWD = 64
+"""Customers that one user is compared with."""
 NO_PREDICTOR = (
     "What drives the predicted uplift is not known here: the run was made from ready scores or predictions. "
     "Name the folder of `allocate train` they came from with --model."
@@ -54,7 +57,7 @@ def explain_uplift(
         trained = find_predictor(run, campaign.config, model)
         if trained is None:
             return replace(explanation, uplift_note=NO_PREDICTOR)
-        found = _attributions(*trained, campaign, row, progress)
+        found = _attributions(*trained, campaign, row, CROWD, progress)
     except PluginError as error:
         return replace(explanation, uplift_note=f"What drives the predicted uplift is not known: {error}")
     views = tuple(uplift_view(found, explanation.user_id, coupon) for coupon in about)
@@ -85,16 +88,23 @@ def explain_importance(
         raise InputError(NO_PREDICTOR)
     rng, users = np.random.default_rng([campaign.config.seed, 1]), campaign.users.height
     rows = np.sort(rng.choice(users, min(SAMPLE, users), replace=False)).astype(np.int64)
-    return trained[1], importance(_attributions(*trained, campaign, rows, progress))
+    return trained[1], importance(_attributions(*trained, campaign, rows, SAMPLE_CROWD, progress))
 
 
 def _attributions(
-    predictor: Predictor, name: str, campaign: Campaign, rows: NDArray[np.int64], progress: Progress
+    predictor: Predictor,
+    name: str,
+    campaign: Campaign,
+    rows: NDArray[np.int64],
+    crowd: int,
+    progress: Progress,
 ) -> Attributions:
     if not isinstance(predictor, AttributingPredictor):
         raise PluginError(f"the predictor '{name}' does not say what its uplift rests on.")
     with plugins.blamed(plugins.PREDICTORS, name, progress) as report:
-        found: Attributions = predictor.attribute(campaign, rows, seed=campaign.config.seed, progress=report)
+        found: Attributions = predictor.attribute(
+            campaign, rows, seed=campaign.config.seed, compared_with=crowd, progress=report
+        )
     shape = (len(rows), len(campaign.coupon_ids), len(found.inputs))
     if np.shape(found.effects) != shape or not np.isfinite(found.effects).all():
         raise PluginError(

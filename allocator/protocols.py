@@ -132,9 +132,29 @@ class AttributingPredictor(Predictor, Protocol):
     """A predictor that can also say what its uplift rests on."""
 
     def attribute(
-        self, campaign: Campaign, users: NDArray[np.int64], *, seed: int, progress: Progress = no_progress
+        self,
+        campaign: Campaign,
+        users: NDArray[np.int64],
+        *,
+        seed: int,
+        compared_with: int = 64,
+        progress: Progress = no_progress,
     ) -> Attributions:
-        """Divide the uplift of some users, given by position in ``campaign.users``, among its inputs."""
+        """Divide the uplift of some users among what is known of them.
+
+        Parameters
+        ----------
+        campaign
+            As for `predict`.
+        users
+            Positions in ``campaign.users``, at least one.
+        seed
+            Of everything random.
+        compared_with
+            How many of the campaign's customers stand for the usual one; more are more exact and slower.
+        progress
+            Called often.
+        """
         ...
 
 

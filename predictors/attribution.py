@@ -33,8 +33,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-BACKGROUND = 64
-"""Customers of the campaign that a user is compared with."""
 AT_ONCE = 8192
 
 
@@ -46,6 +44,7 @@ def attribute(
     users: Ints,
     *,
     seed: int,
+    compared_with: int,
     progress: Progress = no_progress,
 ) -> Attributions:
     """Divide the uplift of users, as of the campaign's day, among what is known of them.
@@ -61,9 +60,11 @@ def attribute(
         Fitted; the campaign's active coupons.
     users
         Positions in ``campaign.users``, at least one.
+    compared_with
+        How many customers to compare with.
     """
     inputs, now = Inputs.of(encoder, coupons), decision_time(campaign)
-    crowd = _background(campaign, seed)
+    crowd = _draw(campaign.users.height, compared_with, seed)
     # Only these users' entries are read, whatever the size of the campaign.
     positions, place = np.unique(np.concatenate([users, crowd]), return_inverse=True)
     known = only(campaign, positions)
@@ -137,9 +138,8 @@ def shapley_values(
     return shares.T, there[:, -1].mean(axis=0), there[:, 0].mean(axis=0)
 
 
-def _background(campaign: Campaign, seed: int) -> Ints:
-    users = campaign.users.height
-    drawn = np.random.default_rng(seed).choice(users, min(BACKGROUND, users), replace=False)
+def _draw(users: int, size: int, seed: int) -> Ints:
+    drawn = np.random.default_rng(seed).choice(users, min(size, users), replace=False)
     return np.sort(drawn).astype(np.int64)
 
 

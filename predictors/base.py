@@ -219,7 +219,13 @@ class HistoryPredictor(ABC):
                 yield found
 
     def attribute(
-        self, campaign: Campaign, users: Ints, *, seed: int, progress: Progress = no_progress
+        self,
+        campaign: Campaign,
+        users: Ints,
+        *,
+        seed: int,
+        compared_with: int = 64,
+        progress: Progress = no_progress,
     ) -> Attributions:
         """Divide the uplift of some users, by position, among what the model reads of them.
 
@@ -238,7 +244,16 @@ class HistoryPredictor(ABC):
         def uplift(contexts: Contexts) -> Floats:
             return self._scores(contexts, coupons, own_control).uplift
 
-        return attribute(uplift, encoder, coupons, campaign, users, seed=seed, progress=progress)
+        return attribute(
+            uplift,
+            encoder,
+            coupons,
+            campaign,
+            users,
+            seed=seed,
+            compared_with=compared_with,
+            progress=progress,
+        )
 
     def save(self, folder: Path) -> None:
         """Write the model and ``encoder.json`` into a folder that exists and is empty."""

@@ -6,6 +6,8 @@ import dataclasses
 import io
 import itertools
 import math
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from allocator.protocols import AttributingPredictor
 from cli.main import run as call
 from cli.render.explanation import explanation_page, importance_page
 from predictors import BaselinePredictor, TransformerPredictor
-from predictors.attribution import BACKGROUND, shapley_values
+from predictors.attribution import shapley_values
 from synthetic_campaigns import make_campaign
 
+DOCS = Path(__file__).parents[1] / "docs" / "explaining.md"
 SEED = 7
 
 
@@ -36,9 +39,12 @@ def campaign() -> Any:
     return dataclasses.replace(campaign, users=campaign.users.with_columns(shoe_size=pl.Series(noise)))
 
 
-@pytest.fixture(scope="module", params=[BaselinePredictor, TransformerPredictor], ids=lambda cls: cls.name)
+PREDICTORS = (BaselinePredictor(), TransformerPredictor(epochs=4, max_events=4))
+
+
+@pytest.fixture(scope="module", params=PREDICTORS, ids=lambda predictor: predictor.name)
 def fitted(request: Any, campaign: Any) -> Any:
-    predictor = request.param()
+    predictor = request.param
     predictor.fit(campaign, seed=5, device="cpu")
     return predictor
 
@@ -104,7 +110,7 @@ def test_effects_add_up_to_what_the_uplift_is_above_the_usual(fitted: Any, campa
     np.testing.assert_allclose(found.effects.sum(axis=2), found.uplift - found.usual_uplift, atol=1e-6)
     assert found.user_ids.tolist() == ["u17", "u3", "u900"]
     assert found.coupon_ids.tolist() == predicted.coupon_ids.tolist()
-    spread = predicted.uplift.std(axis=0) / np.sqrt(BACKGROUND)
+    spread = predicted.uplift.std(axis=0) / np.sqrt(len(found.background))
     assert (np.abs(found.usual_uplift - predicted.uplift.mean(axis=0)) < 4 * spread).all()
 
 
@@ -121,7 +127,7 @@ def test_the_same_seed_says_the_same_whoever_else_is_asked_about(fitted: Any, ca
 
 
 def test_the_true_driver_of_each_coupon_comes_first(fitted: Any, campaign: Any) -> None:
-    found = fitted.attribute(campaign, np.arange(0, 400, 10), seed=SEED)
+    found = fitted.attribute(campaign, np.arange(0, 400, 10), seed=SEED, compared_with=32)
     rows = importance(found)
     assert isinstance(fitted, AttributingPredictor)
     first = {
@@ -360,3 +366,16 @@ def test_a_predictor_that_cannot_say_still_leaves_the_decision(
 
 def test_one_question_at_a_time(allocate: Any) -> None:
     assert allocate("explain", "x", "--user", "u1", "--importance").code == 2
+
+
+def test_the_commands_of_the_docs_run(
+    allocate: Any, result: Path, shared_starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("result").symlink_to(result)
+    Path("shop").symlink_to(shared_starter)
+    lines = re.findall(r"^\$ allocate (.*?)(?:\s{2,}#.*)?$", DOCS.read_text(encoding="utf-8"), flags=re.M)
+    assert len(lines) >= 4
+    for line in lines:
+        outcome = allocate(*shlex.split(line))
+        assert outcome.code == 0, f"{line}: {outcome.err}"
