@@ -84,6 +84,10 @@ class Consensus:
         other training rows (the delete-a-group jackknife of the panels) or if one model alone were
         right (the spread between models); and what all models missed. Shrunken models hide part of
         their error, their bias, from the jackknife, hence `BIAS`.
+
+        On 35 synthetic campaigns (none, linear, stepped and wavy effects; 2,500 to 10,000 users)
+        intervals held the truth in 79% of cases at 80%, and in 88% at 90%: 85% and 92% where effects
+        were found, 66% and 79% where they were too weak to be seen.
         """
         blend = blends.mean(axis=0)
         effects = np.mean([opinion.effects for opinion in opinions], axis=0)

@@ -131,11 +131,16 @@ def test_an_effect_that_is_the_same_for_everyone_is_called_so():
     assert any("nearly the same for everyone" in note for note in report.notes)
 
 
-def test_permuted_treatments_are_worth_nothing(campaign):
-    predictor = AutoPredictor(**CHEAP)
-    mixed = permuted(campaign)
+@pytest.fixture(scope="module")
+def misled(campaign):
+    """Return the report and predictions of a blend that learnt from permuted treatments."""
+    predictor, mixed = AutoPredictor(**CHEAP), permuted(campaign)
     report = predictor.fit(mixed, seed=1)
-    predictions = predictor.predict(mixed)
+    return report, predictor.predict(mixed)
+
+
+def test_permuted_treatments_are_worth_nothing(campaign, misled):
+    report, predictions = misled
     assert predictions.uplift.std(axis=0).max() < 0.01
     assert np.abs(predictions.uplift.mean(axis=0)).max() < 0.04
     assert abs(report.arms[0].qini) < 3 * report.metrics["qini_noise"]
@@ -144,11 +149,24 @@ def test_permuted_treatments_are_worth_nothing(campaign):
     assert honest.predict(campaign).uplift.std(axis=0).min() > 5 * predictions.uplift.std(axis=0).max()
 
 
-def test_a_tiny_slope_keeps_the_ranking(campaign):
-    predictor = AutoPredictor(**CHEAP)
-    mixed = permuted(campaign)
-    predictor.fit(mixed, seed=1)
-    assert len(np.unique(predictor.predict(mixed).uplift[:, 0])) > 1000
+def test_a_tiny_slope_keeps_the_ranking(misled):
+    assert len(np.unique(misled[1].uplift[:, 0])) > 1000
+
+
+def test_intervals_cover_the_truth():
+    """Intervals of 80% hold about 80% of the true uplifts, and those of 90% about 90%."""
+    held, width, missed = [], [], []
+    for seed in range(3):
+        campaign, truth = make_campaign(n=3000, seed=seed)
+        predictor = AutoPredictor(**{**CHEAP, "folds": 4})
+        predictor.fit(campaign, seed=seed)
+        found = predictor.predict(campaign)
+        off = np.abs(found.uplift - truth)
+        held.append([(off < z * found.uplift_error).mean() for z in (1.2816, 1.6449)])
+        width.append(np.sqrt((found.uplift_error**2).mean()))
+        missed.append(np.sqrt((off**2).mean()))
+    np.testing.assert_allclose(np.mean(held, axis=0), [0.8, 0.9], atol=0.1)
+    assert np.mean(width) == pytest.approx(np.mean(missed), rel=0.3)
 
 
 def evidence(share, n=4000, noise=1.0, seed=0):

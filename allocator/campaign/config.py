@@ -63,7 +63,7 @@ class Objective(Table):
 class Predict(Table):
     """``[predict]``: which predictor, and its options."""
 
-    predictor: str = "transformer"
+    predictor: str = "auto"
     device: str = "auto"
     options: dict[str, Any] = {}
 
