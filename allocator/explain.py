@@ -87,7 +87,10 @@ def explain_user(
         for j, coupon in enumerate(problem.coupon_ids)
     ]
     views.sort(key=lambda view: (-view.chosen, -view.reduced_value, view.coupon_id))
-    return Explanation(user_id, groups, tuple(views), tuple(_words(views, str(task.eligibility.reason[i]))))
+    words = _words(views, str(task.eligibility.reason[i]))
+    if "expected_value" in measures:
+        words.append("The plan is pessimistic: each coupon counts at what it is worth at least.")
+    return Explanation(user_id, groups, tuple(views), tuple(words))
 
 
 def _words(views: list[CouponView], reason: str) -> list[str]:

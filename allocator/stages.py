@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from allocator.protocols import Predictor
     from allocator.solver.pricing.compute import Kind
 
+NEVER_NEGATIVE = ("uplift_error", "cost_variance")
+
 
 def predict_campaign(
     campaign: Campaign, run: RunFolder | None, progress: Progress = no_progress
@@ -111,6 +113,8 @@ def _checked(predictions: Predictions, name: str) -> Predictions:
                 f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
                 f"{shape[1]:,} coupons of finite numbers."
             )
+        if field in NEVER_NEGATIVE and (changes[field] < 0).any():
+            raise PluginError(f"The predictor '{name}' returned a negative '{field}'; it must be 0 or more.")
     return replace(predictions, **changes)
 
 

@@ -15,12 +15,12 @@ from allocator.campaign.building import build_task
 from allocator.campaign.config import Scenario
 from allocator.campaign.run_folder import read_predictions, write_predictions
 from allocator.comparison import compare
-from allocator.errors import InputError
+from allocator.errors import InputError, PluginError
 from allocator.pipeline import run_campaign
 from allocator.protocols import Predictions
 from allocator.runs import open_run, verify_run
 from allocator.scenario import build_scenario, solve_scenarios
-from allocator.stages import solve_task
+from allocator.stages import predict_with, solve_task
 
 Z80 = NormalDist().inv_cdf(0.8)
 ERRORS = (
@@ -141,6 +141,8 @@ def test_a_run_says_that_it_is_pessimistic_and_can_be_opened_again(unsure, tmp_p
     assert "pessimistic" in shown
     assert "exceeds with probability 0.8" in shown
     opened = open_run(tmp_path / "run")
+    told = allocate("explain", tmp_path / "run", "--user", "u2")
+    assert "The plan is pessimistic" in " ".join((told.out + told.err).split())
     assert opened.assignments["expected_value"].sum() == pytest.approx(summary["risk"]["expected_value"])
     certificate, changed = verify_run(tmp_path / "run")
     assert certificate.valid
@@ -250,3 +252,15 @@ def test_what_predictions_may_bring_is_kept_on_disk_and_without_a_coupon(shared_
     whole = build_scenario(campaign, again, Scenario(name="all", risk="pessimistic")).problem
     keep = [coupon != "HOME10" for coupon in whole.coupon_ids]
     np.testing.assert_array_equal(problem.value, whole.value[:, keep])
+
+
+def test_a_predictor_that_returns_a_negative_error_is_refused(shared_starter):
+    campaign = read_campaign(shared_starter)
+    wrong = dataclasses.replace(predictions_of(campaign), uplift_error=-np.ones((1200, 6)))
+
+    class Wrong:
+        def predict(self, campaign: Any, *, progress: Any) -> Predictions:
+            return wrong
+
+    with pytest.raises(PluginError, match="negative 'uplift_error'"):
+        predict_with(Wrong(), campaign, "wrong")
