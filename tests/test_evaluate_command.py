@@ -398,3 +398,19 @@ def test_predictions_of_other_coupons_cannot_be_compared(shop: Path, tmp_path: P
     frame.with_columns(*(pl.lit(0.1).alias(name) for name in numbers)).write_csv(tmp_path / "p.csv")
     with pytest.raises(InputError, match="nothing can be compared"):
         evaluate_campaign(read_campaign(shop), predictions=tmp_path / "p.csv")
+
+
+def test_coupons_that_only_some_users_could_get_are_said_to_be_unknown_for_the_others(tmp_path: Path) -> None:
+    folder = make_shop(tmp_path / "shop", sends=2 * USERS)
+    loyal = pl.read_csv(folder / "users.csv").filter(pl.col("loyal") == 1)["user_id"]
+    treated = pl.col("coupon_id").fill_null("") != ""
+    history = pl.read_csv(folder / "history.csv").drop("propensity")
+    # No stranger was ever sent anything.
+    history.filter(pl.col("user_id").is_in(loyal.implode()) | ~treated).write_csv(folder / "history.csv")
+    evaluation = evaluate_campaign(read_campaign(folder))
+    comparable = {arm.arm: arm.comparable for arm in evaluation.overlap}
+    assert comparable["TEN"] < 0.85
+    (note,) = [note for note in evaluation.notes if note.startswith("Plan 'everyone")]
+    assert "say nothing about what it gives" in note
+    single = next(plan for plan in evaluation.policies if plan.plan.startswith("everyone"))
+    assert single.rows < evaluation.rows_test
