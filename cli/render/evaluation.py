@@ -54,6 +54,8 @@ def judged(evaluation: Evaluation) -> str:
         return f"judged on {evaluation.rows_test:,} past sends, which the model may have learnt from"
     if not evaluation.rows_train:
         return f"judged on {evaluation.rows_test:,} past sends that it did not see"
+    if evaluation.candidates:
+        return f"cross-fitted: each of {evaluation.rows_test:,} rows judged by models that did not see it"
     return f"trained on {evaluation.rows_train:,} rows, judged on {evaluation.rows_test:,} rows held out"
 
 
