@@ -201,9 +201,12 @@ def chosen_campaign(n=5000):
 def test_chosen_users_are_adjusted_for_and_reported(cls):
     campaign, naive = chosen_campaign()
     assert naive > 0.3
-    learner = cls(estimator="forest", trees=15, learning_rate=0.2)
-    report = learner.fit(campaign, seed=1)
-    assert learner.predict(campaign).uplift.mean() == pytest.approx(0.1, abs=0.04)
+    levels = []
+    for seed in (1, 2, 3):  # one split alone is off by 0.03 or more
+        learner = cls(estimator="forest", trees=15, learning_rate=0.2)
+        report = learner.fit(campaign, seed=seed)
+        levels.append(learner.predict(campaign).uplift.mean())
+    assert np.mean(levels) == pytest.approx(0.1, abs=0.04)
     assert any("Propensities were estimated" in note for note in report.notes)
 
 
