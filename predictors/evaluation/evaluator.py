@@ -92,7 +92,7 @@ class HistoryEvaluator:
             policies=compare_plans(facts, _plans(campaign, history, said.scores, plans or {})),
             subgroups=subgroups(whole, users[whole.row].select(by)),
             overlap=arm_overlap(history, facts.propensity),
-            balance=balance(users, history.treated, facts.propensity.weight),
+            balance=balance(users, history.treated, facts.propensity.weight * facts.usable[:, -1]),
             power=_powers(history, found),
         )
         progress("compare", FOLDS + 2, FOLDS + 2)

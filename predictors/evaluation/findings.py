@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _days(facts: Counterfactual) -> list[str]:
 
 
 def _overlap(report: Evaluation) -> list[str]:
-    little = [arm for arm in report.overlap if arm.comparable < LITTLE_OVERLAP]
+    little = [arm for arm in report.overlap[1:] if arm.comparable < LITTLE_OVERLAP]  # the first is nothing
     return [
         f"{arm.arm}: only {arm.comparable:.0%} of the rows have comparable users who got it and who did not; "
         "nothing is known of the others. Send it to a random few of them."
@@ -97,19 +98,21 @@ def _cost(report: Evaluation) -> list[str]:
 
 
 def _plans(report: Evaluation, facts: Counterfactual) -> list[str]:
-    notes = []
+    notes, left_out = [], defaultdict(list)
     for plan in report.policies:
         if plan.rows < len(facts):
-            left = 1 - plan.rows / len(facts)
-            notes.append(
-                f"Plan '{plan.plan}': {left:.0%} of the past sends say nothing about what it gives their "
-                "users, and are left out of its value."
-            )
+            left_out[f"{1 - plan.rows / len(facts):.0%}"].append(plan.plan)
         if plan.effective_rows < FEW_EFFECTIVE:
             notes.append(
                 f"Plan '{plan.plan}': only {plan.followed:,} past sends got what it says (worth "
                 f"{plan.effective_rows:,.0f} equally likely ones); its value is mostly what models expect."
             )
+    for share, plans in left_out.items():
+        names = ", ".join(f"'{name}'" for name in plans)
+        notes.append(
+            f"Plan {names}: {share} of the past sends say nothing about what it gives their users, and are "
+            "left out of its value."
+        )
     return notes
 
 

@@ -53,7 +53,7 @@ def balance(users: pl.DataFrame, treated: Bools, weight: Floats) -> tuple[Balanc
     users
         Features of the user of each row, n rows.
     treated, weight
-        (n,) whether the row was treated, and its inverse propensity.
+        (n,) whether the row was treated, and its inverse propensity, 0 if it is not comparable.
     """
     if treated.all() or not treated.any():
         return ()
@@ -77,7 +77,7 @@ def standardised_difference(values: Floats, treated: Bools, weight: Floats) -> f
     known = np.isfinite(values)
     means, variances = [], []
     for side in (treated & known, ~treated & known):
-        if not side.any():
+        if not weight[side].sum() > 0:
             return 0.0
         means.append(np.average(values[side], weights=weight[side]))
         variances.append(values[side].var())
