@@ -37,11 +37,11 @@ class Settings:
     depth: int = 1
     attention_heads: int = 4
     dropout: float = 0.1
-    epochs: int = 4
+    epochs: int = 6
     batch_size: int = 1024
     accumulate: int = 1
     learning_rate: float = 5e-3
-    weight_decay: float = 1.0
+    weight_decay: float = 0.2
     coupon_dropout: float = 0.1
     patience: int = 8
     linear_penalty: float = 50.0

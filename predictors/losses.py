@@ -29,7 +29,7 @@ REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
 REVENUE_LIMIT = 20.0
 """Largest revenue that the loss sees, in means; the level is corrected after training."""
 PRECISION_LIMIT = 10.0
-"""No pseudo-outcome counts so many times more, or less, than the average one."""
+"""No pseudo-outcome counts so many times more, or less, than a usual one."""
 COUPONS_AT_ONCE = 16
 """A step compares a row's uplift for so many coupons at most, drawn anew each time."""
 
@@ -44,21 +44,25 @@ class PseudoOutcomes:
         (n, c) the estimate, 0 where the row says nothing about the coupon; whether it does.
     variance
         Of the estimates about the mean of their coupon.
+    spread
+        p (1 - p) of a conversion at the usual rate p.
     """
 
     effect: Tensor
     usable: Tensor
     variance: float
+    spread: float
 
     @classmethod
-    def of(cls, effect: NDArray[np.float64], device: torch.device) -> PseudoOutcomes:
-        """Take estimates, NaN where there is none."""
+    def of(cls, effect: NDArray[np.float64], rate: float, device: torch.device) -> PseudoOutcomes:
+        """Take estimates, NaN where there is none, and the share of rows that converted."""
         usable = np.isfinite(effect)
         known = np.where(usable, effect, 0.0)
         mean = known.sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
         squares = np.where(usable, (effect - mean) ** 2, 0.0)
         variance = float(squares.sum() / max(usable.sum(), 1))
-        return cls(floats(known, device), floats(usable, device), max(variance, 1e-12))
+        spread = max(rate * (1.0 - rate), 1e-9)
+        return cls(floats(known, device), floats(usable, device), max(variance, 1e-12), spread)
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,6 @@ def _doubly_robust(output: Outputs, pseudo: PseudoOutcomes, index: Tensor, asked
     uplift = torch.sigmoid(before + output.effect[:, 1:]) - torch.sigmoid(before)
     at = index[:, None], asked[None, :]
     spread = torch.sigmoid(before) * torch.sigmoid(-before)
-    precision = (spread.mean() / spread.clamp(min=1e-9)).clamp(1 / PRECISION_LIMIT, PRECISION_LIMIT)
+    precision = (pseudo.spread / spread.clamp(min=1e-9)).clamp(1 / PRECISION_LIMIT, PRECISION_LIMIT)
     squares = pseudo.usable[at] * precision * (uplift - pseudo.effect[at]) ** 2
     return squares.sum(dim=1).mean() / (2.0 * pseudo.variance)

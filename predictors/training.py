@@ -73,7 +73,11 @@ def train(
         torch.manual_seed(data.seed)
         model = _build(data, settings, describer).to(device)
         rows = Rows(data, descriptions, data.history.balanced(), device)
-        targets = None if pseudo is None else PseudoOutcomes.of(pseudo, device)
+        targets = (
+            None
+            if pseudo is None
+            else PseudoOutcomes.of(pseudo, float(data.history.converted.mean()), device)
+        )
         Loop(model, Objective(rows, targets), learn, check, settings, rng).run(
             kept, partial(progress, "train")
         )
