@@ -27,6 +27,9 @@ SENDS: dict[str, PolarsDataType] = {
     "redeemed": pl.Boolean,
 }
 
+ROWS_AT_ONCE = 1 << 21
+"""Of a table, when users are looked up: the whole would take several times its own memory."""
+
 
 class Log:
     """Where each user's entries are in the tables, which are neither copied nor sorted as a whole.
@@ -75,13 +78,18 @@ class _Sorted:
 
     def __init__(self, table: pl.DataFrame, time: str, users: pl.DataFrame) -> None:
         self.table = table
-        user = table.select("user_id").join(users, on="user_id", how="left", maintain_order="left")["user"]
-        code = user.fill_null(len(users)).to_numpy()  # entries of unknown users come last
-        key = seconds(table[time])
+        user, key = np.empty(len(table), np.uint32), seconds(table[time])
         span = int(key.max() - key.min()) + 1 if len(key) else 1
-        key += code * np.int64(span)
+        for start in range(0, len(table), ROWS_AT_ONCE):
+            part = table.select("user_id").slice(start, ROWS_AT_ONCE)
+            found = part.join(users, on="user_id", how="left", maintain_order="left")["user"]
+            rows = slice(start, start + len(part))
+            user[rows] = found.fill_null(len(users)).to_numpy()  # entries of unknown users come last
+            key[rows] += user[rows] * np.int64(span)
+        counts = np.bincount(user, minlength=len(users) + 1)
+        del user
         self._rows: NDArray[np.uint32] = np.argsort(key, kind="stable").astype(np.uint32)
-        self._starts: Ints = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(users) + 1))])
+        self._starts: Ints = np.concatenate([[0], np.cumsum(counts)])
 
     def part(self, start: int, stop: int) -> pl.DataFrame:
         """Return the rows of some users, sorted, with the position of the user as `user`."""
