@@ -112,7 +112,7 @@ class Encoder:
             A feature column is missing or changed its type since training.
         """
         self.check(campaign.users)
-        rows = campaign.users.select(feature.name for feature in self._columns)[user]
+        rows = campaign.users[user]  # before a choice of columns, which would copy the whole table
         derived = behaviour.features(user, time, self.event_categories)
         numeric = [
             feature.encode(derived[feature.name] if feature.derived else numbers(rows[feature.name]))

@@ -81,7 +81,7 @@ class _Sorted:
         user, key = np.empty(len(table), np.uint32), seconds(table[time])
         span = int(key.max() - key.min()) + 1 if len(key) else 1
         for start in range(0, len(table), ROWS_AT_ONCE):
-            part = table.select("user_id").slice(start, ROWS_AT_ONCE)
+            part = table["user_id"].slice(start, ROWS_AT_ONCE).to_frame()
             found = part.join(users, on="user_id", how="left", maintain_order="left")["user"]
             rows = slice(start, start + len(part))
             user[rows] = found.fill_null(len(users)).to_numpy()  # entries of unknown users come last
@@ -104,7 +104,8 @@ def _entries(events: pl.DataFrame | None, orders: pl.DataFrame | None) -> pl.Dat
     """Return events, and orders as purchases, in one table."""
     if events is None:
         events = pl.DataFrame(schema={**ENTRIES, "amount": pl.Float64})
-    events = events.select("user_id", "at", "kind", "category", "amount")
+    # Not `select`, which copies whole columns.
+    events = pl.DataFrame([events[name] for name in (*ENTRIES, "amount")])
     if orders is None:
         return events
     purchases = orders.select(
