@@ -197,4 +197,5 @@ def test_memory_does_not_grow_with_users(monkeypatch):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.3 * peaks[0]
+    # Predictions alone take 120 bytes a user; the order of the log, which must be held, about 20.
+    assert peaks[1] - peaks[0] < 60 * 12_000
