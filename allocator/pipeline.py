@@ -59,10 +59,18 @@ class Options:
     keep_interrupted: bool = False
 
     def apply(self, campaign: Campaign) -> Campaign:
-        """Return the campaign with these settings."""
-        config = campaign.config
+        """Return the campaign with these settings.
+
+        The options that campaign.toml gives its predictor are not those of another one; a note says
+        where they were left out.
+        """
+        config, notes = campaign.config, campaign.notes
         solve = {k: v for k in ("method", "gap", "time_limit") if (v := getattr(self, k)) is not None}
         predict = {k: v for k in ("predictor", "device") if (v := getattr(self, k)) is not None}
+        own = config.predict.predictor
+        if config.predict.options and predict.get("predictor", own) != own:
+            predict["options"] = {}
+            notes += (f"The options of [predict.options] belong to '{own}' and were left out.",)
         update: dict[str, Any] = {
             "solve": config.solve.model_copy(update=solve),
             "predict": config.predict.model_copy(update=predict),
@@ -71,7 +79,7 @@ class Options:
             update["copy_"] = config.copy_.model_copy(update={"writer": self.writer})
         if self.seed is not None:
             update["seed"] = self.seed
-        return replace(campaign, config=config.model_copy(update=update))
+        return replace(campaign, config=config.model_copy(update=update), notes=notes)
 
 
 @dataclass(frozen=True)

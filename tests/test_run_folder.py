@@ -491,3 +491,12 @@ def test_ids_that_look_like_formulas_are_defused_and_come_back(tiny: Any, tmp_pa
     assert verify_run(out)[0].problems == ()
     assert set(open_run(out).assigned) == set(EVIL)
     assert "<script>" not in (out / "report.html").read_text()
+
+
+def test_options_of_one_predictor_are_not_given_to_another(starter):
+    with (starter / "campaign.toml").open("a", encoding="utf-8") as file:
+        file.write("[predict.options]\nfolds = 3\n")
+    campaign = read_campaign(starter)
+    assert FAST.apply(campaign).config.predict.options == {}
+    assert "'auto'" in FAST.apply(campaign).notes[-1]
+    assert Options(predictor="auto", seed=3).apply(campaign).config.predict.options == {"folds": 3}

@@ -52,6 +52,9 @@ as_of = {as_of}
 maximize = "incremental_margin"
 margin = {margin:.2f}               # an assumption: the data holds prices, not costs
 
+[predict.options]           # fewer folds than the default predictor's five, to be quick
+folds = 3
+
 [solve]
 gap = 1e-3                  # one coupon more or less is about this much of a plan this small
 
