@@ -281,7 +281,7 @@ def test_progress_is_reported_and_may_cancel(campaign):
     predictor.fit(
         campaign, seed=1, device="cpu", progress=lambda step, done, total: steps.append((step, done, total))
     )
-    assert {step for step, _, _ in steps} == {"prepare", "train", "evaluate"}
+    assert {step for step, _, _ in steps} == {"prepare", "adjust", "train", "evaluate"}
     assert sum(step == "train" for step, _, _ in steps) > 2
     with pytest.raises(KeyboardInterrupt):
         predictor.predict(campaign, progress=cancel)
