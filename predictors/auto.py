@@ -63,6 +63,8 @@ class AutoPredictor(HistoryPredictor):
     """
 
     name = "auto"
+    checkpoint: Path | None = None
+    """Folder in which candidates keep the state of their training, so that it can go on after a break."""
 
     def __init__(self, **options: Any) -> None:
         self._names = check_candidates(options.pop("candidates", DEFAULT))
@@ -105,6 +107,7 @@ class AutoPredictor(HistoryPredictor):
         for part, rows in enumerate(parts):
             panel = self._panel()
             panel.use(self._device)
+            panel.keep_in(self.checkpoint)
             train = replace(data, scores=scores).take(np.flatnonzero(fold != part))
             panel.fit(train, bar.at(part))
             opinion, unnamed[rows] = panel.judge(data.take(rows))

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.protocols import Progress
+from allocator.protocols import Progress, ResumablePredictor
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.scoring import Scores, sigmoid
 from predictors.single import SinglePredictor
@@ -72,6 +72,12 @@ class Panel:
         """Choose the device."""
         for model in self._models:
             model._use(device)
+
+    def keep_in(self, checkpoint: Path | None) -> None:
+        """Let the models that can go on with a training keep its state in a folder."""
+        for model in self._models:
+            if isinstance(model, ResumablePredictor):
+                model.checkpoint = checkpoint
 
     def fit(self, data: TrainingData, progress: Progress) -> None:
         """Fit each model; `progress` gets its name as the step."""

@@ -34,6 +34,31 @@ def fitted(campaign):
     return predictor, report, predictor.predict(campaign)
 
 
+def test_a_training_that_was_cut_short_goes_on(campaign, fitted, tmp_path):
+    """All fold models of the transformer but the last are there already: the others are not trained again."""
+
+    def steps(stop_after):
+        told = []
+
+        def report(step, done, total):
+            told.append(done)
+            if step == "train" and done > stop_after * total:
+                raise KeyboardInterrupt
+
+        return told, report
+
+    whole, report = steps(1.0)
+    AutoPredictor(folds=2, transformer=SMALL).fit(campaign, seed=5, device="cpu", progress=report)
+    predictor = AutoPredictor(folds=2, transformer=SMALL)
+    predictor.checkpoint = tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        predictor.fit(campaign, seed=5, device="cpu", progress=steps(0.9)[1])
+    again, report = steps(1.0)
+    predictor.fit(campaign, seed=5, device="cpu", progress=report)
+    assert len(again) < len(whole)
+    np.testing.assert_array_equal(predictor.predict(campaign).uplift, fitted[2].uplift)
+
+
 def change(campaign, **tables):
     return dataclasses.replace(campaign, **tables)
 
