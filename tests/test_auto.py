@@ -97,7 +97,7 @@ def test_uplift_is_ranked_and_sized_as_the_truth(fitted):
 def test_the_report_shows_what_was_chosen_from(fitted):
     _, report, _ = fitted
     scores = {score.candidate: score for score in report.candidates}
-    assert list(scores) == ["constant", "s-logistic", "s-forest", "transformer"]
+    assert list(scores) == ["constant", "s-logistic", "s-forest", "t-forest", "transformer"]
     assert sum(score.weight for score in scores.values()) == pytest.approx(1.0)
     assert scores["constant"].gain == 0
     assert scores["s-forest"].gain > 2 * scores["s-forest"].gain_error
