@@ -109,11 +109,14 @@ def figures(experiment: Experiment, learn: Ints, test: Ints, uplift: NDArray[np.
 
 
 def ranks(settings: Namespace) -> Iterator[Row]:
-    """Yield, from what `uplift` recorded, the mean rank of each learner's Qini over the experiments."""
+    """Yield, from what `uplift` recorded, the mean rank of each learner's Qini.
+
+    Over the experiments on which every learner was run.
+    """
     recorded = read("uplift", settings.results) or {"rows": []}
     table = {(row["key"], row["learner"]): row["qini"] for row in recorded["rows"]}
-    keys = [key for key in EXPERIMENTS if any(key == found for found, _ in table)]
-    learners = [name for name in LEARNERS if all((key, name) in table for key in keys)]
+    learners = [name for name in LEARNERS if any(name == found for _, found in table)]
+    keys = [key for key in EXPERIMENTS if all((key, name) in table for name in learners)]
     means = np.array([[np.mean(table[key, name]) for name in learners] for key in keys])
     errors = np.array([[_error(table[key, name]) for name in learners] for key in keys])
     single = [name != "auto" for name in learners]
