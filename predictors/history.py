@@ -165,13 +165,25 @@ def split_users(history: History, share: float, rng: np.random.Generator) -> tup
     tuple
         Rows of the larger part and rows of the part with `share` of the users.
     """
+    order, position = users_by_stratum(history, rng)
+    steps = np.floor(np.arange(len(order) + 1) * share + 0.5)
+    held_out = np.zeros(len(order), dtype=bool)
+    held_out[order] = np.diff(steps) > 0
+    return np.flatnonzero(~held_out[position]), np.flatnonzero(held_out[position])
+
+
+def users_by_stratum(history: History, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Sort users by arm (coupon and treatment of their first row) and outcome, shuffled within each.
+
+    Returns
+    -------
+    tuple
+        The users in that order, and which user each row is of.
+    """
     users, first, position = np.unique(history.user, return_index=True, return_inverse=True)
     converted = np.bincount(position, history.converted, len(users)) > 0
     order = np.lexsort((rng.random(len(users)), converted, history.treated[first], history.coupon[first]))
-    steps = np.floor(np.arange(len(users) + 1) * share + 0.5)
-    held_out = np.zeros(len(users), dtype=bool)
-    held_out[order] = np.diff(steps) > 0
-    return np.flatnonzero(~held_out[position]), np.flatnonzero(held_out[position])
+    return order, position
 
 
 def _check_arms(treated: Bools, coupon: Ints) -> None:
