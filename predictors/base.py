@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from allocator.errors import PluginError
 from allocator.protocols import CandidateScore, Evaluation, Predictions, Progress, no_progress
-from predictors.doubly_robust import cross_fit_propensity, draw_cross_fit
+from predictors.doubly_robust import FOLDS, TRIM, cross_fit_propensity, draw_cross_fit
 from predictors.evaluation import auc, evaluate
 from predictors.features import Contexts, Coupons, Encoder
 from predictors.history import History, decision_time, read_history, split_users
@@ -38,8 +38,6 @@ FORMAT = 2
 USERS_AT_ONCE = 8192
 OVERLAP_LIMIT = 0.65
 """Treated and control users differ visibly if a model tells them apart with this AUC."""
-FOLDS, TRIM = 3, 0.1
-"""Of the propensities that the report weighs rows by, where they have to be estimated."""
 
 
 @dataclass(frozen=True)

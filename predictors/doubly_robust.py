@@ -26,6 +26,11 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
+FOLDS = 3
+TRIM = 0.1
+"""Where propensities are estimated, arms less likely than this times their share are left out."""
+
+
 @dataclass(frozen=True)
 class DoublyRobust:
     """Scores of n rows and c coupons, NaN where the row says nothing about the coupon.

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.doubly_robust import (
+    FOLDS,
+    TRIM,
     cross_fit_propensity,
     draw_cross_fit,
     expected_outcomes,
@@ -23,10 +25,6 @@ from predictors.training_data import TrainingData
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-FOLDS = 3
-TRIM = 0.1
-"""Where propensities are estimated, arms less likely than this times their share are left out."""
 
 
 @dataclass(frozen=True)

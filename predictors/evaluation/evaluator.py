@@ -14,8 +14,9 @@ from allocator import plugins
 from allocator.evaluation import Curve, Evaluation, Power
 from allocator.protocols import Predictions, Predictor, Progress, no_progress
 from predictors.base import HistoryPredictor, encode_history
+from predictors.doubly_robust import FOLDS
 from predictors.evaluation.cost_curve import cost_curve
-from predictors.evaluation.counterfactual import FOLDS, Counterfactual, counterfactual
+from predictors.evaluation.counterfactual import Counterfactual, counterfactual
 from predictors.evaluation.curves import auuc, qini, qini_curve, uplift_curve
 from predictors.evaluation.findings import find_doubts
 from predictors.evaluation.overlap import arm_overlap, balance
