@@ -61,7 +61,10 @@ def versions() -> dict[str, str]:
 def record(
     name: str, settings: Mapping[str, Any], rows: Iterator[Row], columns: Columns, folder: Path
 ) -> None:
-    """Print rows as a Markdown table as they come, and keep them all in FOLDER/NAME.json."""
+    """Print rows as a Markdown table as they come, and keep them all in FOLDER/NAME.json.
+
+    A run that is broken off leaves FOLDER/NAME.unfinished.json, and what the last whole run recorded.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     document: dict[str, Any] = {
         "benchmark": name,
@@ -71,12 +74,14 @@ def record(
         "settings": dict(settings),
         "rows": [],
     }
+    unfinished = folder / f"{name}.unfinished.json"
     print("\n".join(_head(columns)), flush=True)
     for row in rows:
         document["rows"].append(row)
         print(_line(row, columns), flush=True)
-        # After each row: a run of hours that is broken off has not been for nothing.
-        (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if document["rows"]:
+        unfinished.replace(folder / f"{name}.json")
 
 
 def read(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
