@@ -7,7 +7,7 @@ A plugin package names its class under an entry-point group (`allocate.predictor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -243,11 +243,24 @@ class Brief:
     channel
         ``sms``, ``push``, ``email`` or ``in_app``.
     language
-        BCP-47 language, ``en`` or ``zh``.
+        ``en`` or ``zh``.
     brand, tone
         From the campaign's ``[copy]`` table.
     audience
         How many users will get it.
+    variant
+        ``A``, ``B``, ... : texts of one message that are tried against each other.
+    locale
+        BCP-47 tag such as ``en-GB``, which sets how numbers and dates are written and whose rules hold;
+        empty where language and currency say all that is known.
+    opt_out
+        How to stop further messages, in place of the usual notice for channel, language and country.
+    approved
+        Hooks that a person approved for this message, the first to be used.
+    banned
+        Hooks that no message may carry, in lower case.
+    private
+        Words from customers' rows that no hook may hold, such as names.
     """
 
     offer: Offer
@@ -257,6 +270,12 @@ class Brief:
     brand: str
     tone: str
     audience: int = 0
+    variant: str = "A"
+    locale: str = ""
+    opt_out: str = ""
+    approved: tuple[str, ...] = ()
+    banned: frozenset[str] = field(default=frozenset(), repr=False)
+    private: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -279,12 +298,25 @@ class Copy:
         The text by part: ``body`` always; ``title`` for push and in-app; ``subject`` and
         ``preheader`` for e-mail.
     written_by
-        ``model``, ``model (rewritten)``, ``approved hook`` (a line of the bank around the facts) or
-        ``template``.
+        Who wrote the hook: ``model``, ``model (rewritten)``, ``bank, chosen by the model``,
+        ``approved hook`` (a line of the bank, or one that a person approved), or ``template`` (none).
     attempts
         How many texts were tried before this one, this one included.
     rejected
         Verdicts on the texts that were not used.
+    hook
+        The sentence before the facts; empty where there is none.
+    cell
+        Digest of all that the hook depends on; messages of one cell share their hook.
+    backend, model, prompt
+        Who was asked: ``local``, ``http`` or ``template``; the model's name or folder and digest; the
+        digest of what it was asked. Empty where no model was asked.
+    seed
+        Of the cell's random draws; None where nothing was drawn.
+    scores
+        Of the hook, by name: ``likelihood`` (mean log-probability of a token), ``relevance`` (cosine).
+    note
+        What a reader of the record should know, such as that the model cannot write this language.
     """
 
     brief: Brief
@@ -292,6 +324,14 @@ class Copy:
     written_by: str
     attempts: int = 1
     rejected: tuple[Verdict, ...] = ()
+    hook: str = ""
+    cell: str = ""
+    backend: str = ""
+    model: str = ""
+    prompt: str = ""
+    seed: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 @runtime_checkable
