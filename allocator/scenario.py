@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from allocator import plugins
-from allocator.campaign.building import Task, build_task
+from allocator.campaign.building import Task, build_task, message_measures
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
-from allocator.campaign.limit_tables import known_measures, parse_limits
+from allocator.campaign.limit_tables import group_columns, known_measures, parse_limits
 from allocator.campaign.run_folder import PERHAPS_PREDICTED, PREDICTED
 from allocator.campaign.value import missing_error, scale_predictions
 from allocator.errors import AllocateError, Finding, InputError
@@ -164,15 +164,33 @@ def _kept(labels: Any, dropped: pl.Series, left: pl.Series) -> list[str]:
     return [label for label in ([labels] if isinstance(labels, str) else labels) if label not in gone]
 
 
-def build_scenario(campaign: Campaign, predictions: Predictions | None, scenario: Scenario) -> Task:
-    """Build the task of a scenario from the campaign's predictions or scores."""
+def build_scenario(
+    campaign: Campaign, predictions: Predictions | None, scenario: Scenario, base: Task | None = None
+) -> Task:
+    """Build the task of a scenario from the campaign's predictions or scores.
+
+    Where only limits change, the problem is that of `base`, the campaign's own task, if given.
+    """
     changed = change_campaign(campaign, scenario)
+    if base is not None and (task := _with_limits(base, changed, scenario)) is not None:
+        return task
     factors = {str(name): factor for name, factor in scenario.scale.items()}
     if predictions is None:
         return build_task(_scale_scores(changed, factors, scenario.name), None)
     value = factors.pop("value", 1.0)
     keep = [j for j, coupon in enumerate(predictions.coupon_ids) if coupon not in set(scenario.drop_coupons)]
     return build_task(changed, scale_predictions(_columns(predictions, keep), factors), value)
+
+
+def _with_limits(base: Task, changed: Campaign, scenario: Scenario) -> Task | None:
+    """Return the base's problem under the scenario's limits; None if it does not hold all that they need."""
+    if scenario.scale or scenario.drop_coupons or scenario.risk is not None:
+        return None
+    problem, tables = base.problem, changed.config.limits
+    if not set(message_measures(tables)) <= set(problem.measures):
+        return None
+    limits = parse_limits(tables, changed.users, changed.coupons, problem.measures)
+    return replace(base, limits=tuple(limits)) if set(group_columns(limits)) <= set(problem.groups) else None
 
 
 def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = None) -> None:
@@ -222,13 +240,13 @@ def solve_scenarios(
     results = [ScenarioResult("base", task, base)]
     for done, scenario in enumerate(scenarios):
         progress("scenarios", done, len(scenarios))
-        task = build_scenario(campaign, predictions, scenario)
+        changed = build_scenario(campaign, predictions, scenario, task)
         try:
-            results.append(ScenarioResult(scenario.name, task, solve_task(task, base)))
+            results.append(ScenarioResult(scenario.name, changed, solve_task(changed, base)))
         except InputError:
             raise
         except AllocateError as error:
-            results.append(ScenarioResult(scenario.name, task, None, str(error)))
+            results.append(ScenarioResult(scenario.name, changed, None, str(error)))
     return results
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,17 +71,22 @@ def build_task(campaign: Campaign, predictions: Predictions | None, value_factor
     return Task(problem, tuple(limits), allowed)
 
 
-def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
-    """Return the measure ``messages_<channel>`` of each channel that a limit counts, by `channel` or by
-    `measure`: a coupon without a channel of its own counts where the user will get it.
+def message_measures(tables: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the measures ``messages_<channel>`` that limits' tables count, by `channel` or by `measure`,
+    and the place of each channel in `CHANNELS`.
     """
-    tables = campaign.config.limits
     channels, measures = ({table.get(key) for table in tables} for key in ("channel", "measure"))
     return {
-        name: (allowed.channel == code).astype(np.float64)
+        name: code
         for code, (channel, name) in enumerate(zip(CHANNELS, MESSAGE_MEASURES, strict=True))
         if channel in channels or name in measures
     }
+
+
+def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
+    """Count messages: a coupon without a channel of its own counts where the user will get it."""
+    names = message_measures(campaign.config.limits)
+    return {name: (allowed.channel == code).astype(np.float64) for name, code in names.items()}
 
 
 def report_columns(campaign: Campaign) -> list[str]:
