@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.protocols import Progress, Verdict
@@ -14,12 +14,20 @@ from copygen.guard import check_hook
 from copygen.options import LocalOptions
 
 
+@dataclass(frozen=True)
+class RankedHook:
+    """A hook that passed the guard: its text, who wrote it (as in `Copy.written_by`), its scores by name."""
+
+    text: str
+    written_by: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass
 class CellHooks:
     """The hooks of one cell: those that passed, best first, and why others did not."""
 
-    ranked: list[str] = field(default_factory=list)
-    written_by: str = "model"
+    ranked: list[RankedHook] = field(default_factory=list)
     failures: int = 0
     rejected: list[Verdict] = field(default_factory=list)
 
@@ -34,8 +42,8 @@ def write_hooks(
     for attempt in range(options.max_attempts):
         found = backend.propose(open_cells, options.candidates, (seed, attempt), progress)
         for cell, hooks in zip(open_cells, found, strict=True):
-            _sift(results[cell], cell, hooks, backend.least_score, used)
-            results[cell].written_by = "model (rewritten)" if attempt else "model"
+            written_by = "model (rewritten)" if attempt else "model"
+            _sift(results[cell], cell, hooks, backend.least_score, written_by, used)
         open_cells = [cell for cell in open_cells if not results[cell].ranked]
         if not open_cells:
             break
@@ -43,22 +51,28 @@ def write_hooks(
 
 
 def _sift(
-    result: CellHooks, cell: Cell, hooks: Iterable[Hook], least_score: float, used: Counter[str]
+    result: CellHooks,
+    cell: Cell,
+    hooks: Iterable[Hook],
+    least_score: float,
+    written_by: str,
+    used: Counter[str],
 ) -> None:
     passed: dict[str, float] = {}
     for hook in hooks:
         verdicts = check_hook(hook.text, cell.channel, cell.language)
-        if hook.score < least_score:
+        if hook.score is not None and hook.score < least_score:
             verdicts += (Verdict("sense", f"the model itself finds '{hook.text[:60]}' unlikely"),)
         if verdicts:
             result.failures += 1
             result.rejected += verdicts
         else:
-            passed[hook.text] = hook.score
+            passed[hook.text] = hook.score or 0.0
     # Likely words read best; a word that other hooks of the run hold already counts against one.
-    result.ranked = sorted(passed, key=lambda text: (_staleness(text, used) - passed[text], text))
-    if result.ranked:
-        used.update(_words(result.ranked[0]))
+    ranked = sorted(passed, key=lambda text: (_staleness(text, used) - passed[text], text))
+    result.ranked = [RankedHook(text, written_by, {"likelihood": passed[text]}) for text in ranked]
+    if ranked:
+        used.update(_words(ranked[0]))
 
 
 def _staleness(text: str, used: Counter[str]) -> float:

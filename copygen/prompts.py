@@ -35,23 +35,29 @@ def plain_prompt(chat: Sequence[Message]) -> str:
     return "\n".join(message["content"] for message in chat) + "\n"
 
 
-def grammars(cell: Cell, candidates: int, seed: tuple[int, int], *, guided: bool) -> list[str]:
-    """Return the regular expression that each candidate's answer must match.
+def choices(cell: Cell, *, guided: bool) -> list[str]:
+    """Return the regular expressions that answers for a cell may match.
 
-    Free grammars bound words and length. A guided one is a phrase of ours whose words the model
+    Free ones bound words and length. A guided one is a phrase of ours whose words the model
     chooses among those that suit the category: a model of 135 M parameters, left to itself, writes
     sense about one time in five.
     """
     if not guided:
-        return [OPEN_GRAMMAR[cell.language]] * candidates
+        return [OPEN_GRAMMAR[cell.language]]
     theme = load("themes")[cell.theme]
-    phrases = [
-        phrase
-        for phrase in load("prompts")["tones"][cell.tone]["phrases"]
+    phrases = load("prompts")["tones"][cell.tone]["phrases"]
+    return [
+        _guided(phrase, cell)
+        for phrase in phrases
         if not any(phrase.startswith(start) for start in theme.get("skip", ()))
     ]
+
+
+def grammars(cell: Cell, candidates: int, seed: tuple[int, int], *, guided: bool) -> list[str]:
+    """Return the regular expression that each candidate's answer must match."""
+    found = choices(cell, guided=guided)
     turn = cell.seed("phrase", *seed)
-    return [_guided(phrases[(turn + i) % len(phrases)], cell) for i in range(candidates)]
+    return [found[(turn + i) % len(found)] for i in range(candidates)]
 
 
 def _guided(phrase: str, cell: Cell) -> str:

@@ -9,15 +9,29 @@ from allocator.errors import InputError
 from allocator.protocols import Brief, Copy, Progress, Verdict, no_progress
 from copygen.backends import Backend
 from copygen.backends.loading import open_backend, writable_cells
-from copygen.bank import approved_hooks
-from copygen.cells import Cell
-from copygen.drafts import Draft, draft_all
-from copygen.guard import check
-from copygen.hooks import CellHooks, write_hooks
+from copygen.drafts import draft_all, make_draft
+from copygen.finish import APPROVED, Written, put
+from copygen.hooks import write_hooks
 from copygen.options import local_options, unknown_options
 
 
-class TemplateWriter:
+class Reviewable:
+    """A writer that can put a person's words in front of the facts; needs no model."""
+
+    def check(self, brief: Brief, hook: str) -> Copy | tuple[Verdict, ...]:
+        """Return the message for `brief` that opens with `hook`, or what the guard finds wrong with it.
+
+        Raises
+        ------
+        InputError
+            If not even the template may be sent.
+        """
+        draft = make_draft(brief)
+        parts, verdicts = put(draft, hook)
+        return verdicts or Copy(brief, parts, APPROVED, hook=hook, cell=draft.cell.digest)
+
+
+class TemplateWriter(Reviewable):
     """Writes every message from the template alone: no model, no randomness, no options."""
 
     def __init__(self, **options: Any) -> None:
@@ -35,14 +49,15 @@ class TemplateWriter:
         """
         drafts = draft_all(briefs)
         progress("write copy", len(drafts), len(drafts))
-        return [Copy(draft.brief, draft.parts, "template") for draft in drafts]
+        return Written("template", seed, None, {}).finish(drafts)
 
 
-class LocalWriter:
+class LocalWriter(Reviewable):
     """Writes hooks with a language model on this machine and the facts around them by program.
 
-    Order of resort for each message: a hook of the model, a rewritten one, an approved hook of the
-    bank, the bare template; `Copy.written_by` says which. The embedded model writes English only.
+    Order of resort for each message: a hook that a person approved, a hook of the model, a rewritten
+    one, a hook of the bank, the bare template; `Copy.written_by` says which. The embedded model writes
+    English only.
 
     Parameters
     ----------
@@ -65,27 +80,9 @@ class LocalWriter:
             If the model or a library that it needs is not installed, or the model's file is damaged.
         """
         drafts = draft_all(briefs)
-        if not drafts:
-            return []
         cells = writable_cells(drafts, self.options)
-        hooks: dict[Cell, CellHooks] = {}
-        if cells:
-            self._backend = self._backend or open_backend(self.options, progress)
-            hooks = write_hooks(self._backend, cells, self.options, seed, progress)
-        return [_finish(draft, hooks.get(draft.cell), seed) for draft in drafts]
-
-
-def _finish(draft: Draft, hooks: CellHooks | None, seed: int) -> Copy:
-    """Return the best message of a draft that passes the guard."""
-    rejected: list[Verdict] = list(hooks.rejected) if hooks else []
-    attempts = hooks.failures if hooks else 0
-    resorts = [(hook, hooks.written_by) for hook in hooks.ranked] if hooks else []
-    resorts += [(hook, "approved hook") for hook in approved_hooks(draft.cell, seed)]
-    for hook, written_by in resorts:
-        attempts += 1
-        parts = draft.with_hook(hook)
-        verdicts = check(parts, draft.brief)
-        if not verdicts:
-            return Copy(draft.brief, parts, written_by, attempts, tuple(rejected))
-        rejected += verdicts
-    return Copy(draft.brief, draft.parts, "template", attempts + 1, tuple(rejected))
+        if not cells:
+            return Written("local", seed, None, {}).finish(drafts)
+        self._backend = self._backend or open_backend(self.options, progress)
+        hooks = write_hooks(self._backend, cells, self.options, seed, progress)
+        return Written("local", seed, self._backend, hooks).finish(drafts)

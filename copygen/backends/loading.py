@@ -42,5 +42,7 @@ def open_backend(options: LocalOptions, progress: Progress) -> LocalModel:
         )
     from copygen.backends.local import LocalModel
 
-    folder = embedded.prepare(progress) if options.model is None else options.model
-    return LocalModel.load(folder, options.device, guided=options.model is None, progress=progress)
+    if options.model is not None:
+        return LocalModel.load(options.model, options.device, guided=False, progress=progress)
+    folder = embedded.prepare(progress)
+    return LocalModel.load(folder, options.device, guided=True, label=embedded.LABEL, progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -35,16 +36,22 @@ class LocalModel:
         From transformers.
     guided
         Answer in phrases of ours (a small model) or in free words (a larger one).
+    label
+        The model's name and digest.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, guided: bool) -> None:
-        self._model, self._tokenizer, self._guided = model, tokenizer, guided
+    name = "local"
+
+    def __init__(self, model: Any, tokenizer: Any, *, guided: bool, label: str = "") -> None:
+        self._model, self._tokenizer, self._guided, self.model = model, tokenizer, guided, label
         # The words of a guided phrase were approved beforehand, however rare the model finds them.
         self.least_score = float("-inf") if guided else LEAST_SCORE
         self._grammar_tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)
 
     @classmethod
-    def load(cls, folder: Path, device: str, *, guided: bool, progress: Progress = no_progress) -> Self:
+    def load(
+        cls, folder: Path, device: str, *, guided: bool, label: str = "", progress: Progress = no_progress
+    ) -> Self:
         """Load a folder as bf16 on `device` (``auto``, ``cpu`` or ``cuda``).
 
         Raises
@@ -65,11 +72,17 @@ class LocalModel:
                 )
             if tokenizer.eos_token_id is None:
                 raise ValueError("its tokenizer names no end-of-text token")
-            writer = cls(model.to(device).eval(), tokenizer, guided=guided)
+            label = label or f"{folder.name} ({_digest(folder)})"
+            writer = cls(model.to(device).eval(), tokenizer, guided=guided, label=label)
         except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
             raise PluginError(f"The language model in {folder} cannot be loaded: {error}") from error
         progress("load language model", 1, 1)
         return writer
+
+    def prompt_digest(self, cell: Cell) -> str:
+        """Return a digest of the chat and of the grammars from which an answer's is drawn."""
+        asked = repr((self._tokens(cell), prompts.choices(cell, guided=self._guided)))
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     def propose(
         self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int], progress: Progress
@@ -152,3 +165,12 @@ class LocalModel:
         else:
             text = prompts.plain_prompt(chat)
         return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _digest(folder: Path) -> str:
+    """Return a digest of a model's files."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        with file.open("rb") as handle:
+            digest.update(file.name.encode() + hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()[:12]
