@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass
 
 from allocator.protocols import Brief
@@ -21,7 +22,7 @@ class Cell:
         How the category is named in `language`.
     persona, tone
         Keys of ``data/prompts.toml``.
-    language, channel
+    language, channel, variant
         As in the brief.
     """
 
@@ -31,6 +32,13 @@ class Cell:
     tone: str
     language: str
     channel: str
+    variant: str = "A"
+
+    @property
+    def digest(self) -> str:
+        """A short name for this cell, the same in every run."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def seed(self, *salt: object) -> int:
         """Return a seed of 63 bits that depends on this cell and `salt` alone."""
@@ -42,5 +50,11 @@ def cell_of(brief: Brief, theme: Theme) -> Cell:
     """Return the cell of a brief whose category means `theme`."""
     category = theme.names.get(brief.language) or load("themes")["general"][brief.language]
     return Cell(
-        theme.key, category, persona_of(brief.segment), tone_of(brief.tone), brief.language, brief.channel
+        theme.key,
+        category,
+        persona_of(brief.segment),
+        tone_of(brief.tone),
+        brief.language,
+        brief.channel,
+        brief.variant,
     )

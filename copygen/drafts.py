@@ -51,7 +51,7 @@ def draft_all(briefs: Sequence[Brief]) -> list[Draft]:
     drafts = []
     for brief in briefs:
         try:
-            drafts.append(_draft(brief))
+            drafts.append(make_draft(brief))
         except InputError as error:
             findings.update({str(finding): finding for finding in error.findings})
     if findings:
@@ -59,7 +59,14 @@ def draft_all(briefs: Sequence[Brief]) -> list[Draft]:
     return drafts
 
 
-def _draft(brief: Brief) -> Draft:
+def make_draft(brief: Brief) -> Draft:
+    """Return the draft of a brief.
+
+    Raises
+    ------
+    InputError
+        Naming each rule by which not even the template may be sent.
+    """
     if (brief.channel, brief.language) not in PARTS:
         known = ", ".join(f"{channel}/{language}" for channel, language in PARTS)
         raise InputError(Finding("no message for this channel and language", None, None, "channel",
