@@ -5,6 +5,6 @@ guard that shares no code with either reads the finished text against the coupon
 """
 
 from copygen.guard import check, check_hook
-from copygen.writers import LocalWriter, TemplateWriter
+from copygen.writers import HttpWriter, LocalWriter, TemplateWriter
 
-__all__ = ["LocalWriter", "TemplateWriter", "check", "check_hook"]
+__all__ = ["HttpWriter", "LocalWriter", "TemplateWriter", "check", "check_hook"]

@@ -89,7 +89,9 @@ class Written:
     ) -> Copy:
         asked = self.backend if draft.cell in self.hooks else None
         drawn = self.kind != "template" and hook.text not in draft.brief.approved
+        unanswered = asked.unanswered.get(draft.cell, "") if asked else ""
         notes = {
+            unanswered: bool(unanswered),
             REVIEWED: hook.text in draft.brief.approved,
             NOT_ASKED: asked is None and self.kind != "template",
             NO_HOOK: not hook.text and self.kind != "template",

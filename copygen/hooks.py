@@ -11,7 +11,7 @@ from allocator.protocols import Progress, Verdict
 from copygen.backends import Backend, Hook
 from copygen.cells import Cell
 from copygen.guard import check_hook
-from copygen.options import LocalOptions
+from copygen.options import ModelOptions
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CellHooks:
 
 
 def write_hooks(
-    backend: Backend, cells: Sequence[Cell], options: LocalOptions, seed: int, progress: Progress
+    backend: Backend, cells: Sequence[Cell], options: ModelOptions, seed: int, progress: Progress
 ) -> dict[Cell, CellHooks]:
     """Return the hooks that `backend` writes for `cells`, those that fail rewritten up to the limit."""
     results = {cell: CellHooks() for cell in cells}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from allocator.errors import InputError
 from allocator.protocols import Brief, Copy, Progress, Verdict, no_progress
@@ -12,7 +12,7 @@ from copygen.backends.loading import open_backend, writable_cells
 from copygen.drafts import draft_all, make_draft
 from copygen.finish import APPROVED, Written, put
 from copygen.hooks import write_hooks
-from copygen.options import local_options, unknown_options
+from copygen.options import HttpOptions, LocalOptions, ModelOptions, read_options, unknown_options
 
 
 class Reviewable:
@@ -52,21 +52,25 @@ class TemplateWriter(Reviewable):
         return Written("template", seed, None, {}).finish(drafts)
 
 
-class LocalWriter(Reviewable):
-    """Writes hooks with a language model on this machine and the facts around them by program.
+class ModelWriter(Reviewable):
+    """Writes hooks with a model and the facts around them by program.
 
     Order of resort for each message: a hook that a person approved, a hook of the model, a rewritten
-    one, a hook of the bank, the bare template; `Copy.written_by` says which. The embedded model writes
-    English only.
+    one, a hook of the bank, the bare template; `Copy.written_by` says which.
 
-    Parameters
+    Attributes
     ----------
-    **options
-        ``model, device, candidates, max_attempts``; see `copygen.options.LocalOptions`.
+    kind
+        Name of the backend, as the record gives it.
+    takes
+        What the keys of ``[copy.options]`` are read into.
     """
 
+    kind: ClassVar[str]
+    takes: ClassVar[type[ModelOptions]]
+
     def __init__(self, **options: Any) -> None:
-        self.options = local_options(options)
+        self.options = read_options(self.takes, options)
         self._backend: Backend | None = None
 
     def write(self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress) -> list[Copy]:
@@ -77,12 +81,40 @@ class LocalWriter(Reviewable):
         InputError
             Naming every coupon, channel and rule for which not even the template may be sent.
         PluginError
-            If the model or a library that it needs is not installed, or the model's file is damaged.
+            If the model, or a library that it needs, cannot be used; says what to correct.
         """
         drafts = draft_all(briefs)
         cells = writable_cells(drafts, self.options)
         if not cells:
-            return Written("local", seed, None, {}).finish(drafts)
+            return Written(self.kind, seed, None, {}).finish(drafts)
         self._backend = self._backend or open_backend(self.options, progress)
         hooks = write_hooks(self._backend, cells, self.options, seed, progress)
-        return Written("local", seed, self._backend, hooks).finish(drafts)
+        return Written(self.kind, seed, self._backend, hooks).finish(drafts)
+
+
+class LocalWriter(ModelWriter):
+    """Writes hooks with a language model on this machine and the facts around them by program.
+
+    Parameters
+    ----------
+    **options
+        See `copygen.options.LocalOptions`. The embedded model, the default, writes English only.
+    """
+
+    kind = "local"
+    takes = LocalOptions
+
+
+class HttpWriter(ModelWriter):
+    """Writes hooks by asking an OpenAI-compatible endpoint and the facts around them by program.
+
+    Messages for which the endpoint fails get a hook of the bank, and the record says so.
+
+    Parameters
+    ----------
+    **options
+        ``base_url`` and ``model``, and see `copygen.options.HttpOptions`.
+    """
+
+    kind = "http"
+    takes = HttpOptions

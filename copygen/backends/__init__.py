@@ -52,6 +52,11 @@ class Backend(Protocol):
         """The bar for its own hooks."""
         ...
 
+    @property
+    def unanswered(self) -> Mapping[Cell, str]:
+        """Cells without an answer, and why."""
+        ...
+
     def prompt_digest(self, cell: Cell) -> str:
         """Return a digest of everything that the model is asked for a cell."""
         ...

@@ -1,48 +1,56 @@
-"""Which backend the options ask for."""
+"""Which backend the options ask for, and what it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from allocator.errors import PluginError
 from allocator.protocols import Progress
-from copygen.backends import embedded
+from copygen.backends import Backend, embedded
 from copygen.cells import Cell
 from copygen.drafts import Draft
-from copygen.options import LocalOptions
+from copygen.options import HttpOptions, LocalOptions, ModelOptions
 
-if TYPE_CHECKING:
-    from copygen.backends.local import LocalModel
-
-NEEDED = ("torch", "transformers", "accelerate", "llguidance", "safetensors", "platformdirs", "gguf")
-
-
-def writable_cells(drafts: Sequence[Draft], options: LocalOptions) -> list[Cell]:
-    """Return the cells that the model is let write, each once; the embedded one is unusable in Chinese."""
-    languages = {"en"} if options.model is None else {"en", "zh"}
-    return sorted({draft.cell for draft in drafts if draft.cell.language in languages})
+LOCAL = ("torch", "transformers", "accelerate", "llguidance", "safetensors", "platformdirs", "gguf")
+ADAPTER = ("peft",)
+HTTP = ("httpx2",)
 
 
-def open_backend(options: LocalOptions, progress: Progress) -> LocalModel:
-    """Load the model.
+def writable_cells(drafts: Sequence[Draft], options: ModelOptions) -> list[Cell]:
+    """Return the cells that the model is let write, each once."""
+    return sorted({draft.cell for draft in drafts if draft.cell.language in options.languages})
+
+
+def open_backend(options: ModelOptions, progress: Progress) -> Backend:
+    """Load the model, or make ready to ask for it.
 
     Raises
     ------
     PluginError
         If a library or the embedded model is missing, or a file cannot be used; says what to install.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise PluginError(
-            f"The local copy writer needs {', '.join(missing)}, not installed;"
-            " run: pip install '.[copy]' in a checkout of Allocate"
-            ' (or set writer = "template" under [copy] in campaign.toml).'
-        )
+    if isinstance(options, HttpOptions):
+        require(HTTP, "HTTP copy writer", "copy-http")
+        from copygen.backends.http import HttpBackend
+
+        return HttpBackend(options)
+    assert isinstance(options, LocalOptions)
+    require((*LOCAL, *ADAPTER) if options.adapter else LOCAL, "local copy writer", "copy")
     from copygen.backends.local import LocalModel
 
     if options.model is not None:
         return LocalModel.load(options.model, options.device, guided=False, progress=progress)
     folder = embedded.prepare(progress)
     return LocalModel.load(folder, options.device, guided=True, label=embedded.LABEL, progress=progress)
+
+
+def require(libraries: Sequence[str], user: str, extra: str) -> None:
+    """Raise `PluginError`, saying what to install, if a library is missing."""
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        raise PluginError(
+            f"The {user} needs {', '.join(missing)}, not installed;"
+            f" run: pip install '.[{extra}]' in a checkout of Allocate"
+            ' (or set writer = "template" under [copy] in campaign.toml).'
+        )

@@ -44,6 +44,7 @@ class LocalModel:
 
     def __init__(self, model: Any, tokenizer: Any, *, guided: bool, label: str = "") -> None:
         self._model, self._tokenizer, self._guided, self.model = model, tokenizer, guided, label
+        self.unanswered: dict[Cell, str] = {}  # a model on this machine answers or fails for all
         # The words of a guided phrase were approved beforehand, however rare the model finds them.
         self.least_score = float("-inf") if guided else LEAST_SCORE
         self._grammar_tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)
