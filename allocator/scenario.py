@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,15 +99,13 @@ def _changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Findi
     by_label = {_label(table): dict(table) for table in campaign.config.limits}
     place = f"scenario '{scenario.name}'"
     for path, value in scenario.set.items():
-        # Labels may have dots: the longest that fits is meant.
-        fits = [label for label in by_label if path.startswith(f"{label}.")]
-        if not fits:
+        place_of = _place(by_label, path)
+        if place_of is None:
             known = "a limit's label and key, such as " + ", ".join(f"{name}.at_most" for name in by_label)
             message = f"{place} changes an unknown limit"
             findings.append(Finding(message, FILE, None, None, repr(path), known))
             continue
-        label = max(fits, key=len)
-        key, _, item = path.removeprefix(f"{label}.").partition(".")
+        label, key, item = place_of
         table = by_label[label]
         if not item:
             table[key] = value
@@ -124,6 +122,30 @@ def _changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Findi
             message = f"{place} drops an unknown limit"
             findings.append(Finding(message, FILE, None, None, repr(label), known))
     return list(by_label.values())
+
+
+def number_at(campaign: Campaign, path: str) -> float | None:
+    """Return the number that a scenario's `set` would change at `path`; None if there is none."""
+    by_label = {_label(table): table for table in campaign.config.limits}
+    place = _place(by_label, path)
+    if place is None:
+        return None
+    label, key, item = place
+    found = by_label[label].get(key)
+    if item:
+        stock = _stock(campaign) if by_label[label].get("kind") == "inventory" else {}
+        found = (found if isinstance(found, dict) else stock).get(item)
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def _place(labels: Iterable[str], path: str) -> tuple[str, str, str] | None:
+    """Split ``<label>.<key>[.<item>]``; labels may have dots, so the longest that fits is meant."""
+    fits = [label for label in labels if path.startswith(f"{label}.")]
+    if not fits:
+        return None
+    label = max(fits, key=len)
+    key, _, item = path.removeprefix(f"{label}.").partition(".")
+    return label, key, item
 
 
 def _stock(campaign: Campaign) -> dict[str, float]:
@@ -172,8 +194,10 @@ def build_scenario(
     Where only limits change, the problem is that of `base`, the campaign's own task, if given.
     """
     changed = change_campaign(campaign, scenario)
-    if base is not None and (task := _with_limits(base, changed, scenario)) is not None:
-        return task
+    if base is not None and not (scenario.scale or scenario.drop_coupons or scenario.risk):
+        task = with_limits(base, changed)
+        if task is not None:
+            return task
     factors = {str(name): factor for name, factor in scenario.scale.items()}
     if predictions is None:
         return build_task(_scale_scores(changed, factors, scenario.name), None)
@@ -182,10 +206,8 @@ def build_scenario(
     return build_task(changed, scale_predictions(_columns(predictions, keep), factors), value)
 
 
-def _with_limits(base: Task, changed: Campaign, scenario: Scenario) -> Task | None:
-    """Return the base's problem under the scenario's limits; None if it does not hold all that they need."""
-    if scenario.scale or scenario.drop_coupons or scenario.risk is not None:
-        return None
+def with_limits(base: Task, changed: Campaign) -> Task | None:
+    """Return a task under a changed campaign's limits; None if its problem does not hold all they need."""
     problem, tables = base.problem, changed.config.limits
     if not set(message_measures(tables)) <= set(problem.measures):
         return None

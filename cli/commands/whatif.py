@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.console import Terminal, output_options
 from cli.options import campaign_argument, solve_options
 from cli.scenario_options import ScenarioCommand, scenarios_of
+from cli.sweep_options import read_sweeps
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import RenderableType
+
+    from allocator.campaign import Campaign
+    from allocator.campaign.building import Task
+    from allocator.campaign.config import Scenario
+    from allocator.pipeline import Options
+    from allocator.protocols import Predictions
+    from allocator.solution import Solution
 
 EPILOG = """\b
 Examples:
@@ -21,6 +35,8 @@ Examples:
   allocate whatif shop --add-limit 'kind=floor label="the north" users.region=north at_least=400'
   allocate whatif shop --risk pessimistic           what caution costs, where errors are known
   allocate whatif shop --csv > scenarios.csv        one figure a row
+  allocate whatif shop --sweep total.at_most=200:800:13 --floor 1
+  allocate whatif shop --sweep total.at_most=200:800:5 --sweep "sms capacity.at_most=100:300:5"
 """
 
 
@@ -32,6 +48,15 @@ Examples:
     type=click.Path(path_type=Path),
     help="Predictions file or run folder [default: scores.csv].",
 )
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    callback=read_sweeps,
+    metavar="LABEL.KEY=FROM:TO[:POINTS]",
+    help="Solve for a range of a bound and show what it earns; twice for a map over two bounds.",
+)
+@click.option("--floor", type=float, help="With --sweep: find where one more unit earns less than this.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table, one figure a row, and nothing else.")
 @solve_options
 @output_options
@@ -40,6 +65,8 @@ def command(
     parts: list[dict[str, Any]],
     only: bool,
     predictions: Path | None,
+    sweeps: tuple[tuple[str, tuple[float, ...]], ...],
+    floor: float | None,
     as_csv: bool,
     terminal: Terminal,
     **settings: Any,
@@ -48,39 +75,87 @@ def command(
 
     Changes given here make one more scenario, or several, each after its own --scenario NAME. A
     scenario without a plan is a result, not a failure: it is listed with the limits that clash, and
-    the exit code stays 0.
+    the exit code stays 0. With --sweep the plans of a whole range are drawn instead, of the campaign or
+    of the one scenario given here.
     """
     from allocator.campaign import read_campaign
-    from allocator.campaign.run_folder import csv_text, find_predictions
-    from allocator.comparison import compare, comparison_table
+    from allocator.campaign.run_folder import find_predictions
     from allocator.pipeline import Options
-    from allocator.scenario import check_scenarios, solve_scenarios
-    from allocator.stages import solve_task
-    from cli.render.comparison import comparison_page
 
     if as_csv and terminal.json:
         raise click.UsageError("--csv and --json exclude each other.")
+    if floor is not None and len(sweeps) != 1:
+        raise click.UsageError("--floor is found along one --sweep.")
     options = Options(**settings)
     campaign = options.apply(read_campaign(folder))
     of_file = campaign.config.scenarios
-    scenarios = [*([] if only else of_file), *scenarios_of(parts, of_file)]
-    check_scenarios(campaign, scenarios)
-    if not scenarios:
-        raise click.UsageError(
-            "There are no scenarios: add [[scenarios]] to campaign.toml, "
-            "or use --set, --add-limit, --drop-limit, --drop-coupon, --scale or --risk."
-        )
-    with terminal.progress() as progress:
-        results = solve_scenarios(
-            campaign,
-            find_predictions(predictions),
-            scenarios,
-            lambda task, start: solve_task(campaign, task, start, threads=options.threads),
-            progress,
-        )
-    rows = compare(campaign, results)
-    if as_csv:
-        click.echo(csv_text(comparison_table(rows)), nl=False)
-        return
-    terminal.show(comparison_page(rows, campaign.config.currency))
-    terminal.emit({"name": campaign.config.name, "currency": campaign.config.currency, "scenarios": rows})
+    asked = scenarios_of(parts, of_file)
+    job = _Job(campaign, find_predictions(predictions), options, as_csv, terminal)
+    if not sweeps:
+        job.compare([*([] if only else of_file), *asked])
+    elif len(asked) > 1:
+        raise click.UsageError("A sweep is of the campaign, or of one scenario: give changes without names.")
+    else:
+        job.sweep(sweeps, floor, asked[0] if asked else None)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A campaign to change, and how to answer."""
+
+    campaign: Campaign
+    predictions: Predictions | None
+    options: Options
+    as_csv: bool
+    terminal: Terminal
+
+    def compare(self, scenarios: list[Scenario]) -> None:
+        """Set plans beside the base plan."""
+        from allocator.comparison import compare, comparison_table
+        from allocator.scenario import check_scenarios, solve_scenarios
+        from cli.render.comparison import comparison_page
+
+        check_scenarios(self.campaign, scenarios)
+        if not scenarios:
+            raise click.UsageError(
+                "There are no scenarios: add [[scenarios]] to campaign.toml, or use --set, --add-limit, "
+                "--drop-limit, --drop-coupon, --scale, --risk or --sweep."
+            )
+        with self.terminal.progress() as progress:
+            results = solve_scenarios(self.campaign, self.predictions, scenarios, self._solve, progress)
+        rows = compare(self.campaign, results)
+        page = comparison_page(rows, self.campaign.config.currency)
+        self._answer(page, {"scenarios": rows}, lambda: comparison_table(rows))
+
+    def sweep(
+        self, sweeps: Sequence[tuple[str, tuple[float, ...]]], floor: float | None, scenario: Scenario | None
+    ) -> None:
+        """Trace what a range of a bound earns."""
+        from allocator.frontier import Sweep, frontier_table, trace_frontier
+        from allocator.verdict import Units
+        from cli.render.frontier import frontier_page
+
+        with self.terminal.progress() as progress:
+            frontier = trace_frontier(
+                self.campaign, self.predictions, [Sweep(*sweep) for sweep in sweeps], self._solve,
+                scenario=scenario, floor=floor, progress=progress,
+            )  # fmt: skip
+        units = Units(self.campaign.config.currency, self.campaign.config.objective.maximize)
+        self._answer(frontier_page(frontier, units), asdict(frontier), lambda: frontier_table(frontier))
+
+    def _solve(self, task: Task, start: Solution | None) -> Solution:
+        from allocator.stages import solve_task
+
+        return solve_task(self.campaign, task, start, threads=self.options.threads)
+
+    def _answer(
+        self, page: RenderableType, document: dict[str, Any], table: Callable[[], pl.DataFrame]
+    ) -> None:
+        from allocator.campaign.run_folder import csv_text
+
+        if self.as_csv:
+            click.echo(csv_text(table()), nl=False)
+            return
+        config = self.campaign.config
+        self.terminal.show(page)
+        self.terminal.emit({"name": config.name, "currency": config.currency, **document})

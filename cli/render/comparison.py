@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from cli.render.format import bar, gap_text, number, percent, signed
+from cli.render.format import bar, gap_text, number, percent, plain_table, signed
 
 MOST_ROWS = 10
 Row = Mapping[str, Any]
@@ -28,7 +28,7 @@ def _overview(rows: Sequence[Row], currency: str) -> RenderableType:
     """Return two lines a scenario: its figures, and under them the differences to the base."""
     hedged = any(row.get("risk") == "pessimistic" for row in rows)
     worth = (">expected", ">pessimistic") if hedged else (">value",)
-    table = _table(
+    table = plain_table(
         f"Scenarios ({currency})", "scenario", *worth, ">spend", ">return", ">users", ">moved", ">gap"
     )
     for row in rows:
@@ -88,7 +88,7 @@ def _limits(row: Row) -> RenderableType | None:
     shown = [limit for limit in row["limits"] if limit in changed or limit in bound]
     if not shown and not row["limits_gone"]:
         return None
-    table = _table("Limits", "limit", ">used", ">±", ">bound", ">price", ">±", "binds")
+    table = plain_table("Limits", "limit", ">used", ">±", ">bound", ">price", ">±", "binds")
     shown.sort(key=lambda limit: (not limit["binding"], not limit["base_binding"]))
     for limit in shown[:MOST_ROWS]:
         change = limit["difference"]
@@ -132,7 +132,7 @@ def _coupons(row: Row) -> RenderableType | None:
     shown = _changed(row["by_coupon"], lambda d: max(abs(d["assigned"]), abs(d["value"])))
     if not shown and not row["coupons_gone"]:
         return None
-    table = _table("Coupons", "coupon", ">users", ">±", ">value", ">±", ">spend", ">±")
+    table = plain_table("Coupons", "coupon", ">users", ">±", ">value", ">±", ">spend", ">±")
     for entry in shown[:MOST_ROWS]:
         change = entry["difference"] or {"assigned": None, "value": None, "spend": None}
         table.add_row(
@@ -152,7 +152,7 @@ def _groups(column: str, row: Row) -> RenderableType | None:
     shown = _changed(row["by_group"][column], lambda d: max(abs(d["rate"]), abs(d["value_per_user"])))
     if not shown:
         return None
-    table = _table(f"By {column}", column, ">get a coupon", ">± points", ">value a head", ">±")
+    table = plain_table(f"By {column}", column, ">get a coupon", ">± points", ">value a head", ">±")
     for entry in shown[:MOST_ROWS]:
         table.add_row(Text(entry["label"]), *_fares(entry))
     _rest(table, len(shown))
@@ -171,7 +171,7 @@ def _fares(entry: Row, style: str | None = None) -> list[Text | str]:
 def _moves(row: Row) -> RenderableType | None:
     if not row["moves"]:
         return None
-    table = _table("Who moved", "from", "to", ">users", "")
+    table = plain_table("Who moved", "from", "to", ">users", "")
     for move in row["moves"][:MOST_ROWS]:
         names = (Text(move[end] or "nothing", style="" if move[end] else "dim") for end in ("from", "to"))
         table.add_row(*names, number(move["users"]), bar(move["users"] / row["moves"][0]["users"]))
@@ -195,15 +195,3 @@ def _signed(value: float | None, style: str | None = None) -> Text:
 def _rest(table: Table, count: int) -> None:
     if count > MOST_ROWS:
         table.add_row(Text(f"and {count - MOST_ROWS} more", style="dim"))
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Return a table without frames; a column name that starts with > is aligned right."""
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), header_style="dim",
-        title=title, title_justify="left", title_style="bold",
-    )  # fmt: skip
-    for name in columns:
-        right = name.startswith(">")
-        table.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table

@@ -1,0 +1,41 @@
+"""Sweeps on the command line: ``total.at_most=20000:80000:13``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+MOST = 200
+USUAL = 13
+Numbers = tuple[float, ...]
+
+
+def read_sweeps(
+    ctx: click.Context, param: click.Parameter, values: Sequence[str]
+) -> tuple[tuple[str, Numbers], ...]:
+    """Return the path and the numbers of each ``PATH=FROM:TO[:POINTS]`` or ``PATH=NUMBER,NUMBER,...``."""
+    return tuple(_sweep(value, ctx, param) for value in values)
+
+
+def _sweep(value: str, ctx: click.Context, param: click.Parameter) -> tuple[str, Numbers]:
+    path, _, text = value.rpartition("=")
+    problem = "write LABEL.KEY=FROM:TO[:POINTS] or LABEL.KEY=NUMBER,NUMBER,..."
+    if path:
+        try:
+            return path, _range(text) if ":" in text else tuple(float(part) for part in text.split(","))
+        except ValueError as error:
+            problem = str(error)
+    raise click.BadParameter(f"cannot read '{value}': {problem}", ctx, param)
+
+
+def _range(text: str) -> Numbers:
+    parts = text.split(":")
+    if len(parts) not in (2, 3):
+        raise ValueError("a range is FROM:TO or FROM:TO:POINTS")
+    first, last = float(parts[0]), float(parts[1])
+    points = int(parts[2]) if len(parts) == 3 else USUAL
+    if not 2 <= points <= MOST:
+        raise ValueError(f"a sweep has 2 to {MOST} points")
+    # Twelve digits: 0.1 to 0.3 in steps of 0.1 has 0.2 in it, not 0.20000000000000001.
+    return tuple(float(f"{first + (last - first) * i / (points - 1):.12g}") for i in range(points))
