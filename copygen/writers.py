@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from allocator.errors import InputError
 from allocator.protocols import Brief, Copy, Progress, Verdict, no_progress
 from copygen.backends import Backend
+from copygen.backends.kept import keep
 from copygen.backends.loading import open_backend, writable_cells
+from copygen.cache import HookCache, cache_file
 from copygen.drafts import draft_all, make_draft
 from copygen.finish import APPROVED, Written, put
 from copygen.hooks import write_hooks
@@ -87,9 +91,20 @@ class ModelWriter(Reviewable):
         cells = writable_cells(drafts, self.options)
         if not cells:
             return Written(self.kind, seed, None, {}).finish(drafts)
+        with self._opened(progress) as backend:
+            hooks = write_hooks(backend, cells, self.options, seed, progress)
+            return Written(self.kind, seed, backend, hooks).finish(drafts)
+
+    @contextmanager
+    def _opened(self, progress: Progress) -> Iterator[Backend]:
+        """Load the model once; give it the memory that the options ask for."""
         self._backend = self._backend or open_backend(self.options, progress)
-        hooks = write_hooks(self._backend, cells, self.options, seed, progress)
-        return Written(self.kind, seed, self._backend, hooks).finish(drafts)
+        folder = self.options.cache
+        if folder is False:
+            yield self._backend
+            return
+        with HookCache(cache_file(folder if isinstance(folder, Path) else None), progress) as cache:
+            yield keep(self._backend, cache, self.options)
 
 
 class LocalWriter(ModelWriter):

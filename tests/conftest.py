@@ -5,8 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STARTER = ROOT / "examples" / "starter"
 FILES = ("campaign.toml", "users.csv", "coupons.csv", "history.csv", "events.csv", "scores.csv")
+NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,21 @@ u3,C2,6,3
 u4,C1,2,2
 u4,C2,1,1
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep hooks of models out of the user's own cache."""
+    folder = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALLOCATE_COPY_CACHE", str(folder / "shared"))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see the hooks of another."""
+    monkeypatch.setenv("ALLOCATE_COPY_CACHE", str(caches / f"test-{next(NUMBERS)}"))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def no_network(monkeypatch):
 @needs_weights
 def test_embedded_model_writes_hooks_that_pass_and_repeat(no_network):
     steps = []
-    writer = LocalWriter()
+    writer = LocalWriter(cache=False)
     first = writer.write(
         briefs(("en", "zh")), seed=7, progress=lambda step, done, total: steps.append((step, done, total))
     )
@@ -60,7 +60,7 @@ def test_embedded_model_writes_hooks_that_pass_and_repeat(no_network):
 
 @needs_weights
 def test_a_message_does_not_depend_on_how_often_its_cell_is_asked_for():
-    writer = LocalWriter(candidates=2)
+    writer = LocalWriter(candidates=2, cache=False)
     once = writer.write(briefs()[:1], seed=3)
     thrice = writer.write(briefs()[:1] * 3, seed=3)
     assert [copy.parts for copy in thrice] == [once[0].parts] * 3
