@@ -23,6 +23,7 @@ ON_REQUEST = (
     "winners_curse",
     "learned_plans",
     "scoring",
+    "copy_safety",
 )  # `all` leaves these out
 
 
@@ -78,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")
     parser.add_argument("--predictors", nargs="+", metavar="PREDICTOR", help="plugins that score")
     parser.add_argument("--seeds", type=int, metavar="N", help="splits of each experiment")
+    parser.add_argument("--coupons", type=int, metavar="N", help="random coupons to write messages for")
+    parser.add_argument("--texts", type=int, metavar="N", help="wrong messages to make of right ones")
+    parser.add_argument("--written", type=int, metavar="N", help="messages whose hook the local model writes")
     parser.add_argument("--folder", type=Path, help="of the knapsack instances, or of the experiments")
     parser.add_argument("--device", help="torch device, such as cuda")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON documents")

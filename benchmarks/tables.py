@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import learned_plans, scoring, uplift, winners_curse
+from benchmarks import copy_safety, learned_plans, scoring, uplift, winners_curse
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import CHANGES, COUPONS, KINDS
 from benchmarks.measure import in_process
@@ -280,4 +280,5 @@ TABLES: dict[str, Table] = {
             "limit": 3600.0,
         },
     ),
+    "copy_safety": Table(copy_safety.ABOUT, copy_safety.rows, copy_safety.COLUMNS, copy_safety.SETTINGS),
 }

@@ -94,6 +94,7 @@ COMMANDS = {
     "scoring": ["--sizes", "600", "--predictors", "baseline"],
     "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
     "ranks": [],
+    "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "0"],
 }
 
 
