@@ -75,7 +75,7 @@ def _endpoint(value: Any) -> str:
 ModelFolder = Annotated[Path, BeforeValidator(_model_folder)]
 AdapterFolder = Annotated[Path, BeforeValidator(_adapter_folder)]
 File = Annotated[Path, BeforeValidator(_file)]
-Languages = Annotated[tuple[Literal["en", "zh"], ...], Field(strict=False, min_length=1)]
+Languages = Annotated[tuple[Literal["en", "zh"], ...], Field(strict=False)]
 
 
 class ModelOptions(BaseModel):
