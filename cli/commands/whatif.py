@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from allocator.pipeline import Options
     from allocator.protocols import Predictions
     from allocator.solution import Solution
+    from allocator.verdict import Units
 
 EPILOG = """\b
 Examples:
@@ -36,6 +37,7 @@ Examples:
   allocate whatif shop --risk pessimistic           what caution costs, where errors are known
   allocate whatif shop --csv > scenarios.csv        one figure a row
   allocate whatif shop --sweep total.at_most=200:800:13 --floor 1
+  allocate whatif shop --sensitivity                how far prices hold, what coupons may cost
   allocate whatif shop --sweep total.at_most=200:800:5 --sweep "sms capacity.at_most=100:300:5"
 """
 
@@ -57,6 +59,11 @@ Examples:
     help="Solve for a range of a bound and show what it earns; twice for a map over two bounds.",
 )
 @click.option("--floor", type=float, help="With --sweep: find where one more unit earns less than this.")
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Say how far the plan's prices hold and what its coupons may cost, without another solve.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table, one figure a row, and nothing else.")
 @solve_options
 @output_options
@@ -67,6 +74,7 @@ def command(
     predictions: Path | None,
     sweeps: tuple[tuple[str, tuple[float, ...]], ...],
     floor: float | None,
+    sensitivity: bool,
     as_csv: bool,
     terminal: Terminal,
     **settings: Any,
@@ -91,12 +99,18 @@ def command(
     of_file = campaign.config.scenarios
     asked = scenarios_of(parts, of_file)
     job = _Job(campaign, find_predictions(predictions), options, as_csv, terminal)
-    if not sweeps:
+    if not sweeps and not sensitivity:
         job.compare([*([] if only else of_file), *asked])
-    elif len(asked) > 1:
-        raise click.UsageError("A sweep is of the campaign, or of one scenario: give changes without names.")
+        return
+    if len(asked) > 1 or (sweeps and sensitivity):
+        raise click.UsageError(
+            "--sweep and --sensitivity exclude each other, and each is of the campaign or of one --scenario."
+        )
+    scenario = asked[0] if asked else None
+    if sweeps:
+        job.sweep(sweeps, floor, scenario)
     else:
-        job.sweep(sweeps, floor, asked[0] if asked else None)
+        job.sensitivity(scenario)
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,6 @@ class _Job:
     ) -> None:
         """Trace what a range of a bound earns."""
         from allocator.frontier import Sweep, frontier_table, trace_frontier
-        from allocator.verdict import Units
         from cli.render.frontier import frontier_page
 
         with self.terminal.progress() as progress:
@@ -140,8 +153,29 @@ class _Job:
                 self.campaign, self.predictions, [Sweep(*sweep) for sweep in sweeps], self._solve,
                 scenario=scenario, floor=floor, progress=progress,
             )  # fmt: skip
-        units = Units(self.campaign.config.currency, self.campaign.config.objective.maximize)
-        self._answer(frontier_page(frontier, units), asdict(frontier), lambda: frontier_table(frontier))
+        self._answer(frontier_page(frontier, self._units), asdict(frontier), lambda: frontier_table(frontier))
+
+    def sensitivity(self, scenario: Scenario | None) -> None:
+        """Say how far the prices of one plan hold."""
+        from allocator.campaign.building import build_task
+        from allocator.scenario import build_scenario, check_scenarios
+        from allocator.sensitivity import sensitivity, sensitivity_table
+        from cli.render.sensitivity import sensitivity_page
+
+        with self.terminal.progress():
+            if scenario is None:
+                task = build_task(self.campaign, self.predictions)
+            else:
+                check_scenarios(self.campaign, [scenario])
+                task = build_scenario(self.campaign, self.predictions, scenario)
+            found = sensitivity(self._solve(task, None), self.options.threads)
+        self._answer(sensitivity_page(found, self._units), asdict(found), lambda: sensitivity_table(found))
+
+    @property
+    def _units(self) -> Units:
+        from allocator.verdict import Units
+
+        return Units(self.campaign.config.currency, self.campaign.config.objective.maximize)
 
     def _solve(self, task: Task, start: Solution | None) -> Solution:
         from allocator.stages import solve_task
