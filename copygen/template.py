@@ -10,47 +10,22 @@ from allocator.protocols import Brief
 from copygen import formatting
 from copygen.facts import Facts
 from copygen.themes import Theme
+from copygen.wording import (
+    ADVERTISING_MARK,
+    CHINESE_SIGNATURE,
+    DATES,
+    FULL_STOP,
+    NOTICES,
+    OFFER,
+    PARTS,
+    SIGNATURE,
+)
+
+__all__ = ["PARTS", "compose"]
 
 SLOT = re.compile(r"\[(\w+)\]")
 # A sentence in angle brackets is dropped if one of its slots is empty.
 OPTIONAL = re.compile(r"<([^<>]*)>")
-
-OFFER = {
-    "en": {"percent": "[off][on]", "amount": "[off] off[on]", "free_shipping": "Free shipping[on]"},
-    "zh": {"percent": "[of][off]", "amount": "[of]立减[off]", "free_shipping": "[of]免运费"},
-}
-
-# What follows the offer in one line: minimum, cap and code.
-TERMS = {
-    "en": "[offer]< on orders of [minimum] or more><, up to [cap] off>.< Code: [code].>",
-    "zh": "[offer]<，满[minimum]可用><，最高减[cap]><，优惠码：[code]>",
-}
-PARTS: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("sms", "en"): {
-        "body": "[brand]: <[hook]. >" + TERMS["en"] + "< Valid [period].> Reply STOP to opt out",
-    },
-    ("sms", "zh"): {
-        "body": "【[brand]】<[hook]。>" + TERMS["zh"] + "<，[period]>。拒收请回复R",
-    },
-    ("push", "en"): {"title": "[headline]", "body": TERMS["en"] + "< Valid [deadline].>"},
-    ("push", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<，[deadline]>。"},
-    ("in_app", "en"): {"title": "[headline]", "body": TERMS["en"] + "< Valid [period].>"},
-    ("in_app", "zh"): {"title": "[headline]", "body": TERMS["zh"] + "<，[period]>。"},
-    ("email", "en"): {
-        "subject": "[headline]",
-        "preheader": "[offer]< on orders of [minimum] or more><, valid [deadline]>.",
-        "body": "Hello,\n\n<[hook].\n\n>Here is your offer from [brand]:\n\n"
-        "Offer: [offer]<\nMinimum spend: [minimum]><\nMaximum discount: [cap]><\nCode: [code]>"
-        "<\nValid: [period]>\n\n[brand]\nYou can unsubscribe from these e-mails at any time.",
-    },
-    ("email", "zh"): {
-        "subject": "广告 | [headline]",
-        "preheader": "[offer]<，满[minimum]可用><，[deadline]>。",
-        "body": "您好：\n\n<[hook]。\n\n>[brand]为您准备了以下优惠：\n\n"
-        "优惠：[offer]<\n使用门槛：满[minimum]><\n优惠上限：[cap]><\n优惠码：[code]><\n[period]>\n\n"
-        "[brand]\n如不想再收到此类邮件，可随时退订。",
-    },
-}
 
 
 def compose(brief: Brief, facts: Facts, theme: Theme, hook: str | None = None) -> dict[str, str]:
@@ -63,52 +38,61 @@ def compose(brief: Brief, facts: Facts, theme: Theme, hook: str | None = None) -
     hook
         A sentence without facts and without its full stop; None for the bare template.
     """
-    slots = _slots(brief, facts, theme)
-    slots["hook"] = hook or ""
+    locale = brief.locale or brief.language
+    script = "zh-Hant" if formatting.is_traditional(locale) else brief.language
+    slots = {**_facts(facts, theme, locale, script), **_sender(brief, locale, script)}
+    # A question needs no full stop.
+    slots["sentence"] = hook + ("" if hook[-1] in "?？" else FULL_STOP[script]) if hook else ""
     slots["headline"] = hook or slots["offer"]
-    return {part: _fill(text, slots) for part, text in PARTS[brief.channel, brief.language].items()}
+    return {part: _fill(text, slots) for part, text in PARTS[brief.channel, script].items()}
 
 
-def _slots(brief: Brief, facts: Facts, theme: Theme) -> dict[str, str]:
-    language, currency = brief.language, facts.currency
+def _facts(facts: Facts, theme: Theme, locale: str, script: str) -> dict[str, str]:
+    language = formatting.language_of(locale)
     name = theme.names.get(language, "")
 
     def money(value: Decimal | None) -> str:
-        return "" if value is None else formatting.money(value, currency, language)
+        return "" if value is None else formatting.money(value, facts.currency, locale)
 
     percent = facts.kind == "percent"
     offer = {
-        "off": formatting.percent_off(facts.value, language) if percent else money(facts.value),
+        "off": formatting.percent_off(facts.value, locale) if percent else money(facts.value),
         "on": f" {'on ' if facts.kind == 'free_shipping' else ''}{name}" if name else "",
         "of": name,
     }
     return {
-        "brand": " ".join(brief.brand.split()),
-        "offer": _fill(OFFER[language][facts.kind], offer),
+        "offer": _fill(OFFER[script][facts.kind], offer),
         "minimum": money(facts.minimum),
         "cap": money(facts.cap),
         "code": facts.code or "",
-        "period": _period(facts, language),
-        "deadline": _deadline(facts, language),
+        **_dates(facts, locale),
     }
 
 
-def _deadline(facts: Facts, language: str) -> str:
-    """Return the last day, else the first, where there is room for one date."""
-    if facts.ends is None:
-        return "" if facts.starts is None else _period(facts, language)
-    day = formatting.date(facts.ends, facts.currency, language)
-    return f"until {day}" if language == "en" else f"有效期至{day}"
+def _dates(facts: Facts, locale: str) -> dict[str, str]:
+    """Return the period, and the deadline: its last day, else its first, where there is room for one date."""
+    days = {"first": facts.starts, "last": facts.ends}
+    slots = {name: formatting.date(day, facts.currency, locale) if day else "" for name, day in days.items()}
+    words = DATES[formatting.language_of(locale)]
+    only = "until" if facts.ends else "from"
+    period = words["both" if facts.starts and facts.ends else only]
+    if facts.starts is None and facts.ends is None:
+        return {"period": "", "deadline": ""}
+    return {"period": _fill(period, slots), "deadline": _fill(words[only], slots)}
 
 
-def _period(facts: Facts, language: str) -> str:
-    if facts.starts is None:
-        return _deadline(facts, language)
-    first = formatting.date(facts.starts, facts.currency, language)
-    if facts.ends is None:
-        return f"from {first}" if language == "en" else f"有效期自{first}起"
-    last = formatting.date(facts.ends, facts.currency, language)
-    return f"from {first} to {last}" if language == "en" else f"有效期{first}至{last}"
+def _sender(brief: Brief, locale: str, script: str) -> dict[str, str]:
+    """Return who writes, how to stop it, and the mark of an advertisement, as the country wants them."""
+    # Chinese without a region is the mainland's.
+    country = formatting.region_of(locale) or ("CN" if script == "zh" else "")
+    brand = {"brand": " ".join(brief.brand.split())}
+    notices = NOTICES.get((brief.channel, script), {})
+    return {
+        **brand,
+        "sender": _fill(CHINESE_SIGNATURE if country == "CN" else SIGNATURE[script], brand),
+        "notice": " ".join(brief.opt_out.split()) or notices.get(country, notices.get("", "")),
+        "mark": ADVERTISING_MARK[script] if country == "CN" else "",
+    }
 
 
 def _fill(text: str, slots: Mapping[str, str]) -> str:

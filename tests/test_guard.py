@@ -196,7 +196,7 @@ def test_sms_segments(text, segments):
         ("Fresh picks for your age", "en", "personal"),
         ("Fresh picks {name}", "en", "slot"),
         ("Fresh", "en", "length"),
-        ("新鲜好物半价", "zh", "foreign_offer"),
+        ("新鲜好物半价", "zh", "former_price"),
         ("新鲜好物五折带走", "zh", "hook_fact"),
         ("Fresh picks", "zh", "script"),
         ("今天就来挑选", "zh", "hook_fact"),

@@ -64,7 +64,6 @@ def asked(offer, language, channel):
     return Brief(offer, "everyone", channel, language, "Acme", "warm")
 
 
-@pytest.mark.xfail(reason="the guard does not read these yet")
 @pytest.mark.parametrize("channel", ["sms", "in_app"])
 @pytest.mark.parametrize(("offer", "language", "right", "wrong"), ESCAPES)
 def test_no_longer_escapes(offer, language, right, wrong, channel):

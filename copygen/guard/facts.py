@@ -13,46 +13,41 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from allocator.protocols import Offer, Verdict
+from copygen.guard.marks import CODES, Marks
 
-NUMBER = r"(?<!\d)(?<!\d[.,])\d(?:[\d.,]*\d)?"
 MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
 }  # fmt: skip
 MONTH = "(?:" + "|".join(MONTHS) + ")"
-SIGNS = {"$": {"USD"}, "€": {"EUR"}, "£": {"GBP"}, "¥": {"CNY", "JPY"}, "₹": {"INR"}, "₩": {"KRW"}}
-UNITS = {
-    "元": "CNY", "美元": "USD", "欧元": "EUR", "英镑": "GBP", "日元": "JPY", "韩元": "KRW", "港元": "HKD",
-}  # fmt: skip
-
 CODE = re.compile(
-    r"(?:(?<![A-Za-z])codes?(?![A-Za-z])|优惠码)\s*:?\s*(?P<code>[A-Za-z0-9_-]+)?", re.IGNORECASE
+    r"(?:(?<![A-Za-z])codes?(?![A-Za-z])|优惠码|優惠碼)\s*:?\s*(?P<code>[A-Za-z0-9_-]+)?", re.IGNORECASE
 )
 DATE = re.compile(
-    rf"(?<![A-Za-z])(?P<m1>{MONTH})[a-z]* (?P<d1>\d{{1,2}}), (?P<y1>\d{{4}})"
-    rf"|(?<!\d)(?P<d2>\d{{1,2}}) (?P<m2>{MONTH})[a-z]* (?P<y2>\d{{4}})"
+    rf"(?<![A-Za-z])(?P<m1>{MONTH})[a-z]*\.? (?P<d1>\d{{1,2}}), (?P<y1>\d{{4}})"
+    rf"|(?<!\d)(?P<d2>\d{{1,2}}) (?P<m2>{MONTH})[a-z]*\.? (?P<y2>\d{{4}})"
     r"|(?<!\d)(?P<y3>\d{4})年(?P<m3>\d{1,2})月(?P<d3>\d{1,2})日",
     re.IGNORECASE,
 )
-PERCENT = re.compile(rf"(?P<percent>{NUMBER})\s*%|(?P<fold>{NUMBER})\s*折")
-MONEY = re.compile(
-    rf"(?P<sign>[A-Za-z]{{0,3}}[{''.join(SIGNS)}])\s*(?P<n1>{NUMBER})"
-    rf"|(?<![A-Z])(?P<iso>[A-Z]{{3}}) (?P<n2>{NUMBER})"
-    rf"|(?P<n3>{NUMBER})\s*(?P<unit>美元|欧元|英镑|日元|韩元|港元|元)"
-)
-FREE_SHIPPING = re.compile(r"free shipping|免运费", re.IGNORECASE)
+FREE_SHIPPING = re.compile(r"free shipping|免运费|免運費", re.IGNORECASE)
 START = re.compile(r"(?:from|有效期自|有效期) ?$", re.IGNORECASE)
 END = re.compile(r"(?:(?:until|to) |至)$", re.IGNORECASE)
-MINIMUM = re.compile(r"(?:orders of |minimum spend: |满)$", re.IGNORECASE)
-CAP = re.compile(r"(?:up to |maximum discount: |最高减|优惠上限:)$", re.IGNORECASE)
-TAKEN_OFF = re.compile(r"立减$")
+MINIMUM = re.compile(r"(?:orders of |minimum spend: |[满滿])$", re.IGNORECASE)
+CAP = re.compile(r"(?:up to |maximum discount: |最高[减減]|(?:优惠|優惠)上限:)$", re.IGNORECASE)
+LESS = re.compile(r"[减減]$")
+TAKEN_OFF = re.compile(r"立[减減]$")
 OFF = re.compile(r"^ off(?![A-Za-z])", re.IGNORECASE)
 NUMERAL_WITH_UNIT = re.compile(
-    "[零〇一二两三四五六七八九十百千万亿半几]+(?:折|元|块|角|毛|成|倍|个点)|百分之"
+    "[零〇一二两兩三四五六七八九十百千万萬亿億半几幾壹贰叁肆伍陆柒捌玖拾佰仟]+(?:折|元|圆|圓|块|塊|角|毛|成|倍|个点|個點)|百分之"
+)
+PERCENT_WORD = re.compile(r"(?<![A-Za-z])per ?cent(?![A-Za-z])", re.IGNORECASE)
+CURRENCY_WORD = re.compile(
+    rf"(?<![A-Za-z])(?:{'|'.join(sorted(CODES))}|(?i:dollars?|euros?|bucks?|quid|yuan|renminbi|yen|rupees?|francs?))(?![A-Za-z])"
+    "|美元|欧元|歐元|英镑|英鎊|日元|日圓|韩元|韓元|港元|港币|港幣|人民币|人民幣|块钱|塊錢"
 )
 DONE = "\x1f"  # stands where a fact was read
 OFF_WITHOUT_FIGURE = re.compile(
-    rf"(?<!{DONE} )(?<![A-Za-z])off(?![A-Za-z])|(?:立减|满减|直减|最高减|折扣)(?!{DONE})", re.IGNORECASE
+    rf"(?<!{DONE} )(?<![A-Za-z])off(?![A-Za-z])|(?:[立满滿直][减減]|最高[减減]|折扣)(?!{DONE})", re.IGNORECASE
 )
 
 
@@ -60,6 +55,7 @@ OFF_WITHOUT_FIGURE = re.compile(
 class Statement:
     """What one part states: facts by role, and verdicts on what has no role."""
 
+    marks: Marks
     facts: dict[str, list[object]] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     rest: str = ""
@@ -72,11 +68,11 @@ class Statement:
 Taker = Callable[[re.Match[str], str, str, Statement], None]
 
 
-def check_facts(parts: Mapping[str, str], offer: Offer, channel: str) -> Iterator[Verdict]:
+def check_facts(parts: Mapping[str, str], offer: Offer, channel: str, marks: Marks) -> Iterator[Verdict]:
     """Yield every fact of `parts` that is wrong, missing or not the coupon's."""
     expected = _expected(offer)
     for part, text in parts.items():
-        statement = read_statement(text)
+        statement = read_statement(text, marks)
         yield from statement.verdicts
         for role, facts in statement.facts.items():
             for fact in facts:
@@ -96,31 +92,34 @@ def check_facts(parts: Mapping[str, str], offer: Offer, channel: str) -> Iterato
         yield from _foreign_offers(statement.rest)
 
 
-def read_statement(text: str) -> Statement:
-    """Parse one part of a message."""
-    statement = Statement()
+def read_statement(text: str, marks: Marks) -> Statement:
+    """Parse one part of a message by the marks of its region."""
+    statement = Statement(marks)
     text = _normal(text)
     text = CODE.sub(lambda m: _take_code(m, statement), text)
     text = _scan(DATE, text, _take_date, statement)
-    text = _scan(PERCENT, text, _take_percent, statement)
-    text = _scan(MONEY, text, _take_money, statement)
+    text = _scan(marks.percent, text, _take_percent, statement)
+    text = _scan(marks.money, text, _take_money, statement)
     text = FREE_SHIPPING.sub(lambda m: _take_free_shipping(statement), text)
     left = re.search(r"\S*\d\S*", text)
     if left:
         statement.verdicts.append(Verdict("number", f"'{_clip(left[0])}' is no fact of the coupon"))
-    numeral = NUMERAL_WITH_UNIT.search(text)
+    numeral = NUMERAL_WITH_UNIT.search(text) or PERCENT_WORD.search(text)
     if numeral:
         statement.verdicts.append(Verdict("number", f"'{numeral[0]}' is no fact of the coupon"))
     sign = next((c for c in text if unicodedata.category(c) == "Sc" or c in "%‰折"), None)
     if sign:
         statement.verdicts.append(Verdict("number", f"'{sign}' without its number"))
+    word = CURRENCY_WORD.search(text)
+    if word:
+        statement.verdicts.append(Verdict("currency", f"'{word[0]}' without its number"))
     statement.rest = text
     return statement
 
 
 def _normal(text: str) -> str:
     """Return `text` with full-width forms as ASCII and every numeric character as digits or a marker."""
-    text = unicodedata.normalize("NFKC", text).replace("年 ", "年")
+    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
     digits = []
     for c in text:
         if c in "0123456789" or not (c.isdigit() or unicodedata.category(c) in ("Nl", "No")):
@@ -166,24 +165,24 @@ def _take_date(match: re.Match[str], before: str, after: str, statement: Stateme
 
 
 def _take_percent(match: re.Match[str], before: str, after: str, statement: Statement) -> None:
-    number = _number(match["percent"] or match["fold"])
+    number = statement.marks.number(match["percent"] or match["fold"])
     if number is None:
         statement.verdicts.append(Verdict("percent", f"'{match[0]}' is no number"))
     elif CAP.search(before):
         statement.verdicts.append(Verdict("percent", f"'up to {match[0]}' is not what the coupon says"))
+    elif match["percent"] and not (OFF.search(after) or LESS.search(before)):
+        statement.verdicts.append(Verdict("percent", f"'{match[0]}' is not taken off"))
     else:
         statement.add("percent", 100 - 10 * number if match["fold"] else number)
 
 
 def _take_money(match: re.Match[str], before: str, after: str, statement: Statement) -> None:
-    number = _number(match["n1"] or match["n2"] or match["n3"])
+    number = statement.marks.number(match["n1"] or match["n2"] or match["n3"])
     if number is None:
         statement.verdicts.append(Verdict("amount", f"'{match[0]}' is no amount"))
         return
-    if match["sign"]:
-        currencies = frozenset(SIGNS.get(match["sign"].strip(), set()))
-    else:
-        currencies = frozenset({match["iso"] or UNITS[match["unit"]]})
+    sign = match["sign"] or match["iso"] or match["unit"]
+    currencies = statement.marks.currencies(sign)
     fact = (number, currencies)
     if MINIMUM.search(before):
         statement.add("min_spend", fact)
@@ -193,12 +192,6 @@ def _take_money(match: re.Match[str], before: str, after: str, statement: Statem
         statement.add("amount", fact)
     else:
         statement.verdicts.append(Verdict("amount", f"'{match[0]}' is neither discount, minimum nor cap"))
-
-
-def _number(text: str) -> Fraction | None:
-    if not re.fullmatch(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", text):
-        return None
-    return Fraction(text.replace(",", ""))
 
 
 def _expected(offer: Offer) -> dict[str, object]:

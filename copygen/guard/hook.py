@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from allocator.protocols import Verdict
 from copygen.guard.facts import NUMERAL_WITH_UNIT
+from copygen.guard.lookalikes import check_lookalikes
+from copygen.guard.personal import check_personal, private_words
 from copygen.guard.text import check_characters, check_repetition, check_script
 from copygen.guard.words import listed_words
 
@@ -25,12 +27,32 @@ SMALL_WORDS = frozenset(
 DANGLING = frozenset("a an the and or but for of with from by your that this my our who".split())  # noqa: SIM905
 
 
-def check_hook(hook: str, channel: str, language: str) -> tuple[Verdict, ...]:
-    """Return why `hook` cannot stand in front of an offer; empty if it can."""
-    return tuple(_findings(hook, channel, language))
+def check_hook(
+    hook: str,
+    channel: str,
+    language: str,
+    *,
+    banned: frozenset[str] = frozenset(),
+    private: frozenset[str] = frozenset(),
+) -> tuple[Verdict, ...]:
+    """Return why `hook` cannot stand in front of an offer; empty if it can.
+
+    Parameters
+    ----------
+    hook, channel, language
+        The sentence, and where it is to stand.
+    banned, private
+        Hooks, in lower case, that a person banned, and words from customers' rows; as in the brief.
+    """
+    return tuple(_findings(hook, channel, language, banned, private))
 
 
-def _findings(hook: str, channel: str, language: str) -> Iterator[Verdict]:
+def _findings(
+    hook: str, channel: str, language: str, banned: frozenset[str], private: frozenset[str]
+) -> Iterator[Verdict]:
+    if hook.strip().lower() in banned:
+        yield Verdict("banned", "a person banned this hook")
+    yield from private_words(hook, private)
     if any(unicodedata.category(c)[0] == "N" for c in hook):
         yield Verdict("hook_fact", "a hook states no number")
     if any(unicodedata.category(c) == "Sc" or c in "%‰" for c in hook):
@@ -41,6 +63,8 @@ def _findings(hook: str, channel: str, language: str) -> Iterator[Verdict]:
     if not PLAIN[language].fullmatch(hook):
         yield Verdict("hook_characters", "a hook is plain words")
     yield from check_characters(hook, "hook")
+    yield from check_lookalikes(hook, "hook")
+    yield from check_personal(hook, "hook")
     yield from check_script(hook, "hook", language)
     yield from check_repetition(hook, "hook", language)
     yield from listed_words(hook, "hook")
