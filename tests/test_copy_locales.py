@@ -15,7 +15,8 @@ from copygen.guard.marks import known_regions, marks_of
 
 CHANNELS = ("sms", "push", "email", "in_app")
 LOCALES = ["en", "zh", *(f"en-{region}" for region in sorted(known_regions())),
-           "zh-CN", "zh-HK", "zh-MO", "zh-TW", "zh-SG", "zh-Hant-HK", "zh-Hans-SG"]  # fmt: skip
+           "zh-CN", "zh-HK", "zh-MO", "zh-TW", "zh-SG", "zh-Hant-HK", "zh-Hans-SG",
+           "zh-Hant", "zh-Hans", "zh-Hans-HK"]  # fmt: skip
 CURRENCIES = [
     "USD",
     "EUR",
@@ -129,7 +130,8 @@ def test_amounts_and_dates_as_english_readers_of_a_region_write_them(
 ):
     body = written(brief(Offer(**{**OFFER.__dict__, "currency": currency}), locale))["body"]
     assert body == (
-        f"Acme: {amount} off on orders of {minimum} or more. Code: SAVE. Valid {period}. Reply STOP to opt out"
+        f"Acme: {amount} off on orders of {minimum} or more. Code: SAVE. Valid {period}. "
+        "Reply STOP to opt out"
     )
 
 

@@ -50,8 +50,9 @@ def _findings(parts: Mapping[str, str], brief: Brief) -> Iterator[Verdict]:
         known = ", ".join(sorted(known_regions()))
         yield Verdict("locale", f"how '{brief.locale[:20]}' writes numbers is not known; known are {known}")
         return
-    # Chinese without a region is the mainland's.
-    country = region or ("CN" if brief.language == "zh" else "")
+    traditional = _is_traditional(brief.locale, region)
+    # Chinese without a region, in simplified characters, is the mainland's.
+    country = region or ("CN" if brief.language == "zh" and not traditional else "")
     yield from check_brand(" ".join(brief.brand.split()), brief.channel, country)
     yield from check_notice(" ".join(brief.opt_out.split()), brief.channel, brief.language, country)
     yield from check_length(parts, brief.channel)
@@ -59,7 +60,6 @@ def _findings(parts: Mapping[str, str], brief: Brief) -> Iterator[Verdict]:
     yield from missing
     marks = marks_of(region, brief.language)
     yield from check_facts(texts, brief.offer, brief.channel, marks)
-    traditional = "hant" in brief.locale.casefold() or country in TRADITIONAL
     rests = {part: read_statement(text, marks).rest for part, text in texts.items()}
     yield from check_frame(rests, brief)
     for part, text in texts.items():
@@ -72,3 +72,8 @@ def _findings(parts: Mapping[str, str], brief: Brief) -> Iterator[Verdict]:
         yield from check_repetition(words.replace(DONE, " 0 "), part, brief.language)
         yield from check_personal(words, part)
         yield from listed_words(words, "claims", country)
+
+
+def _is_traditional(locale: str, region: str) -> bool:
+    scripts = locale.casefold().split("-")
+    return "hant" in scripts or (region in TRADITIONAL and "hans" not in scripts)
