@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from allocator.protocols import Brief
-from benchmarks.copy_renderings import cap_of, clauses
+from benchmarks.copy_renderings import cap_of, clauses, region_of
 
 DONE = "\ue000"  # stands for a clause that was taken out
 STOPS = frozenset(DONE + "\n.:;,!?|、。")
@@ -25,11 +25,20 @@ WORDS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("copy_words.toml"
 HAN_NUMERALS = "〇零一二三四五六七八九十百千万亿两壹贰叁肆伍陆柒捌玖拾"
 HAN_UNITS = "折元块毛角日号月年成倍件份张天%港美欧英人"
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+# By channel, language and region ("" where the locale names none, or one that is not listed).
 OPT_OUTS = {
-    ("sms", "en"): ("reply stop to opt out",), ("sms", "zh"): ("拒收请回复r",),
-    ("email", "en"): ("you can unsubscribe from these e-mails at any time.",),
-    ("email", "zh"): ("如不想再收到此类邮件,可随时退订。",),
-}  # fmt: skip
+    ("sms", "en", ""): "reply stop to opt out",
+    ("sms", "zh", ""): "拒收请回复r",
+    ("sms", "zh", "HK"): "回覆stop取消訂閱",
+    ("email", "en", ""): "you can unsubscribe from these e-mails at any time.",
+    ("email", "zh", ""): "如不想再收到此类邮件,可随时退订。",
+    ("email", "zh", "HK"): "如不想再收到此類郵件,可隨時取消訂閱。",
+}
+SIMPLIFIED = str.maketrans(
+    "減滿優碼運費門檻單筆郵惠發額贈買禮絕對後搶購趕僅將時點積獎紅場價積極頂級",
+    "减满优码运费门槛单笔邮惠发额赠买礼绝对后抢购赶仅将时点积奖红场价积极顶级",
+)
+MAINLAND = ("", "CN")  # where a Chinese e-mail must say that it is advertising
 
 
 @dataclass(frozen=True)
@@ -109,31 +118,30 @@ def _folded(text: str) -> str:
 
 def _without_frame(part: str, text: str, brief: Brief) -> tuple[str, list[Fault]]:
     """Return the text without sender, opt-out and fixed words, and what of these is missing."""
-    brand, where = _folded(" ".join(brief.brand.split())), (brief.channel, brief.language)
+    brand, region = _folded(" ".join(brief.brand.split())), region_of(brief)
+    chinese = brief.language == "zh"
     wrong: list[Fault] = []
-    if where == ("email", "zh") and part == "subject":
-        if not re.match(r"(广告|ad)\b|广告", text):
+    if part == "subject" and chinese:
+        if region in MAINLAND and not re.match(r"广告|ad\b", text):
             wrong.append(Fault("no advertising mark", text[:40]))
         text = re.sub(r"^(广告|ad) ?\| ?", "\n", text)
-    if part != "body" or where not in OPT_OUTS:
+    if part != "body" or brief.channel not in ("sms", "email"):
         return text, wrong
-    signs = {
-        ("sms", "en"): (f"{brand}: ",), ("sms", "zh"): (f"【{brand}】",),
-        ("email", "en"): (f"\n{brand}\n",), ("email", "zh"): (f"\n{brand}\n",),
-    }[where]  # fmt: skip
-    if not any(text.startswith(sign) if brief.channel == "sms" else sign in text for sign in signs):
+    sign = f"\n{brand}\n"
+    if brief.channel == "sms":
+        sign = f"【{brand}】" if chinese and region in MAINLAND else f"{brand}:"
+    if not (text.startswith(sign) if brief.channel == "sms" else sign in text):
         wrong.append(Fault("no signature", brand))
-    for sign in signs:
-        text = text.replace(sign, "\n", 1)
-    for opening in (f"here is your offer from {brand}:", f"{brand}为您准备了以下优惠:"):
-        text = text.replace(opening, "\n")
-    notices = (_folded(brief.opt_out),) if brief.opt_out else OPT_OUTS[where]
-    if not any(text.endswith(notice) for notice in notices):
+    text = text.replace(sign, "\n", 1)
+    for opening in ("here is your offer from {}:", "{}为您准备了以下优惠:", "{}為您準備了以下優惠:"):
+        text = text.replace(opening.format(brand), "\n")
+    where = (brief.channel, brief.language, region)
+    notice = _folded(brief.opt_out) or OPT_OUTS.get(where) or OPT_OUTS[*where[:2], ""]
+    if not text.endswith(notice):
         wrong.append(Fault("no opt-out", text[-40:]))
-    for notice in notices:
-        text = text.removesuffix(notice)
-    for label in ("offer: ", "优惠:"):
-        text = text.replace(f"\n{label}{DONE}", f"\n{DONE}").replace(f"\n{label}", "\n")
+    text = text.removesuffix(notice)
+    for label in ("offer: ", "优惠:", "優惠:"):
+        text = text.replace(f"\n{label}", "\n")
     return text, wrong
 
 
@@ -143,7 +151,7 @@ def _leftovers(part: str, left: str, language: str) -> Iterator[Fault]:
         before, after = left[:place].rstrip(" ")[-1:], left[place + 1 :].lstrip(" ")[:1]
         if (before and before not in STOPS) or (after and after not in STOPS):
             yield Fault("not alone", f"{part}: ...{left[max(0, place - 20) : place + 21]}...")
-    rest = left.replace(DONE, " ; ")
+    rest = left.replace(DONE, " ; ").translate(SIMPLIFIED)
     for i, character in enumerate(rest):
         if unicodedata.category(character) in {"Nd", "No", "Nl", "Sc"} or character in "%‰":
             yield Fault("number or money", f"{part}: ...{rest[max(0, i - 15) : i + 16]}...")

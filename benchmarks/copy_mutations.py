@@ -15,6 +15,7 @@ Change = Callable[[str, Brief, Random], str]
 """Returns a text changed, or as it was where there is nothing to change."""
 
 WORDS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("copy_words.toml").read_text(encoding="utf-8"))
+CLAUSE = re.compile(r"(?:[^.,，。\n]|(?<=\d)[.,](?=\d))*(?:[.,，。\n]\s?|$)")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 SIGNS = ("$", "€", "£", "¥", "₹", "₩", "HK$", "US$", "CHF ", "SEK ", "CAD ", "A$")
 UNITS = ("美元", "欧元", "英镑", "日元", "港元", "韩元", "元")
@@ -24,26 +25,43 @@ LOOKALIKES = dict(zip("ABCEHIKMOPSTXaceiopsxy", "АВСЕНІКМОРЅТХас�
 PATTERNS = {
     "minimum": {
         "en": rf" on orders of {MONEY} or more|\nMinimum spend: [^\n]*",
-        "zh": r"[，\n](?:使用门槛：)?满[^，。\n]*",
+        "zh": r"[，\n](?:使用[门門][槛檻]：)?[满滿][^，。\n]*",
     },
     "cap": {
         "en": rf", up to {MONEY} off|\nMaximum discount: [^\n]*",
-        "zh": r"[，\n](?:最高减|优惠上限：)[^，。\n]*",
+        "zh": r"[，\n](?:最高[减減]|[优優]惠上限：)[^，。\n]*",
     },
-    "code": {"en": r" Code: [\w-]+\.|\nCode: [\w-]+", "zh": r"[，\n]优惠码：[\w-]+"},
+    "code": {"en": r" Code: [\w-]+\.|\nCode: [\w-]+", "zh": r"[，\n][优優]惠[码碼]：[\w-]+"},
     "deadline": {
         "en": r",? [Vv]alid (?:from|until) [^.\n]*\.?|\nValid: [^\n]*",
         "zh": r"[，\n]有效期[^。\n]*",
     },
     "opt-out": {
         "en": r" Reply STOP to opt out|\nYou can unsubscribe.*",
-        "zh": r"拒收请回复R|\n如不想再收到.*",
+        "zh": r"拒收请回复R|回覆STOP取消訂閱|\n如不想再收到.*",
     },
 }
 
 
-def mutate(kind: str, parts: Mapping[str, str], brief: Brief, rng: Random) -> dict[str, str] | None:
-    """Return a message changed in one of its parts (dropped facts: in all), None where nothing changed."""
+def mutate(
+    kind: str, parts: Mapping[str, str], brief: Brief, rng: Random, other: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return a message changed in one of its parts (dropped facts: in all), None where nothing changed.
+
+    Parameters
+    ----------
+    kind
+        One of `KINDS`.
+    parts, brief
+        A message and what it was written for.
+    rng
+        Draws what is left open.
+    other
+        The message of another coupon, in the same channel and locale.
+    """
+    if kind in SPLICES:
+        changed = SPLICES[kind](parts, other, rng)
+        return changed if changed != dict(parts) else None
     changed = dict(parts)
     for part in rng.sample(sorted(parts), len(parts)):
         changed[part] = MUTATIONS[kind](parts[part], brief, rng)
@@ -108,13 +126,13 @@ def _percent_or_amount(text: str, brief: Brief, rng: Random) -> str:
         return _pick(r"([\d.]+)折", text, rng, lambda m: f"立减{m[1]}{rng.choice(UNITS)}")
     if brief.language == "en":
         return _pick(rf"{MONEY}(?= off)", text, rng, lambda m: NUMBER.search(m[0])[0] + "%")  # type: ignore[index]
-    return _pick(r"立减\D{0,4}([\d.,]+)\D{0,2}(?=[，。\n]|$)", text, rng, lambda m: f"{m[1]}折")
+    return _pick(r"立[减減]\D{0,4}([\d.,]+)\D{0,2}(?=[，。\n]|$)", text, rng, lambda m: f"{m[1]}折")
 
 
 def _minimum_and_cap(text: str, brief: Brief, rng: Random) -> str:
     money = MONEY if brief.language == "en" else r"[A-Z$€£¥₹₩ ]*[\d.,]*\d[元美欧英镑日港韩A-Z]*"
-    first = {"en": "(?:orders of|spend:) ", "zh": "满"}[brief.language]
-    second = {"en": "(?:up to|discount:) ", "zh": "(?:最高减|上限：)"}[brief.language]
+    first = {"en": "(?:orders of|spend:) ", "zh": "[满滿]"}[brief.language]
+    second = {"en": "(?:up to|discount:) ", "zh": "(?:最高[减減]|上限：)"}[brief.language]
     return re.sub(rf"({first})({money})(.*?{second})({money})", r"\1\4\3\2", text, count=1, flags=re.DOTALL)
 
 
@@ -196,7 +214,7 @@ def _beside(words: Mapping[str, Sequence[str]]) -> Change:
     def change(text: str, brief: Brief, rng: Random) -> str:
         said = rng.choice(words[brief.language])
         if brief.language == "zh":
-            return _pick(r"(?=[\d.]+折|立减|减\d|免运费)", text, rng, lambda _: said)
+            return _pick(r"(?=[\d.]+折|立[减減]|[减減]\d|免[运運][费費])", text, rng, lambda _: said)
         discount = rf"(?:\d[\d.,]*[\s\xa0]?%|{MONEY}) off|Free shipping"
         return _pick(discount, text, rng, lambda m: f"{said} {m[0]}")
 
@@ -223,7 +241,7 @@ def _dropped(what: str) -> Change:
 
 def _unsigned(text: str, brief: Brief, _: Random) -> str:
     brand = re.escape(" ".join(brief.brand.split()))
-    return re.sub(rf"^{brand}: |^【{brand}】|(?<=\n){brand}\n", "", text)
+    return re.sub(rf"^{brand}(?:: |：)|^【{brand}】|(?<=\n){brand}\n", "", text)
 
 
 def _other_sender(text: str, brief: Brief, rng: Random) -> str:
@@ -259,6 +277,47 @@ def _han_number(text: str, _: Brief, rng: Random) -> str:
     )
 
 
+def _word_inserted(text: str, brief: Brief, rng: Random) -> str:
+    word = rng.choice(WORDS["inserted"][brief.language])
+    if brief.language == "zh":
+        return _pick(r"(?=[^\s])", text, rng, lambda _: word)
+    return _pick(r"(?<= )(?=\S)", text, rng, lambda _: word + " ")
+
+
+def _word_lost(text: str, brief: Brief, rng: Random) -> str:
+    return _pick(r"[\u4e00-\u9fff]" if brief.language == "zh" else r"[\w$€£¥%-]+ ", text, rng, lambda _: "")
+
+
+def _words_swapped(text: str, brief: Brief, rng: Random) -> str:
+    if brief.language == "zh":
+        return _pick(r"([\u4e00-\u9fff]{2})([\u4e00-\u9fff]{2})", text, rng, lambda m: m[2] + m[1])
+    return _pick(r"(\S+) (\S+)", text, rng, lambda m: f"{m[2]} {m[1]}")
+
+
+def _part_of_other(parts: Mapping[str, str], other: Mapping[str, str], rng: Random) -> dict[str, str]:
+    part = rng.choice(sorted(parts))
+    return {**parts, part: other[part]}
+
+
+def _clause_of_other(parts: Mapping[str, str], other: Mapping[str, str], rng: Random) -> dict[str, str]:
+    """Return the body with one clause, from its place on, as the other message has it."""
+    clauses, others = (CLAUSE.findall(message["body"]) for message in (parts, other))
+    at = rng.randrange(min(len(clauses), len(others)))
+    return {**parts, "body": "".join([*clauses[:at], others[at], *clauses[at + 1 :]])}
+
+
+def _half_of_other(parts: Mapping[str, str], other: Mapping[str, str], rng: Random) -> dict[str, str]:
+    clauses, others = (CLAUSE.findall(message["body"]) for message in (parts, other))
+    at = rng.randint(1, max(1, min(len(clauses), len(others)) - 1))
+    return {**parts, "body": "".join([*clauses[:at], *others[at:]])}
+
+
+SPLICES: dict[str, Callable[[Mapping[str, str], Mapping[str, str], Random], dict[str, str]]] = {
+    "message of another coupon": lambda _, other, __: dict(other),
+    "part of another coupon's message": _part_of_other,
+    "clause of another coupon's message": _clause_of_other,
+    "rest of another coupon's message": _half_of_other,
+}
 MUTATIONS: dict[str, Change] = {
     "digit changed": _digit_changed,
     "digit added": _digit_added,
@@ -277,6 +336,9 @@ MUTATIONS: dict[str, Change] = {
     "code's case changed": _code(lambda code, _: code.swapcase()),
     "look-alike in the code": _code(_lookalike),
     "hidden character": _hidden,
+    "word inserted": _word_inserted,
+    "word lost": _word_lost,
+    "words swapped": _words_swapped,
     "fold turned round": _fold,
     "Chinese numeral": _han_number,
     "full-width digits, another number": _in_digits(0xFF10),
@@ -288,3 +350,4 @@ MUTATIONS: dict[str, Change] = {
     **{kind: _beside(words) for kind, words in WORDS["beside"].items()},
     **{kind: _replaced(words) for kind, words in WORDS["replaced"].items()},
 }
+KINDS = (*MUTATIONS, *SPLICES)

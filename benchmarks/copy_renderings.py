@@ -34,6 +34,7 @@ ZH_UNITS = {
     "INR": ("印度卢比", "卢比"), "CHF": ("瑞士法郎", "瑞郎"), "AUD": ("澳元", "澳大利亚元"),
     "CAD": ("加元", "加拿大元"), "SEK": ("瑞典克朗",),
 }  # fmt: skip
+TRADITIONAL = str.maketrans("减满优码运费门槛单笔邮惠发额", "減滿優碼運費門檻單筆郵惠發額")
 LOCAL_YUAN = {"HK": "HKD", "TW": "TWD"}  # whose money 元 means; elsewhere the yuan
 MONTHS = tuple(calendar.month_name[i].casefold() for i in range(1, 13))
 ONES = (
@@ -55,18 +56,23 @@ def clauses(brief: Brief) -> dict[str, set[str]]:
             ("on orders of {} or more", "minimum spend: {}", "minimum spend {}", "min. spend {}",
              "when you spend {} or more")
             if english
-            else ("满{}可用", "满{}", "使用门槛:满{}", "单笔满{}可用", "滿{}可用")
+            else ("满{}可用", "满{}", "使用门槛:满{}", "单笔满{}可用")
         )  # fmt: skip
         found["minimum"] = _fill(patterns, _money(offer.min_spend, brief))
     if cap_of(brief) is not None:
         patterns = (
             ("up to {} off", "maximum discount: {}", "maximum discount {}")
             if english
-            else ("最高减{}", "优惠上限:{}", "最多减{}", "最高減{}")
+            else ("最高减{}", "优惠上限:{}", "最多减{}")
         )
         found["cap"] = _fill(patterns, _money(cap_of(brief) or 0.0, brief))
     found["period"] = _periods(brief)
-    return {role: {text for text in texts if text} for role, texts in found.items()}
+    said = {role: {text for text in texts if text} for role, texts in found.items()}
+    if region_of(brief) in ("HK", "TW", "MO"):
+        return {
+            role: {*texts, *(text.translate(TRADITIONAL) for text in texts)} for role, texts in said.items()
+        }
+    return said
 
 
 def cap_of(brief: Brief) -> float | None:
@@ -81,7 +87,7 @@ def _discounts(brief: Brief) -> set[str]:
     offer, english = brief.offer, brief.language == "en"
     names = names_of(brief)
     if offer.kind == "free_shipping":
-        said = ("free shipping", "free delivery") if english else ("免运费", "包邮", "免運費")
+        said = ("free shipping", "free delivery") if english else ("免运费", "包邮")
         return {f"{word} on {name}" if name else word for word in said for name in names} if english else {
             f"{name}{word}" for word in said for name in names
         }  # fmt: skip
@@ -154,7 +160,8 @@ def numbers(value: Decimal, brief: Brief, *, cents: bool = False) -> set[str]:
     group, point = SIGNS.get(region_of(brief), (",", "."))
     whole, _, part = _plain(value).partition(".")
     grouped = f"{int(whole):,}".replace(",", group)
-    parts = {part}
+    # Zeros at the end say the same.
+    parts = {part.ljust(places, "0") for places in range(len(part), 4)} if part else {""}
     if cents:
         parts |= {part.ljust(2, "0")}
     return {head + (point + tail if tail else "") for head in (whole, grouped) for tail in parts}

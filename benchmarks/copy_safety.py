@@ -12,7 +12,7 @@ from typing import Any
 
 from allocator.protocols import Brief
 from benchmarks.copy_checker import faults
-from benchmarks.copy_mutations import MUTATIONS, mutate
+from benchmarks.copy_mutations import KINDS, WORDS, mutate
 from benchmarks.copy_offers import briefs
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row
@@ -53,10 +53,10 @@ def safety_task(coupons: int, texts: int, written: int) -> Generator[None, None,
         for brief, parts in messages
         if not faults(parts, brief)
     ]
-    quota = -(-texts // len(MUTATIONS))
-    wrong = [_mutated(kind, sound, quota) for kind in MUTATIONS]
+    quota = -(-texts // len(KINDS))
+    wrong = [_mutated(kind, sound, quota) for kind in KINDS]
     total = {"texts": "made wrong, all"} | {key: sum(row[key] for row in wrong) for key in COUNTED}
-    return {"rows": [*judged, *wrong, total]}
+    return {"rows": [*judged, *wrong, total, _hints()]}
 
 
 def _by_template(asked: Sequence[Brief]) -> tuple[list[Message], list[tuple[Brief, str]]]:
@@ -104,10 +104,14 @@ def _mutated(kind: str, sound: Sequence[Message], quota: int) -> Row:
     rng = Random(f"{SEED} {kind}")
     counts: Counter[str] = Counter()
     escaped: list[tuple[Brief, str]] = []
+    alike: dict[tuple[str, str], list[Message]] = {}
+    for message in sound:
+        alike.setdefault((message[0].channel, message[0].locale), []).append(message)
     for brief, parts in rng.sample(sound, len(sound)):
         if counts["wrong"] >= quota:
             break
-        changed = mutate(kind, parts, brief, rng)
+        other = rng.choice(alike[brief.channel, brief.locale])[1]
+        changed = mutate(kind, parts, brief, rng, other)
         if changed is None:
             continue
         wrong, stopped = bool(faults(changed, brief)), bool(check(changed, brief))
@@ -117,6 +121,23 @@ def _mutated(kind: str, sound: Sequence[Message], quota: int) -> Row:
         if wrong and not stopped:
             escaped.append((brief, str(changed)))
     return {"texts": kind} | {key: counts[key] for key in COUNTED} | {"escaped": _shown(escaped)}
+
+
+def _hints() -> Row:
+    """Say how many hooks that hint at an offer in words the guard stops; not structured offers, so not counted."""
+    from copygen import check_hook
+
+    said = [(hook, language) for language, hooks in WORDS["hints"].items() for hook in hooks]
+    passed = [hook for hook, language in said if not check_hook(hook, "push", language)]
+    what = "hooks that only hint at an offer or claim (not in the sum)"
+    row = {"texts": what, "number": len(said)}
+    return row | {
+        "wrong": len(said),
+        "caught": len(said) - len(passed),
+        "same": 0,
+        "same_caught": 0,
+        "escaped": passed,
+    }
 
 
 def _shown(found: Sequence[tuple[Brief, str]]) -> list[str]:

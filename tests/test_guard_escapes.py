@@ -72,3 +72,12 @@ def test_no_longer_escapes(offer, language, right, wrong, channel):
     assert right in parts["body"]
     parts["body"] = parts["body"].replace(right, wrong)
     assert check(parts, brief)
+
+
+@pytest.mark.parametrize("title", ["免运奶酪费", "奶酪免运送费", "奶酪邮费我们出"])
+def test_a_title_that_garbles_the_offer_is_no_hook(title):
+    offer = Offer("S", "free_shipping", 0, "CNY", category="奶酪")
+    brief = asked(offer, "zh", "push")
+    parts = TemplateWriter().write([brief], seed=1)[0].parts
+    assert check(parts, brief) == ()
+    assert check({**parts, "title": title}, brief)
