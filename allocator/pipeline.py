@@ -280,7 +280,7 @@ def _save(
 ) -> None:
     counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
     assignments = solution.assignments().drop(counted)
-    assignments = assignments.with_columns(channel=sent["channel"], segment=sent["segment"])
+    assignments = assignments.with_columns(sent["channel", "segment", "variant"])
     write_table(assignments, path / f"assignments.{ending}")
     reasons = skip_reasons(task, solution)
     left_out = [

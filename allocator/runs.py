@@ -27,6 +27,7 @@ from allocator.campaign.run_folder import (
     write_table,
     write_text,
 )
+from allocator.campaign.schema import REVIEWED_COPY
 from allocator.campaign.summary import summarise_copy
 from allocator.errors import Finding, InputError
 from allocator.protocols import Evaluation, Progress, no_progress
@@ -84,7 +85,9 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
         )
     campaign = read_campaign(source, as_of=config.as_of)
     changed = [
-        name for name, digest in manifest["inputs"]["digests"].items() if campaign.digests.get(name) != digest
+        name
+        for name, digest in manifest["inputs"]["digests"].items()
+        if campaign.digests.get(name) != digest and not name.startswith(REVIEWED_COPY.name)
     ]
     if changed:
         raise InputError(

@@ -13,12 +13,13 @@ from copygen.cells import Cell
 from copygen.drafts import Draft
 from copygen.guard import check, check_hook
 from copygen.hooks import CellHooks, RankedHook
+from copygen.vocabulary import without_ours
 
 APPROVED = "approved hook"
 REVIEWED = "approved by a person"
 NOT_ASKED = "the configured model does not write this language"
 NO_HOOK = "no hook passed the guard"
-SAME = "the same words as another variant: no other hook passed the guard"
+SAME = "the same words as another variant, for want of others"
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,8 @@ class Written:
 def put(draft: Draft, hook: str) -> tuple[dict[str, str], tuple[Verdict, ...]]:
     """Return the message with `hook` in front of the facts, and everything that is wrong with it."""
     brief = draft.brief
-    if hook.casefold() in brief.banned:
-        return {}, (Verdict("banned", f"a person banned '{hook[:60]}'"),)
-    if verdicts := check_hook(hook, brief.channel, brief.language):
+    private = without_ours(brief.private)
+    if verdicts := check_hook(hook, brief.channel, brief.language, banned=brief.banned, private=private):
         return {}, verdicts
     parts = draft.with_hook(hook)
     return parts, check(parts, brief)

@@ -53,6 +53,9 @@ class Campaign:
     orders
         Purchases, one row an order or a line of one: ``user_id, at, order_id, category, amount,
         discount``. Where it is there, it replaces the purchases among the events.
+    reviewed
+        Decisions of people on texts, the latest last: ``coupon_id, segment, channel, language, variant,
+        hook, decision, at``.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class Campaign:
     digests: dict[str, str]
     notes: tuple[str, ...] = ()
     orders: pl.DataFrame | None = None
+    reviewed: pl.DataFrame | None = None
 
     @property
     def active_coupons(self) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -143,4 +144,14 @@ def _check_treated(history: pl.DataFrame) -> list[Finding]:
             "a coupon_id",
         )
         for i in bad[:SHOWN]
+    ]
+
+
+def missing_columns(place: str, names: Iterable[str], users: pl.DataFrame) -> list[Finding]:
+    """Return a finding for each user column that a key of campaign.toml names and that is not there."""
+    known = ", ".join(name for name in users.columns if name != "user_id")
+    return [
+        Finding("users have no such column", "campaign.toml", None, place, repr(name), f"one of {known}")
+        for name in names
+        if name not in users.columns
     ]

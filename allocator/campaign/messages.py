@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -10,35 +12,57 @@ import polars as pl
 
 from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
+from allocator.campaign.languages import best_tag, language_of
+from allocator.campaign.private import private_words
+from allocator.campaign.reviewed import KEY, reviewed
 from allocator.campaign.schema import CHANNELS
-from allocator.errors import PluginError
+from allocator.errors import Finding, InputError, PluginError
 from allocator.protocols import Brief, Copy, Offer
 
-KEY = ("coupon_id", "segment", "channel", "language")
 PARTS = ("subject", "preheader", "title", "body")
+SCORES = ("likelihood", "relevance")
+COLUMNS = {
+    "cell": pl.String, **dict.fromkeys(KEY, pl.String), "audience": pl.Int64, "written_by": pl.String,
+    "backend": pl.String, "model": pl.String, "prompt": pl.String, "seed": pl.Int64, "attempts": pl.Int64,
+    **dict.fromkeys(SCORES, pl.Float64), **dict.fromkeys(PARTS, pl.String),
+    "hook": pl.String, "note": pl.String, "rejected": pl.String,
+}  # fmt: skip
 EVERYONE = "everyone"
 
 
 def recipients(campaign: Campaign, task: Task, assignments: pl.DataFrame) -> pl.DataFrame:
     """Return one row an assignment: ``user_id`` and the key of its message."""
-    row = {user: i for i, user in enumerate(task.problem.user_ids.tolist())}
-    column = {coupon: j for j, coupon in enumerate(task.problem.coupon_ids.tolist())}
-    users = np.array([row[user] for user in assignments["user_id"]], dtype=np.int64)
-    coupons = np.array([column[coupon] for coupon in assignments["coupon_id"]], dtype=np.int64)
+    users = _positions(campaign.users["user_id"], assignments["user_id"])
+    coupons = _positions(campaign.active_coupons["coupon_id"], assignments["coupon_id"])
     table = campaign.config.copy_
-    segment = pl.lit(EVERYONE)
+    segment: pl.Series | pl.Expr = pl.lit(EVERYONE)
     if table.segment_by is not None:
         grouping = task.problem.groups[table.segment_by]  # so that messages and report name a segment alike
-        segment = pl.lit(
-            pl.Series([grouping.labels[code] for code in grouping.codes[users]], dtype=pl.String)
-        )
-    locale = campaign.users["locale"].str.to_lowercase().str.slice(0, 2).gather(users)
-    language = pl.Series(
-        [code if code in table.languages else table.languages[0] for code in locale], dtype=pl.String
-    )
-    channel = pl.Series([CHANNELS[c] for c in task.eligibility.channel[users, coupons]], dtype=pl.String)
+        segment = pl.Series(grouping.labels, dtype=pl.String).gather(grouping.codes[users].astype("int64"))
     frame = pl.DataFrame({"user_id": assignments["user_id"], "coupon_id": assignments["coupon_id"]})
-    return frame.with_columns(segment=segment, channel=channel, language=language)
+    frame = frame.with_columns(
+        segment=segment,
+        channel=pl.Series(CHANNELS).gather(task.eligibility.channel[users, coupons].astype("int64")),
+        language=_languages(campaign.users["locale"], table.languages).gather(users),
+    )
+    return with_variants(frame, table.variants, campaign.config.seed)
+
+
+def with_variants(frame: pl.DataFrame, variants: int, seed: int) -> pl.DataFrame:
+    """Give every recipient of a message one of its variants: by lot, and as evenly as can be.
+
+    The lot is a digest of seed, coupon and user; who else gets a message moves a user only as far as
+    evenness needs.
+    """
+    if variants == 1:
+        return frame.with_columns(variant=pl.lit("A"))
+    key = seed.to_bytes(8, "big")
+    pairs = zip(frame["coupon_id"].to_list(), frame["user_id"].to_list(), strict=True)
+    lots = b"".join(blake2b(f"{c}\0{u}".encode(), key=key, digest_size=8).digest() for c, u in pairs)
+    place = pl.struct("lot", "user_id").rank("ordinal").over("coupon_id", "segment", "channel", "language")
+    letters = pl.Series(list(ascii_uppercase[:variants]))
+    places = frame.with_columns(lot=np.frombuffer(lots, "<u8")).select(place - 1).to_series()
+    return frame.with_columns(variant=letters.gather(places % variants))
 
 
 def briefs(campaign: Campaign, sent: pl.DataFrame) -> list[Brief]:
@@ -48,17 +72,41 @@ def briefs(campaign: Campaign, sent: pl.DataFrame) -> list[Brief]:
         row["coupon_id"]: _offer(row, campaign.config.currency)
         for row in campaign.coupons.iter_rows(named=True)
     }
+    private, decided = private_words(campaign), reviewed(campaign.reviewed)
     audience = sent.group_by(KEY).len().sort(KEY)
     return [
         Brief(
-            offers[coupon], segment, channel, language, table.brand or campaign.config.name, table.tone, count
+            offers[coupon],
+            segment,
+            channel,
+            language_of(tag),
+            table.brand or campaign.config.name,
+            table.tone,
+            audience=count,
+            variant=variant,
+            locale=tag,
+            opt_out=table.notice(tag),
+            approved=decided.approved.get((coupon, segment, channel, tag, variant), ()),
+            banned=decided.banned,
+            private=private,
         )
-        for coupon, segment, channel, language, count in audience.iter_rows()
+        for coupon, segment, channel, tag, variant, count in audience.iter_rows()
     ]
 
 
+def key_of(brief: Brief) -> tuple[str, ...]:
+    """Return the key of a brief's message, as in the columns `KEY`."""
+    return (
+        brief.offer.coupon_id,
+        brief.segment,
+        brief.channel,
+        brief.locale or brief.language,
+        brief.variant,
+    )
+
+
 def copy_table(copies: Sequence[Copy], asked: Sequence[Brief], writer: str) -> pl.DataFrame:
-    """Return one row a message text: its key, who wrote it, its parts, and what was rejected.
+    """Return one row a message text: its key, its parts, and how it came about.
 
     Raises
     ------
@@ -67,31 +115,49 @@ def copy_table(copies: Sequence[Copy], asked: Sequence[Brief], writer: str) -> p
     """
     if [copy.brief for copy in copies] != list(asked):
         raise PluginError(f"The copy writer '{writer}' returned other messages than it was asked for.")
-    rows = []
-    for copy in copies:
-        brief = copy.brief
-        row: dict[str, Any] = {
-            "coupon_id": brief.offer.coupon_id,
-            "segment": brief.segment,
-            "channel": brief.channel,
-            "language": brief.language,
-            "audience": brief.audience,
-            "written_by": copy.written_by,
-            "attempts": copy.attempts,
-            **{part: copy.parts.get(part) for part in PARTS},
-            "rejected": "; ".join(sorted({f"{v.rule}: {v.detail}" for v in copy.rejected})) or None,
-        }
-        rows.append(row)
-    schema = {
-        **dict.fromkeys(KEY, pl.String), "audience": pl.Int64, "written_by": pl.String, "attempts": pl.Int64,
-        **dict.fromkeys(PARTS, pl.String), "rejected": pl.String,
-    }  # fmt: skip
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame([copy_row(copy) for copy in copies], schema=COLUMNS)
+
+
+def copy_row(copy: Copy) -> dict[str, Any]:
+    """Return the row of a text in ``copy.csv``."""
+    return {
+        "cell": copy.cell or None,
+        **dict(zip(KEY, key_of(copy.brief), strict=True)),
+        "audience": copy.brief.audience,
+        "written_by": copy.written_by,
+        "backend": copy.backend or None,
+        "model": copy.model or None,
+        "prompt": copy.prompt or None,
+        "seed": copy.seed,
+        "attempts": copy.attempts,
+        **{name: copy.scores.get(name) for name in SCORES},
+        **{part: copy.parts.get(part) for part in PARTS},
+        "hook": copy.hook or None,
+        "note": copy.note or None,
+        "rejected": "; ".join(sorted({f"{v.rule}: {v.detail}" for v in copy.rejected})) or None,
+    }
 
 
 def message_table(sent: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """Return one row a message: the user, the key, and the text."""
     return sent.join(texts.select(*KEY, *PARTS), on=KEY, how="left", maintain_order="left")
+
+
+def _positions(labels: pl.Series, wanted: pl.Series) -> Any:
+    """Return the row of each wanted label, (n,) int64."""
+    rows = pl.DataFrame({"label": labels}).with_row_index("row")
+    found = wanted.alias("label").to_frame().join(rows, on="label", how="left", maintain_order="left")["row"]
+    if found.null_count():
+        label = wanted.filter(found.is_null())[0]
+        message = f"the assignments name a {labels.name.removesuffix('_id')} that the campaign does not have"
+        raise InputError(Finding(message, column=labels.name, found=repr(label)))
+    return found.cast(pl.Int64).to_numpy()
+
+
+def _languages(locale: pl.Series, tags: Sequence[str]) -> pl.Series:
+    distinct = locale.unique()
+    best = pl.Series([best_tag(text, tags) for text in distinct], dtype=pl.String)
+    return locale.replace_strict(distinct, best, return_dtype=pl.String)
 
 
 def _offer(row: dict[str, Any], currency: str) -> Offer:

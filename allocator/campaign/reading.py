@@ -9,10 +9,21 @@ from pathlib import Path
 import polars as pl
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.checks import check_coupons, check_references, late_starts
+from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
 from allocator.campaign.config import read_config
 from allocator.campaign.limit_tables import column_finding, known_measures, parse_limits
-from allocator.campaign.schema import COUPONS, EVENTS, HISTORY, ORDERS, SCORES, USERS, TableSchema
+from allocator.campaign.reviewed import check_decisions
+from allocator.campaign.run_folder import restore_ids
+from allocator.campaign.schema import (
+    COUPONS,
+    EVENTS,
+    HISTORY,
+    ORDERS,
+    REVIEWED_COPY,
+    SCORES,
+    USERS,
+    TableSchema,
+)
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
 from allocator.rows import columns_of
@@ -25,7 +36,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     ----------
     folder
         Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
-        ``events``, ``orders`` and ``scores``, each as CSV or Parquet.
+        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, each as CSV or Parquet.
     as_of
         The day of the decision where campaign.toml names none; today unless given.
 
@@ -44,7 +55,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
     tables = {
         schema.name: _collect(findings, _read_file, folder, schema, digests)
-        for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES)
+        for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES, REVIEWED_COPY)
     }
     users, coupons = tables["users"], tables["coupons"]
     notes: list[str] = []
@@ -60,8 +71,11 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         wrong = column_finding("copy.segment_by", segment, users)
         findings += [wrong] if wrong is not None else []
     if config is not None and users is not None:
+        findings += missing_columns("copy.may_mention", config.copy_.may_mention, users)
         wrongs = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
         findings += [wrong for wrong in wrongs if wrong is not None]
+    if tables["reviewed_copy"] is not None:
+        findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
         notes += late_starts(coupons, config.as_of or today)
     if findings or config is None or users is None or coupons is None:
@@ -76,6 +90,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         events=tables["events"],
         orders=tables["orders"],
         scores=tables["scores"],
+        reviewed=tables["reviewed_copy"],
         digests=digests,
         notes=tuple(notes),
     )
@@ -110,4 +125,6 @@ def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl
             )
         return None
     digests[paths[0].name] = _digest(paths[0])
-    return parse_table(paths[0], schema)
+    table = parse_table(paths[0], schema)
+    # Of all campaign files, this one alone is written by Allocate.
+    return restore_ids(table, ("coupon_id", "segment")) if schema is REVIEWED_COPY else table

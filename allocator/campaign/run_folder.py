@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ STATE = "state.json"
 MANIFEST = "manifest.json"
 PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 PERHAPS_PREDICTED = ("uplift_error", "baseline_revenue", "cost_variance")
+# How a cell starts that a spreadsheet runs (OWASP, "CSV Injection"), after any apostrophes put before it;
+# the last four are what Chinese and Japanese input methods write.
+FORMULA = r"'*[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 PACKAGES = (
     "allocate",
     "numpy",
@@ -302,15 +305,15 @@ def _predictions_file(path: Path) -> Path:
     return file
 
 
-def restore_ids(frame: pl.DataFrame) -> pl.DataFrame:
+def restore_ids(frame: pl.DataFrame, columns: Sequence[str] = ("user_id", "coupon_id")) -> pl.DataFrame:
     """Undo in a CSV's ids what `write_table` did to those that a spreadsheet would run as a formula."""
-    return frame.with_columns(pl.col("user_id", "coupon_id").str.replace(r"^'('*[=+\-@])", "$1"))
+    return frame.with_columns(pl.col(columns).str.replace(f"^'({FORMULA})", "$1"))
 
 
 def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay."""
     text = pl.selectors.string()
-    runs = text.str.contains(r"^'*[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null()
+    runs = text.str.contains(f"^{FORMULA}") & text.cast(pl.Float64, strict=False).is_null()
     return frame.with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep())
 
 

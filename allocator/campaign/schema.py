@@ -151,3 +151,19 @@ SCORES = TableSchema(
     key=("user_id", "coupon_id"),
     reserved=("count", "expected_value", *MESSAGE_MEASURES),
 )
+
+DECISIONS = ("approved", "edited", "banned")
+# One row a decision, the latest last; a banned hook is banned in all messages, so that its row needs no key.
+REVIEWED_COPY = TableSchema(
+    "reviewed_copy",
+    (
+        Column("coupon_id"),
+        Column("segment"),
+        Column("channel", one_of=CHANNELS),
+        Column("language"),
+        Column("variant", default="A"),
+        Column("hook", required=True),
+        Column("decision", required=True, one_of=DECISIONS),
+        Column("at", "time"),
+    ),
+)
