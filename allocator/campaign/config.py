@@ -7,17 +7,28 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
 from allocator.objectives import Fairness, MaxMin, ProportionalFairness
 
 Channel = Literal["sms", "push", "email", "in_app"]
-Language = Literal["en", "zh"]
+Language = Annotated[str, AfterValidator(canonical_tag)]
 Scaled = Literal["value", "cost", "uplift", "conversion", "redemption", "revenue"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
 Risk = Literal["mean", "pessimistic"]
+Notice = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Table(BaseModel):
@@ -83,18 +94,46 @@ class Eligibility(Table):
 
 
 class CopyTable(Table):
-    """``[copy]``: voice, channels and languages of the messages."""
+    """``[copy]``: voice, channels and languages of the messages.
+
+    `languages` are tags of en and zh; a user's locale picks one. Of each message there are `variants`
+    texts. `opt_out` is how to stop further messages, by language, in place of the usual notice, and
+    `may_mention` names the user columns whose values a text may hold.
+    """
 
     brand: str = Field(default="", max_length=60)
     tone: str = Field(default="warm", max_length=40)
     channels: tuple[Channel, ...] = ("sms",)
-    languages: tuple[Language, ...] = ("en",)
+    languages: tuple[Language, ...] = Field(default=("en",), min_length=1)
     segment_by: str | None = None
+    variants: Annotated[int, Field(strict=True, ge=1, le=26)] = 1
+    opt_out: dict[Language, Notice] = {}
+    may_mention: tuple[str, ...] = ()
     writer: str = "local"
     options: dict[str, Any] = {}
 
     # TOML arrays arrive as lists; the rest of the table stays strict.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    @field_validator("languages")
+    @classmethod
+    def _each_once(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := [tag for tag in languages if languages.count(tag) > 1]:
+            raise ValueError(f"{twice[0]} is named twice; keep one")
+        return languages
+
+    @field_validator("opt_out")
+    @classmethod
+    def _of_a_language_that_is_written(cls, notices: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        languages = info.data.get("languages", ())
+        written = {*languages, *map(language_of, languages)}
+        if languages and (strange := [tag for tag in notices if tag not in written]):
+            raise ValueError(f"{strange[0]} is not among languages; add it there, or remove this notice")
+        return notices
+
+    def notice(self, tag: str) -> str:
+        """Return the opt-out notice in a language, empty where the usual one is to be used."""
+        return self.opt_out.get(tag) or self.opt_out.get(language_of(tag), "")
 
 
 class Scenario(Table):
@@ -165,6 +204,8 @@ def toml_finding(detail: Any, file: str, prefix: str = "") -> Finding:
     """Turn one pydantic error into a finding in the user's words."""
     key = prefix
     for part in detail["loc"]:
+        if part == "[key]":  # of a table whose keys are checked, too
+            continue
         key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
     kind, found = detail["type"], detail["input"]
     if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
@@ -173,7 +214,8 @@ def toml_finding(detail: Any, file: str, prefix: str = "") -> Finding:
         )
     if kind in ("missing", "missing_argument"):
         return Finding("this key is required", file=file, column=key)
-    return Finding(detail["msg"][0].lower() + detail["msg"][1:], file=file, column=key, found=_short(found))
+    message = detail["msg"].removeprefix("Value error, ")
+    return Finding(message[0].lower() + message[1:], file=file, column=key, found=_short(found))
 
 
 def _short(value: object) -> str:
