@@ -124,7 +124,7 @@ def _mutated(kind: str, sound: Sequence[Message], quota: int) -> Row:
 
 
 def _hints() -> Row:
-    """Say how many hooks that hint at an offer in words the guard stops; not structured offers, so not counted."""
+    """Say how many hooks that hint at an offer in words the guard stops; they do not count."""
     from copygen import check_hook
 
     said = [(hook, language) for language, hooks in WORDS["hints"].items() for hook in hooks]
