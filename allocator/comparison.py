@@ -46,8 +46,9 @@ def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[Row]:
         in ``difference`` of the plan and of each entry what the scenario adds to the base, None for what
         the base does not have. ``limits_gone`` and ``coupons_gone`` are the base's entries without a
         counterpart. ``value_range`` holds what is proven of the best plans' difference, None where they
-        maximise different things. A pessimistic plan's ``value`` is what it maximises;
-        ``expected_value`` is what every plan is worth on average, and ``return`` is of that.
+        maximise different things. ``value`` is what a plan maximises; ``expected_value`` is what every plan
+        is worth on average by the campaign's own objective, and ``return`` is of that. ``notes`` say
+        what to know of predictions that only the scenario rests on.
     """
     groups: dict[str, Grouping] = {}
     for result in results:
@@ -63,7 +64,8 @@ def compare(campaign: Campaign, results: Sequence[ScenarioResult]) -> list[Row]:
         _set_beside(row, base)
         row["moves"] = _moves(results[0].solution, result.solution)
         row["moved"] = sum(move["users"] for move in row["moves"])
-        same = row["risk"] == base["risk"]
+        same = all(row[key] == base[key] for key in ("risk", "maximize", "margin"))
+        row["notes"] = [note for note in row["notes"] if note not in base["notes"]]
         row["value_range"] = _proven_difference(results[0].solution, result.solution) if same else None
         row["verdict"] = verdict(row, base, units)
         rows.append(row)
@@ -117,8 +119,8 @@ def _figures(result: ScenarioResult, groups: Mapping[str, Grouping]) -> Row:
     problem = solution.problem
     user, coupon = chosen_pairs(solution)
     value, spend = (float(amount(problem, name, user, coupon).sum()) for name in ("value", "cost"))
-    pessimistic = "expected_value" in problem.measures
-    expected = float(amount(problem, "expected_value", user, coupon).sum()) if pessimistic else value
+    apart = "expected_value" in problem.measures
+    expected = float(amount(problem, "expected_value", user, coupon).sum()) if apart else value
     by_column = by_group(problem, groups, user, coupon)
     for entry in (entry for entries in by_column.values() for entry in entries):
         entry["value_per_user"] = entry["value"] / entry["users"] if entry["users"] else 0.0
@@ -126,7 +128,10 @@ def _figures(result: ScenarioResult, groups: Mapping[str, Grouping]) -> Row:
         "name": result.name,
         "error": None,
         "status": str(solution.status),
-        "risk": "pessimistic" if pessimistic else "mean",
+        "risk": result.objective.risk,
+        "maximize": result.objective.maximize,
+        "margin": result.objective.margin,
+        "notes": [] if result.task is None else list(result.task.notes),
         "value": value,
         "expected_value": expected,
         "spend": spend,

@@ -10,17 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
+from allocator.campaign.limit_changes import number_at
 from allocator.campaign.summary import amount, chosen_pairs
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Predictions
-from allocator.scenario import build_scenario, change_campaign, check_scenarios, number_at, with_limits
+from allocator.scenario import Predict, Solve, build_scenario, change_campaign, check_scenarios, with_limits
 from allocator.solution import Solution
 from allocator.solver.model import state_rows
 
-Solve = Callable[[Task, Solution | None], Solution]
 MOST_POINTS = 400
 CLOSE = 0.002  # share of the range within which the floor is found
 MOST_HALVINGS = 12
@@ -106,6 +105,7 @@ def trace_frontier(
     scenario: Scenario | None = None,
     floor: float | None = None,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    predict: Predict | None = None,
 ) -> Frontier:
     """Solve the campaign at every point of a sweep, each from the prices of the plan before it.
 
@@ -116,13 +116,15 @@ def trace_frontier(
     sweeps
         One or two.
     solve_task
-        Solves a task from an earlier solution, or None.
+        As for `allocator.scenario.solve_scenarios`.
     scenario
         Changes that hold at every point.
     floor
         Find the bound at which the marginal return falls to this; for one sweep.
     progress
         Called as ``progress(step, done, total)``.
+    predict
+        As for `allocator.scenario.build_scenario`.
 
     Raises
     ------
@@ -131,13 +133,16 @@ def trace_frontier(
     """
     scenario = scenario or Scenario(name="base")
     _check(campaign, sweeps, scenario, floor)
-    tracer = _Tracer(campaign, predictions, scenario, tuple(sweep.path for sweep in sweeps), solve_task)
+    tracer = _Tracer(
+        campaign, predictions, scenario, tuple(sweep.path for sweep in sweeps), solve_task, predict
+    )
     grid = list(itertools.product(*(sweep.values for sweep in sweeps)))
     points = []
     for done, at in enumerate(grid):
         progress("frontier", done, len(grid))
         points.append(tracer.point(at))
-    base = tuple(scenario.set.get(sweep.path, number_at(campaign, sweep.path)) for sweep in sweeps)
+    changed = change_campaign(campaign, scenario)
+    base = tuple(number_at(changed, sweep.path) for sweep in sweeps)
     frontier = Frontier(tuple(sweeps), tuple(points), base)
     if len(sweeps) == 2:
         return frontier
@@ -168,20 +173,22 @@ class _Tracer:
         scenario: Scenario,
         paths: tuple[str, ...],
         solve: Solve,
+        predict: Predict | None,
     ) -> None:
         self._campaign, self._predictions, self._scenario = campaign, predictions, scenario
-        self._paths, self._solve = paths, solve
-        self._task = build_scenario(campaign, predictions, scenario)
+        self._paths, self._solve, self._predict = paths, solve, predict
+        self._task = build_scenario(campaign, predictions, scenario, None, predict)
         self._last: Solution | None = None
 
     def point(self, at: tuple[float, ...]) -> FrontierPoint:
         """Solve one point."""
         scenario = _at(self._scenario, self._paths, at)
-        task = with_limits(self._task, change_campaign(self._campaign, scenario))
+        changed = change_campaign(self._campaign, scenario)
+        task = with_limits(self._task, changed)
         if task is None:
-            task = build_scenario(self._campaign, self._predictions, scenario)
+            task = build_scenario(self._campaign, self._predictions, scenario, None, self._predict)
         try:
-            plan = self._solve(task, self._last)
+            plan = self._solve(changed, task, self._last)
         except InputError:
             raise
         except AllocateError as error:

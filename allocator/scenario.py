@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from allocator import plugins
 from allocator.campaign.building import Task, build_task, message_measures
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import Scenario
+from allocator.campaign.config import Objective, Scenario, toml_finding
+from allocator.campaign.coupon_changes import changed_coupons, other_coupons
+from allocator.campaign.limit_changes import changed_tables, without_coupons
 from allocator.campaign.limit_tables import group_columns, known_measures, parse_limits
 from allocator.campaign.run_folder import PERHAPS_PREDICTED, PREDICTED
 from allocator.campaign.value import missing_error, scale_predictions
@@ -21,7 +24,10 @@ from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Predictions
 from allocator.solution import Solution
 
+Array = NDArray[np.floating]
 FILE = "campaign.toml"
+Predict = Callable[[Campaign], Predictions]
+Solve = Callable[[Campaign, Task, Solution | None], Solution]
 
 
 @dataclass(frozen=True)
@@ -36,57 +42,59 @@ class ScenarioResult:
         What was solved and the plan; None if `error` says why not.
     error
         Why there is no plan, for example the limits that clash.
+    objective
+        What the plan maximises.
     """
 
     name: str
     task: Task | None
     solution: Solution | None
     error: str | None = None
+    objective: Objective = field(default_factory=Objective)
 
 
 def change_campaign(campaign: Campaign, scenario: Scenario) -> Campaign:
-    """Apply a scenario's changes of limits, coupons and risk.
+    """Apply a scenario's changes of limits, coupons and objective.
 
     Raises
     ------
     InputError
-        With every unknown limit, key and coupon.
+        With every unknown limit, key and coupon, and every value that cannot be.
     """
-    findings = [*_unknown_coupons(campaign, scenario), *_negative_factors(scenario)]
-    tables = _changed_tables(campaign, scenario, findings)
+    findings = _negative_factors(scenario)
+    coupons = changed_coupons(campaign, scenario, findings)
+    tables = changed_tables(campaign, scenario, findings)
+    objective = _changed_objective(campaign, scenario, findings)
     if findings:
         raise InputError(findings)
-    gone = set(scenario.drop_coupons)
-    dropped = campaign.active_coupons.filter(pl.col("coupon_id").is_in(gone))
-    left = campaign.active_coupons.filter(~pl.col("coupon_id").is_in(gone))
-    tables = [kept for table in tables if (kept := _without(table, dropped, left)) is not None]
-    changes: dict[str, Any] = {"limits": [*tables, *scenario.add_limits]}
-    if scenario.risk is not None:
-        changes["objective"] = campaign.config.objective.model_copy(update={"risk": scenario.risk})
-    return replace(
-        campaign,
-        config=campaign.config.model_copy(update=changes),
-        coupons=campaign.coupons.with_columns(
-            active=pl.col("active") & ~pl.col("coupon_id").is_in(gone),
-        ),
-    )
+    gone = pl.col("coupon_id").is_in(set(scenario.drop_coupons))
+    dropped = campaign.active_coupons.filter(gone)
+    left = coupons.filter(pl.col("active"))
+    tables = [kept for table in tables if (kept := without_coupons(table, dropped, left)) is not None]
+    changes = {"limits": [*tables, *scenario.add_limits], "objective": objective}
+    return replace(campaign, config=campaign.config.model_copy(update=changes), coupons=coupons)
 
 
-def _unknown_coupons(campaign: Campaign, scenario: Scenario) -> list[Finding]:
-    active = campaign.active_coupons["coupon_id"].to_list()
-    known = "one of " + ", ".join(active)
-    findings = [
-        Finding(f"scenario '{scenario.name}' drops an unknown coupon", FILE, None, None, repr(coupon), known)
-        for coupon in scenario.drop_coupons
-        if coupon not in active
-    ]
-    if len(set(scenario.drop_coupons)) >= len(active):
-        findings.append(Finding(f"scenario '{scenario.name}' drops every coupon", FILE))
-    return findings
+def _changed_objective(campaign: Campaign, scenario: Scenario, findings: list[Finding]) -> Objective:
+    objective = campaign.config.objective
+    risk = {} if scenario.risk is None else {"risk": scenario.risk}
+    if not scenario.objective and not risk:
+        return objective
+    try:
+        return Objective.model_validate({**objective.model_dump(), **scenario.objective, **risk})
+    except ValidationError as error:
+        findings += [
+            replace(wrong, message=f"{scenario.title}: {wrong.message}")
+            for wrong in (
+                toml_finding({**detail, "loc": ("objective", *detail["loc"])}, FILE)
+                for detail in error.errors()
+            )
+        ]
+        return objective
 
 
 def _negative_factors(scenario: Scenario) -> list[Finding]:
-    place = f"scenario '{scenario.name}'"
+    place = scenario.title
     return [
         Finding(f"{place} scales {name} by a negative factor", FILE, None, None, f"{factor:g}", "0 or more")
         for name, factor in scenario.scale.items()
@@ -94,116 +102,115 @@ def _negative_factors(scenario: Scenario) -> list[Finding]:
     ]
 
 
-def _changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Finding]) -> list[dict[str, Any]]:
-    """Return the limits' tables with what the scenario sets, less those that it drops."""
-    by_label = {_label(table): dict(table) for table in campaign.config.limits}
-    place = f"scenario '{scenario.name}'"
-    for path, value in scenario.set.items():
-        place_of = _place(by_label, path)
-        if place_of is None:
-            known = "a limit's label and key, such as " + ", ".join(f"{name}.at_most" for name in by_label)
-            message = f"{place} changes an unknown limit"
-            findings.append(Finding(message, FILE, None, None, repr(path), known))
-            continue
-        label, key, item = place_of
-        table = by_label[label]
-        if not item:
-            table[key] = value
-            continue
-        entries = table.get(key, _stock(campaign) if table.get("kind") == "inventory" else None)
-        if not isinstance(entries, dict):
-            message = f"{place} changes an entry, but '{key}' of '{label}' is no table of entries"
-            findings.append(Finding(message, FILE, None, None, repr(path), f"{label}.{key}"))
-            continue
-        table[key] = {**entries, item: value}
-    for label in scenario.drop_limits:
-        if by_label.pop(label, None) is None:
-            known = "one of " + ", ".join(map(_label, campaign.config.limits))
-            message = f"{place} drops an unknown limit"
-            findings.append(Finding(message, FILE, None, None, repr(label), known))
-    return list(by_label.values())
-
-
-def number_at(campaign: Campaign, path: str) -> float | None:
-    """Return the number that a scenario's `set` would change at `path`; None if there is none."""
-    by_label = {_label(table): table for table in campaign.config.limits}
-    place = _place(by_label, path)
-    if place is None:
-        return None
-    label, key, item = place
-    found = by_label[label].get(key)
-    if item:
-        stock = _stock(campaign) if by_label[label].get("kind") == "inventory" else {}
-        found = (found if isinstance(found, dict) else stock).get(item)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
-
-
-def _place(labels: Iterable[str], path: str) -> tuple[str, str, str] | None:
-    """Split ``<label>.<key>[.<item>]``; labels may have dots, so the longest that fits is meant."""
-    fits = [label for label in labels if path.startswith(f"{label}.")]
-    if not fits:
-        return None
-    label = max(fits, key=len)
-    key, _, item = path.removeprefix(f"{label}.").partition(".")
-    return label, key, item
-
-
-def _stock(campaign: Campaign) -> dict[str, float]:
-    stocked = campaign.active_coupons.drop_nulls("inventory")
-    return dict(stocked.select("coupon_id", "inventory").iter_rows())
-
-
-def _label(table: dict[str, Any]) -> str:
-    """Return a limit's label: the one it states, or its kind's default."""
-    if "label" in table or table.get("kind") not in plugins.names(plugins.LIMITS):
-        return str(table.get("label"))
-    parameters = inspect.signature(plugins.load(plugins.LIMITS, table["kind"])).parameters
-    return str(parameters["label"].default) if "label" in parameters else str(table["kind"])
-
-
-def _without(table: dict[str, Any], dropped: pl.DataFrame, left: pl.DataFrame) -> dict[str, Any] | None:
-    """Take dropped coupons out of a limit's table; None if the limit was only about them."""
-    named = table.get("coupons")
-    changes: dict[str, Any] = {}
-    if table.get("kind") == "inventory" and isinstance(table.get("at_most"), dict):
-        bounds = table["at_most"].items()
-        changes["at_most"] = {coupon: n for coupon, n in bounds if coupon not in set(dropped["coupon_id"])}
-    if isinstance(named, list):
-        changes["coupons"] = _kept(named, dropped["coupon_id"], left["coupon_id"])
-    elif isinstance(named, dict):
-        kept = {
-            key: _kept(value, dropped[key], left[key]) for key, value in named.items() if key in left.columns
-        }
-        changes["coupons"] = {**named, **kept} if all(kept.values()) else None
-    elif isinstance(table.get("channel"), str) and "channel" in left.columns:
-        changes["channel"] = next(iter(_kept(table["channel"], dropped["channel"], left["channel"])), None)
-    return {**table, **changes} if all(changes.values()) else None
-
-
-def _kept(labels: Any, dropped: pl.Series, left: pl.Series) -> list[str]:
-    """Return the labels that a remaining coupon carries, and the unknown ones, which are reported later."""
-    gone = set(dropped) - set(left)
-    return [label for label in ([labels] if isinstance(labels, str) else labels) if label not in gone]
-
-
 def build_scenario(
-    campaign: Campaign, predictions: Predictions | None, scenario: Scenario, base: Task | None = None
+    campaign: Campaign,
+    predictions: Predictions | None,
+    scenario: Scenario,
+    base: Task | None = None,
+    predict: Predict | None = None,
 ) -> Task:
     """Build the task of a scenario from the campaign's predictions or scores.
 
-    Where only limits change, the problem is that of `base`, the campaign's own task, if given.
+    Parameters
+    ----------
+    campaign, predictions, scenario
+        What changes how.
+    base
+        The campaign's own task; where only limits change, its problem serves again.
+    predict
+        Predicts the coupons of a campaign, for those that the scenario adds or gives other terms.
+
+    Raises
+    ------
+    InputError
+        If a coupon needs predictions and there is no predictor, or as for `change_campaign`.
     """
     changed = change_campaign(campaign, scenario)
-    if base is not None and not (scenario.scale or scenario.drop_coupons or scenario.risk):
+    if base is not None and not _changes_pairs(scenario):
         task = with_limits(base, changed)
         if task is not None:
             return task
     factors = {str(name): factor for name, factor in scenario.scale.items()}
+    others = other_coupons(campaign, changed)
+    if others and (predictions is None or predict is None):
+        raise InputError(_no_predictor(scenario, others, predictions))
     if predictions is None:
-        return build_task(_scale_scores(changed, factors, scenario.name), None)
+        if _values_otherwise(campaign, changed):
+            raise InputError(_ready_values(scenario))
+        return build_task(_scale_scores(changed, factors, scenario.title), None)
     value = factors.pop("value", 1.0)
-    keep = [j for j, coupon in enumerate(predictions.coupon_ids) if coupon not in set(scenario.drop_coupons)]
-    return build_task(changed, scale_predictions(_columns(predictions, keep), factors), value)
+    if others and predict is not None:
+        predictions = _with_others(changed, predictions, others, predict)
+    place = {coupon: j for j, coupon in enumerate(predictions.coupon_ids.tolist())}
+    kept = _columns(predictions, [place[coupon] for coupon in changed.coupon_ids.tolist() if coupon in place])
+    scaled = scale_predictions(kept, factors)
+    return build_task(changed, scaled, value, _worth_as_before(campaign, changed, scaled, value))
+
+
+def _worth_as_before(
+    campaign: Campaign, changed: Campaign, predictions: Predictions, value: float
+) -> Array | None:
+    """Return what the campaign's own objective makes of each pair, where the scenario has another one."""
+    if not _values_otherwise(campaign, changed):
+        return None
+    mean = campaign.config.objective.model_copy(update={"risk": "mean", "fairness": None})
+    config = changed.config.model_copy(update={"objective": mean, "limits": []})
+    return build_task(replace(changed, config=config), predictions, value).problem.value
+
+
+def _values_otherwise(campaign: Campaign, changed: Campaign) -> bool:
+    own, other = (one.config.objective for one in (campaign, changed))
+    return (own.maximize, own.margin) != (other.maximize, other.margin)
+
+
+def _ready_values(scenario: Scenario) -> Finding:
+    message = (
+        f"{scenario.title} values users by another objective, but the values of scores.csv are "
+        "ready; give predictions"
+    )
+    return Finding(message, FILE, column="objective", expected="--predictions FILE or RUN")
+
+
+def _changes_pairs(scenario: Scenario) -> bool:
+    """Return whether a scenario changes more than limits."""
+    return bool(
+        scenario.scale or scenario.drop_coupons or scenario.coupons or scenario.add_coupons
+        or scenario.objective or scenario.risk
+    )  # fmt: skip
+
+
+def _no_predictor(scenario: Scenario, others: list[str], predictions: Predictions | None) -> Finding:
+    message = (
+        f"{scenario.title} has coupons that nothing is predicted of: {', '.join(others)}; "
+        "give a predictor that knows what customers make of their terms"
+    )
+    if predictions is None:
+        message += " (scores.csv is about the coupons as they are)"
+    expected = "--predictions RUN of a run that trained a predictor, or --model of `allocate train`"
+    return Finding(message, FILE, expected=expected)
+
+
+def _with_others(
+    changed: Campaign, predictions: Predictions, others: list[str], predict: Predict
+) -> Predictions:
+    """Predict the coupons that are not as they were, under names that the predictor has not seen."""
+    fresh = {name: f"{name} (changed)" for name in others}
+    asked = changed.coupons.filter(pl.col("coupon_id").is_in(others)).with_columns(
+        pl.col("coupon_id").replace(fresh), active=pl.lit(True)
+    )
+    past = changed.coupons.with_columns(active=pl.lit(False))
+    found = predict(replace(changed, coupons=pl.concat([past, asked])))
+    place = {coupon: j for j, coupon in enumerate(found.coupon_ids.tolist())}
+    new = _columns(found, [place[fresh[name]] for name in others])
+    keep = [j for j, coupon in enumerate(predictions.coupon_ids.tolist()) if coupon not in fresh]
+    old = _columns(predictions, keep)
+    joined: dict[str, Any] = dict.fromkeys(PERHAPS_PREDICTED)
+    for name in (*PREDICTED, *PERHAPS_PREDICTED):
+        parts = getattr(old, name), getattr(new, name)
+        if all(part is not None for part in parts):
+            joined[name] = np.concatenate(parts, axis=1)
+    ids = np.array([*old.coupon_ids.tolist(), *others])
+    return replace(old, coupon_ids=ids, notes=(*old.notes, *found.notes), **joined)
 
 
 def with_limits(base: Task, changed: Campaign) -> Task | None:
@@ -235,7 +242,7 @@ def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = N
 
 def _of_scenario(finding: Finding, changed: Campaign, scenario: Scenario) -> Finding:
     """Say which scenario a limit is wrong in, and number a new limit among the new ones."""
-    message = f"scenario '{scenario.name}': {finding.message}"
+    message = f"{scenario.title}: {finding.message}"
     column, before = finding.column or "", len(changed.config.limits) - len(scenario.add_limits)
     if (place := re.match(r"limits\[(\d+)\]", column)) and int(place[1]) > before:
         column = f"add_limits[{int(place[1]) - before}]{column[place.end() :]}"
@@ -246,37 +253,59 @@ def solve_scenarios(
     campaign: Campaign,
     predictions: Predictions | None,
     scenarios: Sequence[Scenario],
-    solve_task: Callable[[Task, Solution | None], Solution],
+    solve_task: Solve,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    predict: Predict | None = None,
 ) -> list[ScenarioResult]:
     """Solve the base plan and every scenario, each warm-started from the base.
 
     A scenario without a plan is a result with an error, so that one impossible what-if does not
     hide the others.
+
+    Parameters
+    ----------
+    campaign, predictions, scenarios
+        As for `build_scenario`; without predictions, the campaign's scores are used.
+    solve_task
+        Called as ``solve_task(campaign, task, start)`` with the campaign as changed and a plan, or None.
+    progress
+        Called as ``progress(step, done, total)``.
+    predict
+        As for `build_scenario`.
     """
-    risky = [scenario.name for scenario in scenarios if scenario.risk == "pessimistic"]
-    if risky and (missing := missing_error(campaign, predictions)) is not None:
-        raise InputError(replace(missing, message=f"scenario '{risky[0]}': {missing.message}"))
+    _check_errors_known(campaign, predictions, scenarios)
     task = build_task(campaign, predictions)
-    base = solve_task(task, None)
-    results = [ScenarioResult("base", task, base)]
+    base = solve_task(campaign, task, None)
+    results = [ScenarioResult("base", task, base, None, campaign.config.objective)]
     for done, scenario in enumerate(scenarios):
         progress("scenarios", done, len(scenarios))
-        changed = build_scenario(campaign, predictions, scenario, task)
+        changed = build_scenario(campaign, predictions, scenario, task, predict)
+        own = change_campaign(campaign, scenario)
+        plan, why = None, None
         try:
-            results.append(ScenarioResult(scenario.name, changed, solve_task(changed, base)))
+            plan = solve_task(own, changed, base)
         except InputError:
             raise
         except AllocateError as error:
-            results.append(ScenarioResult(scenario.name, changed, None, str(error)))
+            why = str(error)
+        results.append(ScenarioResult(scenario.name, changed, plan, why, own.config.objective))
     return results
 
 
-def _scale_scores(campaign: Campaign, factors: dict[str, float], name: str) -> Campaign:
+def _check_errors_known(
+    campaign: Campaign, predictions: Predictions | None, scenarios: Sequence[Scenario]
+) -> None:
+    """Raise InputError before anything is solved if a scenario is cautious about errors nobody knows."""
+    risky = [s.title for s in scenarios if "pessimistic" in (s.risk, s.objective.get("risk"))]
+    if risky and (missing := missing_error(campaign, predictions)) is not None:
+        raise InputError(replace(missing, message=f"{risky[0]}: {missing.message}"))
+
+
+def _scale_scores(campaign: Campaign, factors: dict[str, float], title: str) -> Campaign:
     """Scores carry no single prediction but uplift, which value is proportional to."""
     others = sorted(set(factors) - {"value", "uplift", "cost"})
     if others:
-        message = f"scenario '{name}' scales {', '.join(others)}, but scores.csv only has values and costs"
+        message = f"{title} scales {', '.join(others)}, but scores.csv only has values and costs"
         message += "; scale value or cost, or use predictions"
         raise InputError(Finding(message, FILE))
     if campaign.scores is None or not factors:

@@ -43,6 +43,8 @@ def _earns(row: Mapping[str, Any], base: Mapping[str, Any], units: Units) -> str
     if row["utility"] is not None:
         against = _change(row["difference"]["utility"])
         fair = f"Reaches a fair utility of {number(row['utility'])} ({against}). "
+    if any(row[key] != base[key] for key in ("maximize", "margin")):
+        return fair + _aims_elsewhere(row, units)
     if row["risk"] != base["risk"]:
         return fair + _hedges(row, units)
     change = row["difference"]["value"]
@@ -67,6 +69,17 @@ def _hedges(row: Mapping[str, Any], units: Units) -> str:
     if row["risk"] == "mean":
         return f"{text}, which it maximises; the base plan is pessimistic."
     return f"{text} and {number(row['value'])} pessimistically, which it maximises; the base plan does not."
+
+
+def _aims_elsewhere(row: Mapping[str, Any], units: Units) -> str:
+    """Set plans with different objectives beside each other by what the base plan maximises."""
+    own = Units(units.currency, row["maximize"])
+    aim = row["maximize"].replace("_", " ")
+    worth, change = number(row["expected_value"]), _change(row["difference"]["expected_value"])
+    return (
+        f"Maximises {aim} and earns {number(row['value'])} {own.value} of it; by the base plan's "
+        f"objective it is worth {worth} {units.value} ({change})."
+    )
 
 
 def _takes(row: Mapping[str, Any], units: Units) -> str:

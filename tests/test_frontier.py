@@ -23,9 +23,7 @@ TOTAL = "total.at_most"
 
 def traced(folder: Path, *sweeps: Sweep, **options: Any) -> Frontier:
     campaign = read_campaign(folder)
-    return trace_frontier(
-        campaign, None, sweeps, lambda task, start: solve_task(campaign, task, start), **options
-    )
+    return trace_frontier(campaign, None, sweeps, solve_task, **options)
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,9 @@ def test_predictions_without_errors_are_refused(shared_starter):
     with pytest.raises(InputError, match="uplift_error"):
         build_scenario(campaign, predictions_of(campaign, error=None), wary)
     with pytest.raises(InputError, match="scenario 'wary'"):
-        solve_scenarios(campaign, None, [wary], lambda task, start: pytest.fail("solved all the same"))
+        solve_scenarios(
+            campaign, None, [wary], lambda campaign, task, start: pytest.fail("solved all the same")
+        )
 
 
 @pytest.mark.parametrize("line", ['risk = "brave"', "confidence = 0.5", "confidence = 1.0"])
@@ -191,9 +193,7 @@ def test_a_negative_error_is_refused(unsure, allocate):
 def test_a_mean_and_a_pessimistic_plan_stand_side_by_side(unsure):
     campaign = read_campaign(unsure.path)
     scenarios = [Scenario(name="wary", risk="pessimistic"), Scenario(name="half", scale={"uplift": 0.5})]
-    results = solve_scenarios(
-        campaign, None, scenarios, lambda task, start: solve_task(campaign, task, start)
-    )
+    results = solve_scenarios(campaign, None, scenarios, solve_task)
     base, wary, half = compare(campaign, results)
     assert (base["risk"], wary["risk"], half["risk"]) == ("mean", "pessimistic", "mean")
     assert wary["value"] < wary["expected_value"] <= base["expected_value"] == base["value"]

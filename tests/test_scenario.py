@@ -16,9 +16,7 @@ from allocator.stages import predict_campaign, solve_task
 
 def solved(campaign: Any, *scenarios: Scenario, predictions: Any = None) -> list[dict[str, Any]]:
     check_scenarios(campaign, scenarios)
-    results = solve_scenarios(
-        campaign, predictions, scenarios, lambda task, start: solve_task(campaign, task, start)
-    )
+    results = solve_scenarios(campaign, predictions, scenarios, solve_task)
     return compare(campaign, results)
 
 

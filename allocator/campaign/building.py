@@ -25,17 +25,34 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Task:
-    """What is solved for a campaign: the problem, its limits, and who may be sent what."""
+    """What is solved for a campaign: the problem, its limits, and who may be sent what.
+
+    `notes` say what to know of the predictions behind it.
+    """
 
     problem: Problem
     limits: tuple[LimitLike, ...]
     eligibility: Eligibility
+    notes: tuple[str, ...] = ()
 
 
-def build_task(campaign: Campaign, predictions: Predictions | None, value_factor: float = 1.0) -> Task:
+def build_task(
+    campaign: Campaign,
+    predictions: Predictions | None,
+    value_factor: float = 1.0,
+    expected: NDArray[np.floating] | None = None,
+) -> Task:
     """Build the problem of a campaign from predictions, or from its scores if there are none.
 
-    Every value is multiplied by `value_factor`.
+    Parameters
+    ----------
+    campaign, predictions
+        What to build of.
+    value_factor
+        Every value is multiplied by it.
+    expected
+        (n_users, n_coupons) what each pair is worth for comparisons, where that is not its value; the
+        measure ``expected_value``.
 
     Raises
     ------
@@ -55,7 +72,9 @@ def build_task(campaign: Campaign, predictions: Predictions | None, value_factor
         worth = pessimistic(worth, objective)
     value = np.where(allowed.allowed, value_factor * worth.value, np.nan)
     measures = worth.measures | _messages(campaign, allowed)
-    if "expected_value" in measures:
+    if expected is not None:
+        measures["expected_value"] = np.nan_to_num(expected)
+    elif "expected_value" in measures:
         measures["expected_value"] = np.where(allowed.allowed, value_factor * measures["expected_value"], 0.0)
     limits = parse_limits(campaign.config.limits, campaign.users, campaign.coupons, measures)
     coupons = campaign.active_coupons
@@ -68,7 +87,7 @@ def build_task(campaign: Campaign, predictions: Predictions | None, value_factor
         groups={column: labels_of(campaign.users[column]) for column in sorted(columns)},
         coupon_groups={name: labels_of(coupons[name]) for name in ("channel", "category")},
     )
-    return Task(problem, tuple(limits), allowed)
+    return Task(problem, tuple(limits), allowed, () if predictions is None else predictions.notes)
 
 
 def message_measures(tables: Sequence[Mapping[str, Any]]) -> dict[str, int]:

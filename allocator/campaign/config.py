@@ -22,6 +22,7 @@ from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
 from allocator.objectives import Fairness, MaxMin, ProportionalFairness
 
+LONGEST_TITLE = 50
 Channel = Literal["sms", "push", "email", "in_app"]
 Language = Annotated[str, AfterValidator(canonical_tag)]
 Scaled = Literal["value", "cost", "uplift", "conversion", "redemption", "revenue"]
@@ -139,18 +140,29 @@ class CopyTable(Table):
 class Scenario(Table):
     """``[[scenarios]]``: one what-if.
 
-    `set` maps ``<limit label>.<key>`` (``<limit label>.at_most.<coupon>`` for a stock) to a new number,
-    `scale` maps a prediction, or ``value`` or ``cost``, to a factor, `add_limits` holds tables as in
-    ``[[limits]]``, `drop_limits` labels, and `risk` replaces that of ``[objective]``.
+    `set` maps ``<limit label>.<key>`` (``<limit label>.at_most.<coupon>`` for a stock) to a new number or
+    text, such as the column of its groups; `scale` maps a prediction, or ``value`` or ``cost``, to a
+    factor; `add_limits` holds tables as in ``[[limits]]`` and `drop_limits` labels. `coupons` maps coupons
+    to the columns of coupons.csv that change, `add_coupons` holds whole rows. `objective` holds keys of
+    ``[objective]``, and `risk` is short for its `risk`.
     """
 
     name: str = Field(min_length=1)
-    set: dict[str, Number] = {}
+    set: dict[str, Number | str | list[str]] = {}
+    coupons: dict[str, dict[str, Any]] = {}
+    add_coupons: list[dict[str, Any]] = []
     drop_coupons: list[str] = []
     scale: dict[Scaled, Number] = {}
     add_limits: list[dict[str, Any]] = []
     drop_limits: list[str] = []
+    objective: dict[str, Any] = {}
     risk: Risk | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages call it; a name made of many changes is cut."""
+        name = self.name if len(self.name) <= LONGEST_TITLE else self.name[: LONGEST_TITLE - 3] + "..."
+        return f"scenario '{name}'"
 
 
 class Config(Table):

@@ -23,7 +23,8 @@ TIME = (
     r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>(?:[01]\d|2[0-3]):[0-5]\d)(?:(?P<second>:[0-5]\d)(?:\.\d+)?)?"
     r" ?(?:Z|UTC|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?)?$"
 )
-CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+# What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
 
 
 def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
@@ -34,28 +35,38 @@ def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
     InputError
         With every finding in the file.
     """
-    raw = _read_text_frame(path)
+    return parse_frame(_read_text_frame(path), schema, path.name)
+
+
+def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFrame:
+    """Parse a frame of text as `parse_table` does a file; `file` is what findings name.
+
+    Raises
+    ------
+    InputError
+        With every finding.
+    """
     findings: list[Finding] = []
-    raw = _rename_aliases(raw, schema, path.name, findings)
-    columns = [_parse_column(raw, column, path.name, findings) for column in schema.columns]
+    raw = _rename_aliases(raw, schema, file, findings)
+    columns = [_parse_column(raw, column, file, findings) for column in schema.columns]
     known = {column.name for column in schema.columns}
     for name in raw.columns:
         if name in known:
             continue
-        if wrong := _wrong_name(name, schema, path.name):
+        if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
         elif schema.extra == "error":
             close = ", ".join(sorted(known))
             findings.append(
-                Finding("unknown column; rename or remove it", path.name, 1, name, expected=f"one of {close}")
+                Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
             )
         elif schema.extra == "measures":
-            columns.append(_parse_column(raw, Column(name, "number", required=True), path.name, findings))
+            columns.append(_parse_column(raw, Column(name, "number", required=True), file, findings))
         else:
-            columns.append(_parse_feature(raw, name, path.name, findings))
+            columns.append(_parse_feature(raw, name, file, findings))
     present = [series for series in columns if series is not None]
     if not findings and schema.key:
-        findings += _duplicates(pl.DataFrame(present), schema.key, path.name)
+        findings += _duplicates(pl.DataFrame(present), schema.key, file)
     if findings:
         raise InputError(findings)
     return pl.DataFrame(present)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from allocator.campaign.config import Scenario
     from allocator.pipeline import Options
     from allocator.protocols import Predictions
+    from allocator.scenario import Predict
     from allocator.solution import Solution
     from allocator.verdict import Units
 
@@ -34,6 +35,8 @@ Examples:
   allocate whatif shop --scenario "less" --set total.at_most=45000 \\
                        --scenario "less, worse" --with "less" --scale uplift=0.5
   allocate whatif shop --add-limit 'kind=floor label="the north" users.region=north at_least=400'
+  allocate whatif shop --predictions result --coupon C3.value=10 --objective margin=0.3
+  allocate whatif shop --predictions result --add-coupon 'coupon_id=C9 kind=percent value=12'
   allocate whatif shop --risk pessimistic           what caution costs, where errors are known
   allocate whatif shop --csv > scenarios.csv        one figure a row
   allocate whatif shop --sweep total.at_most=200:800:13 --floor 1
@@ -49,6 +52,11 @@ Examples:
     "--predictions",
     type=click.Path(path_type=Path),
     help="Predictions file or run folder [default: scores.csv].",
+)
+@click.option(
+    "--model",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of `allocate train` that predicts coupons with other terms [default: the run's own].",
 )
 @click.option(
     "--sweep",
@@ -72,6 +80,7 @@ def command(
     parts: list[dict[str, Any]],
     only: bool,
     predictions: Path | None,
+    model: Path | None,
     sweeps: tuple[tuple[str, tuple[float, ...]], ...],
     floor: float | None,
     sensitivity: bool,
@@ -89,6 +98,7 @@ def command(
     from allocator.campaign import read_campaign
     from allocator.campaign.run_folder import find_predictions
     from allocator.pipeline import Options
+    from allocator.repredicting import coupon_predictor
 
     if as_csv and terminal.json:
         raise click.UsageError("--csv and --json exclude each other.")
@@ -98,7 +108,8 @@ def command(
     campaign = options.apply(read_campaign(folder))
     of_file = campaign.config.scenarios
     asked = scenarios_of(parts, of_file)
-    job = _Job(campaign, find_predictions(predictions), options, as_csv, terminal)
+    predict = coupon_predictor(predictions, campaign.config, model)
+    job = _Job(campaign, find_predictions(predictions), predict, options, as_csv, terminal)
     if not sweeps and not sensitivity:
         job.compare([*([] if only else of_file), *asked])
         return
@@ -119,6 +130,7 @@ class _Job:
 
     campaign: Campaign
     predictions: Predictions | None
+    predict: Predict | None
     options: Options
     as_csv: bool
     terminal: Terminal
@@ -133,10 +145,12 @@ class _Job:
         if not scenarios:
             raise click.UsageError(
                 "There are no scenarios: add [[scenarios]] to campaign.toml, or use --set, --add-limit, "
-                "--drop-limit, --drop-coupon, --scale, --risk or --sweep."
+                "--drop-limit, --coupon, --add-coupon, --drop-coupon, --scale, --objective or --risk."
             )
         with self.terminal.progress() as progress:
-            results = solve_scenarios(self.campaign, self.predictions, scenarios, self._solve, progress)
+            results = solve_scenarios(
+                self.campaign, self.predictions, scenarios, self._solve, progress, self.predict
+            )
         rows = compare(self.campaign, results)
         page = comparison_page(rows, self.campaign.config.currency)
         self._answer(page, {"scenarios": rows}, lambda: comparison_table(rows))
@@ -151,24 +165,26 @@ class _Job:
         with self.terminal.progress() as progress:
             frontier = trace_frontier(
                 self.campaign, self.predictions, [Sweep(*sweep) for sweep in sweeps], self._solve,
-                scenario=scenario, floor=floor, progress=progress,
+                scenario=scenario, floor=floor, progress=progress, predict=self.predict,
             )  # fmt: skip
         self._answer(frontier_page(frontier, self._units), asdict(frontier), lambda: frontier_table(frontier))
 
     def sensitivity(self, scenario: Scenario | None) -> None:
         """Say how far the prices of one plan hold."""
         from allocator.campaign.building import build_task
-        from allocator.scenario import build_scenario, check_scenarios
+        from allocator.scenario import build_scenario, change_campaign, check_scenarios
         from allocator.sensitivity import sensitivity, sensitivity_table
         from cli.render.sensitivity import sensitivity_page
 
         with self.terminal.progress():
+            campaign = self.campaign
             if scenario is None:
-                task = build_task(self.campaign, self.predictions)
+                task = build_task(campaign, self.predictions)
             else:
-                check_scenarios(self.campaign, [scenario])
-                task = build_scenario(self.campaign, self.predictions, scenario)
-            found = sensitivity(self._solve(task, None), self.options.threads)
+                check_scenarios(campaign, [scenario])
+                task = build_scenario(campaign, self.predictions, scenario, None, self.predict)
+                campaign = change_campaign(campaign, scenario)
+            found = sensitivity(self._solve(campaign, task, None), self.options.threads)
         self._answer(sensitivity_page(found, self._units), asdict(found), lambda: sensitivity_table(found))
 
     @property
@@ -177,10 +193,10 @@ class _Job:
 
         return Units(self.campaign.config.currency, self.campaign.config.objective.maximize)
 
-    def _solve(self, task: Task, start: Solution | None) -> Solution:
+    def _solve(self, campaign: Campaign, task: Task, start: Solution | None) -> Solution:
         from allocator.stages import solve_task
 
-        return solve_task(self.campaign, task, start, threads=self.options.threads)
+        return solve_task(campaign, task, start, threads=self.options.threads)
 
     def _answer(
         self, page: RenderableType, document: dict[str, Any], table: Callable[[], pl.DataFrame]

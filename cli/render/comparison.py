@@ -74,6 +74,7 @@ def _scenario(row: Row) -> list[RenderableType]:
     if row["error"]:
         return [*parts, Text(row["error"], style="red")]
     parts += [Text(line) for line in row["verdict"]]
+    parts += [Text(f"Note: {note}", style="yellow") for note in row["notes"]]
     tables = [_limits(row), _coupons(row)]
     tables += [_groups(column, row) for column in row["by_group"]]
     for table in (*tables, _moves(row)):
