@@ -13,13 +13,34 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from allocator.protocols import Brief, Copy
-from benchmarks.copy_offers import CHANNELS, SEGMENTS, offers
+from allocator.campaign import Campaign, read_campaign
+from allocator.campaign.building import Task, build_task
+from allocator.campaign.messages import briefs, copy_table, key_of, message_table, recipients
+from allocator.campaign.reviewed import KEY
+from allocator.campaign.run_folder import write_table
+from allocator.protocols import Copy
+from benchmarks.copy_offers import CHANNELS
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row
+from copygen import TemplateWriter
+
+Fill = Callable[[Mapping[str, str]], str]
 
 SEED = 7
-COUPONS = 50
+COUPONS = 12
+TOML = """schema = 1
+name = "scale"
+currency = "USD"
+as_of = 2026-06-01
+
+[copy]
+brand = "Acme"
+writer = "template"
+channels = ["sms", "push", "email", "in_app"]
+languages = ["en-US", "en-GB", "zh-CN", "zh-HK"]
+segment_by = "tier"
+variants = 2
+"""
 METHODS = ("allocate", "Jinja2, a template a message", "Python's str.replace, slot by slot")
 
 
@@ -36,62 +57,70 @@ def rows(settings: Namespace) -> Iterator[Row]:
 
 
 def scale_task(n: int, method: str) -> Generator[None, None, dict[str, Any]]:
-    """Write the copy of every message text; measured: one message for each of `n` assignments, in a file."""
-    from allocator.campaign.messages import copy_table
-    from copygen import TemplateWriter
-
-    asked = _briefs()
-    copies = TemplateWriter().write(asked, seed=SEED)
-    sent = _sent(n, asked)
-    texts = copy_table(copies, asked, "template")
-    write = {METHODS[0]: _joined, METHODS[1]: _by_jinja, METHODS[2]: _by_replace}[method]
-    with TemporaryDirectory() as folder:
+    """Read a campaign and assign a coupon to every user; measured: one message for each, in a file."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        campaign, task, assignments = _assigned(n, folder)
+        sent = recipients(campaign, task, assignments)
+        path = folder / "messages.csv"
+        copies = TemplateWriter().write(briefs(campaign, sent), seed=SEED)
         yield
         began, busy = time.perf_counter(), time.process_time()
-        count = write(sent, texts, copies, Path(folder) / "messages.csv")
+        if method == METHODS[0]:
+            count = _joined(campaign, task, assignments, path)
+        else:
+            count = _each(sent, copies, path, FILLS[method]())
         seconds, cpu = time.perf_counter() - began, time.process_time() - busy
-        size = (Path(folder) / "messages.csv").stat().st_size
-    return {
-        "texts": len(texts),
-        "write_seconds": seconds,
-        "cpu_seconds": cpu,
-        "rows": count,
-        "file_mb": size / 1e6,
-    }
+        return {
+            "texts": len(copies),
+            "write_seconds": seconds,
+            "cpu_seconds": cpu,
+            "rows": count,
+            "file_mb": path.stat().st_size / 1e6,
+        }
 
 
-def _briefs() -> list[Brief]:
-    """Return a brief for each coupon, segment, channel and language."""
-    return [
-        Brief(offer, segment, channel, language, "Acme", "warm", audience=1, locale=language)
-        for offer in offers(COUPONS, SEED) for segment in SEGMENTS
-        for channel in CHANNELS for language in ("en", "zh")
-    ]  # fmt: skip
-
-
-def _sent(n: int, asked: Sequence[Brief]) -> pl.DataFrame:
-    """Return `n` assignments, each of one of the messages."""
+def _assigned(n: int, folder: Path) -> tuple[Campaign, Task, pl.DataFrame]:
+    """Return a campaign of `n` users with one of its coupons assigned to each."""
     rng = np.random.default_rng(SEED)
-    key = pl.DataFrame([_key(brief) for brief in asked])
-    drawn = key[rng.integers(0, len(asked), n)]
-    return drawn.select(pl.Series("user_id", [f"u{i:08d}" for i in range(n)]), *key.columns)
+    ids = [f"u{i:08d}" for i in range(n)]
+    users = {
+        "user_id": ids,
+        "locale": pl.Series(["en-US", "en-GB", "zh-CN", "zh-HK"]).gather(rng.integers(0, 4, n)),
+        "tier": pl.Series(["gold", "silver", "new"]).gather(rng.integers(0, 3, n)),
+    }
+    pl.DataFrame(users).write_parquet(folder / "users.parquet")
+    coupons = pl.DataFrame(
+        {
+            "coupon_id": [f"C{j}" for j in range(COUPONS)],
+            "kind": [("percent", "amount", "free_shipping")[j % 3] for j in range(COUPONS)],
+            "value": [float(5 + j) for j in range(COUPONS)],
+            "min_spend": [20.0 + j for j in range(COUPONS)],
+            "max_discount": [None if j % 2 else 50.0 for j in range(COUPONS)],
+            "ends_at": ["2026-12-31"] * COUPONS,
+            "channel": [CHANNELS[j % len(CHANNELS)] for j in range(COUPONS)],
+            "category": [("coffee", "books", "toys", "shoes")[j % 4] for j in range(COUPONS)],
+            "code": [f"CODE{j}" for j in range(COUPONS)],
+        }
+    )
+    coupons.write_csv(folder / "coupons.csv")
+    (folder / "campaign.toml").write_text(TOML, encoding="utf-8")
+    scores = {
+        "user_id": ids,
+        "coupon_id": pl.Series(coupons["coupon_id"]).gather(rng.integers(0, COUPONS, n)),
+        "value": np.ones(n),
+        "cost": np.ones(n),
+    }
+    pl.DataFrame(scores).write_parquet(folder / "scores.parquet")
+    campaign = read_campaign(folder)
+    return campaign, build_task(campaign, None), pl.DataFrame(scores).select("user_id", "coupon_id")
 
 
-def _key(brief: Brief) -> dict[str, str]:
-    from allocator.campaign.messages import KEY
-
-    values = {
-        "coupon_id": brief.offer.coupon_id, "segment": brief.segment, "channel": brief.channel,
-        "language": brief.locale, "variant": brief.variant,
-    }  # fmt: skip
-    return {name: values[name] for name in KEY}
-
-
-def _joined(sent: pl.DataFrame, texts: pl.DataFrame, _: Sequence[Copy], path: Path) -> int:
-    """Join as a run does, and write the file as it does."""
-    from allocator.campaign.messages import message_table
-    from allocator.campaign.run_folder import write_table
-
+def _joined(campaign: Campaign, task: Task, assignments: pl.DataFrame, path: Path) -> int:
+    """Do what a run does between the plan and the file of messages."""
+    sent = recipients(campaign, task, assignments)
+    asked = briefs(campaign, sent)
+    texts = copy_table(TemplateWriter().write(asked, seed=SEED), asked, "template")
     messages = message_table(sent, texts)
     write_table(messages, path)
     return len(messages) - messages["body"].null_count()
@@ -108,32 +137,34 @@ def _slots(copy: Copy) -> dict[str, str]:
 LINE = "{brand}: {value} off on orders of {minimum} or more, up to {cap} off. Code: {code}. Until {last}."
 
 
-def _by_replace(sent: pl.DataFrame, _: pl.DataFrame, copies: Sequence[Copy], path: Path) -> int:
+def _by_replace() -> Fill:
     def fill(slots: Mapping[str, str]) -> str:
         text = LINE
         for name, value in slots.items():
             text = text.replace("{" + name + "}", value)
         return text
 
-    return _each(sent, copies, path, fill)
+    return fill
 
 
-def _by_jinja(sent: pl.DataFrame, _: pl.DataFrame, copies: Sequence[Copy], path: Path) -> int:
+def _by_jinja() -> Fill:
     from jinja2 import Environment
 
     template = Environment(autoescape=False).from_string(LINE.replace("{", "{{ ").replace("}", " }}"))
-    return _each(sent, copies, path, lambda slots: template.render(**slots))
+    return lambda slots: template.render(**slots)
 
 
-def _each(
-    sent: pl.DataFrame, copies: Sequence[Copy], path: Path, fill: Callable[[Mapping[str, str]], str]
-) -> int:
+FILLS = {METHODS[1]: _by_jinja, METHODS[2]: _by_replace}
+
+
+def _each(sent: pl.DataFrame, copies: Sequence[Copy], path: Path, fill: Fill) -> int:
     """Fill one text a message, in one part alone and without a guard, and write the file."""
-    slots = {tuple(_key(copy.brief).values()): _slots(copy) for copy in copies}
+    slots = {key_of(copy.brief): _slots(copy) for copy in copies}
+    key = [sent.columns.index(name) for name in KEY]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow((*sent.columns, "body"))
-        writer.writerows((*row, fill(slots[row[1:]])) for row in sent.iter_rows())
+        writer.writerows((*row, fill(slots[tuple(row[i] for i in key)])) for row in sent.iter_rows())
     return len(sent)
 
 
