@@ -1,17 +1,26 @@
-"""Hooks for all cells of a run: written by the model in rounds, filtered by the guard, ranked."""
+"""Hooks for all cells of a run: composed or chosen by the model, sifted, and ranked over the run."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from allocator.protocols import Progress, Verdict
-from copygen.backends import Backend, Hook
+from copygen.backends import Backend, Hook, Judge
+from copygen.bank import Bank, approved_hooks, load_bank
 from copygen.cells import Cell
 from copygen.guard import check_hook
 from copygen.options import ModelOptions
+from copygen.relevance import Relevance
+from copygen.themes import other_goods
+
+MOST_JUDGED = 6  # lines of the bank that the model chooses among for a cell
+LEAST_RELEVANCE = 0.1  # a hook further than this from its goods and readers is about something else
+# Weights against the mean log-probability of a token, which lies between -6 and -1.
+RELEVANCE, STALE_PAIRS, STALE_WORDS, SAME = 2.0, 3.0, 0.5, 8.0
 
 
 @dataclass(frozen=True)
@@ -35,18 +44,26 @@ class CellHooks:
 def write_hooks(
     backend: Backend, cells: Sequence[Cell], options: ModelOptions, seed: int, progress: Progress
 ) -> dict[Cell, CellHooks]:
-    """Return the hooks that `backend` writes for `cells`, those that fail rewritten up to the limit."""
+    """Return the hooks that `backend` composes for `cells` and chooses from the bank, best first.
+
+    A cell none of whose composed hooks passed is asked for again, up to the limit. What passes for a
+    cell depends on that cell alone; its order also on the other cells, as a run should not repeat itself.
+    """
+    bank = load_bank(options.bank)
+    relevance = Relevance.find()
     results = {cell: CellHooks() for cell in cells}
-    used: Counter[str] = Counter()
     open_cells = list(cells)
     for attempt in range(options.max_attempts):
         found = backend.propose(open_cells, options.candidates, (seed, attempt), progress)
+        written_by = "model (rewritten)" if attempt else "model"
         for cell, hooks in zip(open_cells, found, strict=True):
-            written_by = "model (rewritten)" if attempt else "model"
-            _sift(results[cell], cell, hooks, backend.least_score, written_by, used)
+            _sift(results[cell], cell, hooks, written_by, backend.least_score, relevance)
         open_cells = [cell for cell in open_cells if not results[cell].ranked]
         if not open_cells:
             break
+    if isinstance(backend, Judge):
+        _add_bank(backend, results, bank, backend.least_score, seed, relevance)
+    _rank(results)
     return results
 
 
@@ -54,33 +71,89 @@ def _sift(
     result: CellHooks,
     cell: Cell,
     hooks: Iterable[Hook],
-    least_score: float,
     written_by: str,
-    used: Counter[str],
+    least_score: float,
+    relevance: Relevance | None,
 ) -> None:
-    passed: dict[str, float] = {}
+    """Add the hooks that may be sent to `result`, and what is wrong with the others."""
+    passed = {hook.text: hook for hook in result.ranked}
     for hook in hooks:
-        verdicts = check_hook(hook.text, cell.channel, cell.language)
-        if hook.score is not None and hook.score < least_score:
-            verdicts += (Verdict("sense", f"the model itself finds '{hook.text[:60]}' unlikely"),)
+        scores = _scores(cell, hook, relevance)
+        verdicts = [
+            *check_hook(hook.text, cell.channel, cell.language),
+            *_sense(cell, hook, scores, least_score),
+        ]
         if verdicts:
             result.failures += 1
             result.rejected += verdicts
         else:
-            passed[hook.text] = hook.score or 0.0
-    # Likely words read best; a word that other hooks of the run hold already counts against one.
-    ranked = sorted(passed, key=lambda text: (_staleness(text, used) - passed[text], text))
-    result.ranked = [RankedHook(text, written_by, {"likelihood": passed[text]}) for text in ranked]
-    if ranked:
-        used.update(_words(ranked[0]))
+            passed.setdefault(hook.text, RankedHook(hook.text, written_by, scores))
+    result.ranked = list(passed.values())
+
+
+def _scores(cell: Cell, hook: Hook, relevance: Relevance | None) -> dict[str, float]:
+    scores = {} if hook.score is None else {"likelihood": round(hook.score, 3)}
+    near = relevance.score(cell, hook.text) if relevance else None
+    return scores if near is None else {**scores, "relevance": near}
+
+
+def _sense(cell: Cell, hook: Hook, scores: Mapping[str, float], least_score: float) -> Iterator[Verdict]:
+    goods = other_goods(cell.theme, cell.category, hook.text)
+    if goods:
+        yield Verdict("relevance", f"'{goods}' is not what the coupon is for")
+    if hook.score is not None and hook.score < least_score:
+        yield Verdict("sense", f"the model itself finds '{hook.text[:60]}' unlikely")
+    # Lines of ours have no least score: they were found to fit when they were written.
+    free = least_score > float("-inf")
+    if free and cell.theme != "general" and scores.get("relevance", 1.0) < LEAST_RELEVANCE:
+        yield Verdict("relevance", f"'{hook.text[:60]}' is about something else")
+
+
+def _add_bank(
+    judge: Judge,
+    results: Mapping[Cell, CellHooks],
+    bank: Bank,
+    least_score: float,
+    seed: int,
+    relevance: Relevance | None,
+) -> None:
+    """Add the lines of the bank that the model does not find unlikely; the guard knows them already."""
+    cells = list(results)
+    lines = [approved_hooks(cell, seed, bank)[:MOST_JUDGED] for cell in cells]
+    for cell, texts, scores in zip(cells, lines, judge.judge(cells, lines), strict=True):
+        own = {text: score for text, score in zip(texts, scores, strict=True) if score >= least_score}
+        composed = [hook for hook in results[cell].ranked if hook.text not in own]
+        results[cell].ranked = composed + [
+            RankedHook(text, "bank, chosen by the model", _scores(cell, Hook(text, score), relevance))
+            for text, score in own.items()
+        ]
+
+
+def _rank(results: Mapping[Cell, CellHooks]) -> None:
+    """Sort each cell's hooks: likely and relevant words first, unless the run has used them already."""
+    used: Counter[str] = Counter()
+    for result in results.values():
+        result.ranked.sort(key=lambda hook: (_staleness(hook.text, used) - _quality(hook), hook.text))
+        if result.ranked:
+            text = result.ranked[0].text
+            used.update({text, *_words(text), *_pairs(text)})
+
+
+def _quality(hook: RankedHook) -> float:
+    return hook.scores.get("likelihood", 0.0) + RELEVANCE * hook.scores.get("relevance", 0.0)
 
 
 def _staleness(text: str, used: Counter[str]) -> float:
-    words = _words(text)
-    return sum(min(used[word], 8) for word in words) * 0.4 / max(len(words), 1) + (used[text] and 4.0)
+    words, pairs = _words(text), _pairs(text)
+    stale_pairs = sum(min(used[pair], 2) for pair in pairs) / max(len(pairs), 1)
+    stale_words = sum(min(used[word], 4) for word in words) / max(len(words), 1)
+    return STALE_PAIRS * stale_pairs + STALE_WORDS * stale_words + SAME * min(used[text], 3)
 
 
 def _words(text: str) -> list[str]:
-    """Return the longer words, the opening, the end and the whole of a hook: what makes two hooks alike."""
-    words = [word for word in re.findall(r"[^\W\d_]+", text.casefold()) if len(word) > 3]
-    return [*words, " ".join(text.split()[:2]), " ".join(text.split()[-2:]), text]
+    return [word for word in re.findall(r"[^\W\d_]+", text.casefold()) if len(word) > 3]
+
+
+def _pairs(text: str) -> list[str]:
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    return [" ".join(pair) for pair in pairwise(words)]

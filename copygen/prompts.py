@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from copygen.bank import Bank
 from copygen.cells import Cell
 from copygen.themes import load
 
@@ -35,50 +36,23 @@ def plain_prompt(chat: Sequence[Message]) -> str:
     return "\n".join(message["content"] for message in chat) + "\n"
 
 
-def choices(cell: Cell, *, guided: bool) -> list[str]:
+def choices(cell: Cell, bank: Bank | None) -> list[str]:
     """Return the regular expressions that answers for a cell may match.
 
-    Free ones bound words and length. A guided one is a phrase of ours whose words the model
-    chooses among those that suit the category: a model of 135 M parameters, left to itself, writes
-    sense about one time in five.
+    Free ones, without a bank, bound words and length. With a bank they are its lines whose words
+    the model chooses: a model of 135 M parameters, left to itself, writes sense about one time in five.
     """
-    if not guided:
+    if bank is None:
         return [OPEN_GRAMMAR[cell.language]]
-    theme = load("themes")[cell.theme]
-    phrases = load("prompts")["tones"][cell.tone]["phrases"]
-    return [
-        _guided(phrase, cell)
-        for phrase in phrases
-        if not any(phrase.startswith(start) for start in theme.get("skip", ()))
-    ]
+    lines = bank.suited(cell)
+    return [line.pattern for line in lines if line.varies] or [line.pattern for line in lines]
 
 
-def grammars(cell: Cell, candidates: int, seed: tuple[int, int], *, guided: bool) -> list[str]:
+def grammars(cell: Cell, candidates: int, seed: tuple[int, int], bank: Bank | None) -> list[str]:
     """Return the regular expression that each candidate's answer must match."""
-    found = choices(cell, guided=guided)
-    turn = cell.seed("phrase", *seed)
-    return [found[(turn + i) % len(found)] for i in range(candidates)]
-
-
-def _guided(phrase: str, cell: Cell) -> str:
-    theme, persona = load("themes")[cell.theme], load("prompts")["personas"][cell.persona]
-    moments = [*theme["moment"], *persona["moment"]]
-    slots = {
-        "ADJ": theme["adj"],
-        "NOUN": theme["noun"],
-        "MOMENT": moments,
-        "WHOM": [*moments, *theme.get("whom", ())],
-    }
-
-    def choice(match: re.Match[str]) -> str:
-        words = slots[match[0]]
-        return (
-            "("
-            + "|".join(word[:1].upper() + word[1:] if match.start() == 0 else word for word in words)
-            + ")"
-        )
-
-    return re.sub("ADJ|NOUN|MOMENT|WHOM", choice, phrase.replace("?", r"\?"))
+    found = choices(cell, bank)
+    turn = cell.seed("line", *seed)
+    return [found[(turn + i) % len(found)] for i in range(candidates)] if found else []
 
 
 def _ask(pattern: str, category: str, audience: str, tone: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ def theme_of(category: str | None) -> Theme:
         names["en"] = next((english for english, name in exact["zh"].items() if name == plain), names["en"])
     names.update({language: exact[language][label] for language in names if label in exact[language]})
     return Theme(_aliases().get(label, "general"), names)
+
+
+def other_goods(theme: str, category: str, text: str) -> str | None:
+    """Return goods that `text` names although `category` is a narrower part of the theme without them."""
+    kinds = [re.compile(kind, re.IGNORECASE) for kind in load("themes")[theme].get("goods", ())]
+    others = [kind for kind in kinds if not kind.search(category)]
+    named = (kind.search(text) for kind in others) if len(others) < len(kinds) else ()
+    return next((match[0] for match in named if match), None)
 
 
 def persona_of(segment: str) -> str:

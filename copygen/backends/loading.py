@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from allocator.errors import PluginError
 from allocator.protocols import Progress
 from copygen.backends import Backend, embedded
+from copygen.bank import load_bank
 from copygen.cells import Cell
 from copygen.drafts import Draft
 from copygen.options import HttpOptions, LocalOptions, ModelOptions
@@ -40,9 +41,9 @@ def open_backend(options: ModelOptions, progress: Progress) -> Backend:
     from copygen.backends.local import LocalModel
 
     if options.model is not None:
-        return LocalModel.load(options.model, options.device, guided=False, progress=progress)
-    folder = embedded.prepare(progress)
-    return LocalModel.load(folder, options.device, guided=True, label=embedded.LABEL, progress=progress)
+        return LocalModel.load(options.model, options, bank=None, progress=progress)
+    folder, bank = embedded.prepare(progress), load_bank(options.bank)
+    return LocalModel.load(folder, options, bank=bank, label=embedded.LABEL, progress=progress)
 
 
 def require(libraries: Sequence[str], user: str, extra: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,10 +17,12 @@ from allocator.protocols import Progress, no_progress
 from copygen import prompts
 from copygen.backends import Hook
 from copygen.backends.grammar import GrammarSampler
+from copygen.backends.prompt_cache import PromptCache
 from copygen.backends.quiet import quiet_transformers
+from copygen.bank import Bank
 from copygen.cells import Cell
+from copygen.options import LocalOptions
 
-ROWS = 32
 TEMPERATURE = 0.8
 LEAST_SCORE = -4.5  # mean log-probability of a token; text that reads well lies above -3
 MOST_TOKENS = 32
@@ -34,32 +36,50 @@ class LocalModel:
     ----------
     model, tokenizer
         From transformers.
-    guided
-        Answer in phrases of ours (a small model) or in free words (a larger one).
+    bank
+        Compose hooks from the lines of this bank (a small model); from free words (a larger one) if None.
     label
         The model's name and digest.
+    batch
+        Texts written at a time.
     """
 
     name = "local"
 
-    def __init__(self, model: Any, tokenizer: Any, *, guided: bool, label: str = "") -> None:
-        self._model, self._tokenizer, self._guided, self.model = model, tokenizer, guided, label
+    def __init__(
+        self, model: Any, tokenizer: Any, *, bank: Bank | None, label: str = "", batch: int = 32
+    ) -> None:
+        self._model, self._tokenizer, self._bank, self.model, self._rows = (
+            model,
+            tokenizer,
+            bank,
+            label,
+            batch,
+        )
+        self._prompts = PromptCache(model, tokenizer)
         self.unanswered: dict[Cell, str] = {}  # a model on this machine answers or fails for all
-        # The words of a guided phrase were approved beforehand, however rare the model finds them.
-        self.least_score = float("-inf") if guided else LEAST_SCORE
+        # The words of a line were approved beforehand, however rare the model finds them.
+        self.least_score = LEAST_SCORE if bank is None else float("-inf")
         self._grammar_tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)
 
     @classmethod
     def load(
-        cls, folder: Path, device: str, *, guided: bool, label: str = "", progress: Progress = no_progress
+        cls,
+        folder: Path,
+        options: LocalOptions,
+        *,
+        bank: Bank | None,
+        label: str = "",
+        progress: Progress = no_progress,
     ) -> Self:
-        """Load a folder as bf16 on `device` (``auto``, ``cpu`` or ``cuda``).
+        """Load a folder.
 
         Raises
         ------
         PluginError
             If the folder holds no usable causal language model with a fast tokenizer.
         """
+        device = options.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda" and not torch.cuda.is_available():
@@ -69,47 +89,51 @@ class LocalModel:
             with quiet_transformers():
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
                 model = AutoModelForCausalLM.from_pretrained(
-                    folder, local_files_only=True, dtype=torch.bfloat16
+                    folder, local_files_only=True, dtype=getattr(torch, options.dtype)
                 )
             if tokenizer.eos_token_id is None:
                 raise ValueError("its tokenizer names no end-of-text token")
             label = label or f"{folder.name} ({_digest(folder)})"
-            writer = cls(model.to(device).eval(), tokenizer, guided=guided, label=label)
+            writer = cls(model.to(device).eval(), tokenizer, bank=bank, label=label, batch=options.batch)
         except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
             raise PluginError(f"The language model in {folder} cannot be loaded: {error}") from error
         progress("load language model", 1, 1)
         return writer
 
     def prompt_digest(self, cell: Cell) -> str:
-        """Return a digest of the chat and of the grammars from which an answer's is drawn."""
-        asked = repr((self._tokens(cell), prompts.choices(cell, guided=self._guided)))
+        """Return a digest of the chat and of what an answer may be."""
+        asked = repr((prompts.messages(cell), prompts.choices(cell, self._bank), TEMPERATURE, MOST_TOKENS))
         return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     def propose(
         self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int], progress: Progress
     ) -> list[list[Hook]]:
-        """Return `candidates` hooks for each cell, written in batches."""
-        step = max(1, ROWS // candidates)
+        """Return `candidates` hooks for each cell, written in batches of one shape."""
         hooks: dict[Cell, list[Hook]] = {}
         progress(STEP, 0, len(cells))
-        for language in sorted({cell.language for cell in cells}):  # one language shares its examples
-            group = [cell for cell in cells if cell.language == language]
-            for start in range(0, len(group), step):
-                batch = group[start : start + step]
-                hooks.update(zip(batch, self._batch(batch, candidates, seed), strict=True))
-                progress(STEP, len(hooks), len(cells))
+        for batch in self._batches(cells, max(1, self._rows // candidates)):
+            alone = len(batch) * candidates == 1  # a matrix of one row is multiplied, and rounded, otherwise
+            written = self._write(batch * 2 if alone else batch, candidates, seed)
+            hooks.update(zip(batch, written[: len(batch)], strict=True))
+            progress(STEP, len(hooks), len(cells))
         return [hooks[cell] for cell in cells]
 
+    def _batches(self, cells: Sequence[Cell], size: int) -> Iterator[list[Cell]]:
+        ordered = sorted(dict.fromkeys(cells), key=lambda cell: (self._prompts.shape(cell), cell))
+        for _, group in groupby(ordered, key=self._prompts.shape):
+            alike = list(group)
+            yield from (alike[start : start + size] for start in range(0, len(alike), size))
+
     @torch.inference_mode()
-    def _batch(self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int]) -> list[list[Hook]]:
-        ids, mask, shared = self._encode(cells)
-        length, eos = ids.shape[1], self._tokenizer.eos_token_id
+    def _write(self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int]) -> list[list[Hook]]:
+        grammars = [prompts.grammars(cell, candidates, seed, self._bank) for cell in cells]
+        eos = self._tokenizer.eos_token_id
         with quiet_transformers():
-            cache = self._read(ids, mask, shared)
+            ids, mask, cache = self._prompts.read(cells)
             cache.batch_repeat_interleave(candidates)
             sampler = GrammarSampler(
                 self._grammar_tokenizer,
-                [g for c in cells for g in prompts.grammars(c, candidates, seed, guided=self._guided)],
+                [grammar for row in grammars for grammar in row],
                 [cell.seed("hook", *seed, i) for cell in cells for i in range(candidates)],
                 TEMPERATURE,
             )
@@ -124,48 +148,42 @@ class LocalModel:
                 eos_token_id=eos,
                 pad_token_id=eos,
             )
-        texts = self._tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
         hooks = [Hook(text.strip(), score) for text, score in zip(texts, sampler.scores, strict=True)]
         return [hooks[i : i + candidates] for i in range(0, len(hooks), candidates)]
 
-    def _read(self, ids: torch.Tensor, mask: torch.Tensor, shared: int) -> Any:
-        """Return the cache of all tokens but the last: the examples read once, each question once."""
-        cache = None
-        if shared:
-            cache = self._model(ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
-            cache.batch_repeat_interleave(len(ids))
-        if ids.shape[1] - 1 > shared:
-            positions = (mask.cumsum(1) - 1).clamp(min=0)
-            cache = self._model(
-                ids[:, shared:-1],
-                attention_mask=mask[:, :-1],
-                position_ids=positions[:, shared:-1],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).past_key_values
-        return cache
+    def judge(self, cells: Sequence[Cell], lines: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Return how likely the model finds each line as the answer for its cell; one pass a cell."""
+        judged: dict[tuple[tuple[int, ...], tuple[str, ...]], list[float]] = {}
+        answers = []
+        for cell, texts in zip(cells, lines, strict=True):
+            asked = (tuple(self._prompts.tokens(cell)), tuple(texts))  # channels and variants ask the same
+            if asked not in judged:
+                judged[asked] = self._judge(cell, texts) if texts else []
+            answers.append(judged[asked])
+        return answers
 
-    def _encode(self, cells: Sequence[Cell]) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """Return ids and mask (cells, tokens), padded between the shared examples and the question."""
-        sequences = [self._tokens(cell) for cell in cells]
-        columns = zip(*sequences, strict=False)
-        shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-        shared = min(shared, min(map(len, sequences)) - 1)
-        width = max(map(len, sequences))
+    @torch.inference_mode()
+    def _judge(self, cell: Cell, texts: Sequence[str]) -> list[float]:
+        ids, mask, cache = self._prompts.read([cell])
+        cache.batch_repeat_interleave(len(texts))
+        spoken = [self._tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+        width = max(map(len, spoken))
         pad = self._tokenizer.eos_token_id
-        ids = [s[:shared] + [pad] * (width - len(s)) + s[shared:] for s in sequences]
-        mask = [[1] * shared + [0] * (width - len(s)) + [1] * (len(s) - shared) for s in sequences]
-        device = self._model.device
-        return torch.tensor(ids, device=device), torch.tensor(mask, device=device), shared
-
-    def _tokens(self, cell: Cell) -> list[int]:
-        chat = prompts.messages(cell)
-        if getattr(self._tokenizer, "chat_template", None):
-            text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        else:
-            text = prompts.plain_prompt(chat)
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        rows = torch.tensor(
+            [[*tokens, *[pad] * (width - len(tokens))] for tokens in spoken], device=ids.device
+        )
+        said = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in spoken], device=ids.device)
+        asked = mask.repeat_interleave(len(texts), 0)
+        seen = torch.cat([asked, said[:, :-1]], 1)
+        logits = self._model(
+            torch.cat([ids[:, -1:].repeat_interleave(len(texts), 0), rows[:, :-1]], 1),
+            attention_mask=seen,
+            position_ids=(seen.cumsum(1) - 1)[:, -width:],
+            past_key_values=cache,
+        ).logits
+        likely = logits.float().log_softmax(-1).gather(2, rows[:, :, None])[:, :, 0]
+        return [float(total) for total in (likely * said).sum(1) / said.sum(1)]
 
 
 def _digest(folder: Path) -> str:

@@ -51,6 +51,9 @@ FRAMES: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
 }
 
+# A hook is checked as it was written; reading facts makes full-width marks ASCII.
+CHINESE_MARKS = str.maketrans(",:?", "，：？")
+
 
 def check_frame(rests: Mapping[str, str], brief: Brief) -> Iterator[Verdict]:
     """Yield words around the facts that are not the frame's, and what is wrong with hook and category.
@@ -71,6 +74,8 @@ def check_frame(rests: Mapping[str, str], brief: Brief) -> Iterator[Verdict]:
             continue
         hook = match.groupdict().get("hook")
         if hook:
+            if brief.language == "zh":
+                hook = hook.translate(CHINESE_MARKS)
             yield from check_hook(
                 hook, brief.channel, brief.language, banned=brief.banned, private=brief.private
             )
