@@ -76,7 +76,13 @@ class Options:
             "predict": config.predict.model_copy(update=predict),
         }
         if self.writer is not None:
-            update["copy_"] = config.copy_.model_copy(update={"writer": self.writer})
+            copy: dict[str, Any] = {"writer": self.writer}
+            if config.copy_.options and self.writer != config.copy_.writer:
+                copy["options"] = {}
+                notes += (
+                    f"The options of [copy.options] belong to '{config.copy_.writer}' and were left out.",
+                )
+            update["copy_"] = config.copy_.model_copy(update=copy)
         if self.seed is not None:
             update["seed"] = self.seed
         return replace(campaign, config=config.model_copy(update=update), notes=notes)

@@ -346,3 +346,81 @@ class CopyWriter(Protocol):
     def write(self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress) -> list[Copy]:
         """Write one guarded message for each brief, in the order of the briefs."""
         ...
+
+
+@runtime_checkable
+class ReviewableCopyWriter(CopyWriter, Protocol):
+    """A copy writer whose texts a person can edit (``allocate copy review``)."""
+
+    def check(self, brief: Brief, hook: str) -> Copy | tuple[Verdict, ...]:
+        """Return the message for `brief` that opens with `hook`, or what the guard finds wrong with it."""
+        ...
+
+    def measure(self, brief: Brief, parts: Mapping[str, str]) -> str:
+        """Say how long a text is, as its channel counts."""
+        ...
+
+
+@dataclass(frozen=True)
+class ApprovedHook:
+    """A hook that a person approved, for a copy writer to learn from.
+
+    Parameters
+    ----------
+    hook
+        The sentence.
+    category, persona, tone
+        What and whom it is for, in the words that coupons, segments and ``[copy]`` use.
+    language
+        ``en`` or ``zh``.
+    channel
+        As in `Brief`.
+    file, row
+        Where it stands, for messages about it.
+    """
+
+    hook: str
+    category: str | None = None
+    persona: str = "everyone"
+    tone: str = "warm"
+    language: str = "en"
+    channel: str = "sms"
+    file: str = ""
+    row: int | None = None
+
+
+@runtime_checkable
+class TrainableCopyWriter(CopyWriter, Protocol):
+    """A copy writer that can learn from hooks that a brand has approved."""
+
+    def train(
+        self,
+        hooks: Sequence[ApprovedHook],
+        folder: Path,
+        *,
+        epochs: int,
+        rank: int,
+        seed: int,
+        skip_bad: bool = False,
+        progress: Progress = no_progress,
+    ) -> Mapping[str, Any]:
+        """Write what was learned into `folder`, which exists and is empty; return a record of it.
+
+        Parameters
+        ----------
+        hooks
+            What to learn from.
+        folder
+            Its path then goes into the writer's options.
+        epochs
+            Times to go through the hooks, at most.
+        rank
+            How much can be learned.
+        seed
+            Of everything random.
+        skip_bad
+            Leave out hooks that may not be sent instead of raising `InputError` with all of them.
+        progress
+            Called often.
+        """
+        ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from allocator.solver.certificate import Certificate
 
 MODEL = "model.json"
+ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,8 @@ def write_copy_of_run(
     def fill(target: Path) -> None:
         write_table(texts, target / "copy.csv")
         write_table(message_table(sent, texts), target / "messages.csv")
+        origin = {"run": os.path.relpath(folder.resolve(), out.resolve()), "writer": writer}
+        write_text(target / ORIGIN, dump_json(origin))
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_folder(out, fill)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from allocator.campaign.reviewed import BY_A_PERSON as REVIEWED
 from allocator.protocols import Copy, Verdict
 from copygen.backends import Backend
 from copygen.bank import approved_hooks
@@ -16,7 +17,6 @@ from copygen.hooks import CellHooks, RankedHook
 from copygen.vocabulary import without_ours
 
 APPROVED = "approved hook"
-REVIEWED = "approved by a person"
 NOT_ASKED = "the configured model does not write this language"
 NO_HOOK = "no hook passed the guard"
 SAME = "the same words as another variant, for want of others"

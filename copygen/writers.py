@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from allocator.errors import InputError
-from allocator.protocols import Brief, Copy, Progress, Verdict, no_progress
+from allocator.errors import Finding, InputError
+from allocator.protocols import ApprovedHook, Brief, Copy, Progress, Verdict, no_progress
 from copygen.backends import Backend
 from copygen.backends.kept import keep
-from copygen.backends.loading import open_backend, writable_cells
+from copygen.backends.loading import ADAPTER, LOCAL, open_backend, require, writable_cells
 from copygen.cache import HookCache, cache_file
 from copygen.drafts import draft_all, make_draft
-from copygen.finish import APPROVED, Written, put
+from copygen.finish import APPROVED, REVIEWED, Written, put
 from copygen.hooks import write_hooks
 from copygen.options import HttpOptions, LocalOptions, ModelOptions, read_options, unknown_options
+from copygen.size import size_of
 
 
 class Reviewable:
@@ -32,7 +33,11 @@ class Reviewable:
         """
         draft = make_draft(brief)
         parts, verdicts = put(draft, hook)
-        return verdicts or Copy(brief, parts, APPROVED, hook=hook, cell=draft.cell.digest)
+        return verdicts or Copy(brief, parts, APPROVED, hook=hook, cell=draft.cell.digest, note=REVIEWED)
+
+    def measure(self, brief: Brief, parts: Mapping[str, str]) -> str:
+        """Say how long a text is, as its channel counts."""
+        return size_of(parts, brief.channel)
 
 
 class TemplateWriter(Reviewable):
@@ -118,6 +123,44 @@ class LocalWriter(ModelWriter):
 
     kind = "local"
     takes = LocalOptions
+
+    def train(
+        self,
+        hooks: Sequence[ApprovedHook],
+        folder: Path,
+        *,
+        epochs: int,
+        rank: int,
+        seed: int,
+        skip_bad: bool = False,
+        progress: Progress = no_progress,
+    ) -> dict[str, Any]:
+        """Write an adapter of the model (LoRA) that makes `hooks` likely into `folder`; return its record.
+
+        Raises
+        ------
+        InputError
+            Naming every hook that the guard does not let pass.
+        PluginError
+            If the model, or a library that it needs, cannot be used; says what to correct.
+        """
+        assert isinstance(self.options, LocalOptions)
+        if self.options.adapter is not None:
+            message = "an adapter is trained beside the model alone; take this key out"
+            raise InputError(Finding(message, "campaign.toml", None, "copy.options.adapter"))
+        require((*LOCAL, *ADAPTER), "training of the copy writer", "copy")
+        from copygen.training.adapter import train_adapter
+
+        return train_adapter(
+            hooks,
+            folder,
+            self.options,
+            epochs=epochs,
+            rank=rank,
+            seed=seed,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
 
 
 class HttpWriter(ModelWriter):

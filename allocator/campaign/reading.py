@@ -96,6 +96,14 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     )
 
 
+def read_decisions(folder: Path) -> pl.DataFrame | None:
+    """Read what people decided on texts, ``reviewed_copy``; None if there is no such file."""
+    decisions = _read_file(folder, REVIEWED_COPY, {})
+    if decisions is not None and (findings := list(check_decisions(decisions))):
+        raise InputError(findings)
+    return decisions
+
+
 def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyped-def]
     """Call `function`; on InputError keep its findings and return None."""
     try:
@@ -127,4 +135,4 @@ def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl
     digests[paths[0].name] = _digest(paths[0])
     table = parse_table(paths[0], schema)
     # Of all campaign files, this one alone is written by Allocate.
-    return restore_ids(table, ("coupon_id", "segment")) if schema is REVIEWED_COPY else table
+    return restore_ids(table, ("coupon_id", "segment", "hook")) if schema is REVIEWED_COPY else table

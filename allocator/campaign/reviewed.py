@@ -15,6 +15,7 @@ from allocator.campaign.tables import FIRST_ROW
 from allocator.errors import Finding
 
 KEY = ("coupon_id", "segment", "channel", "language", "variant")
+BY_A_PERSON = "approved by a person"  # what the record of a text notes
 COLUMNS = tuple(column.name for column in REVIEWED_COPY.columns)
 
 Key = tuple[str, ...]

@@ -172,10 +172,15 @@ def write_text(path: Path, text: str) -> None:
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a CSV or Parquet file atomically; CSV cells cannot act as spreadsheet formulas."""
+    atomically(path, lambda temporary: fill_table(frame, temporary))
+
+
+def fill_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write a CSV or Parquet file as `write_table` does, but not atomically."""
     if path.suffix == ".parquet":
-        atomically(path, frame.write_parquet)
+        frame.write_parquet(path)
     else:
-        atomically(path, _without_formulas(frame).write_csv)
+        _without_formulas(frame).write_csv(path)
 
 
 def csv_text(frame: pl.DataFrame, *, header: bool = True) -> str:
@@ -331,3 +336,16 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_together(writes: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Let each function fill a file beside its path; when all are complete, move them there."""
+    ready = {path: _beside(path) for path in writes}
+    try:
+        for path, write in writes.items():
+            write(ready[path])
+        for path, temporary in ready.items():
+            temporary.replace(path)
+    finally:
+        for temporary in ready.values():
+            temporary.unlink(missing_ok=True)

@@ -33,6 +33,8 @@ class Column:
         No value may occur twice.
     aliases
         Other names that exports of common tools use.
+    label
+        A text of which NA and none are values, as in every required text.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Column:
     one_of: tuple[str, ...] = ()
     unique: bool = False
     aliases: tuple[str, ...] = ()
+    label: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,8 @@ DECISIONS = ("approved", "edited", "banned")
 REVIEWED_COPY = TableSchema(
     "reviewed_copy",
     (
-        Column("coupon_id"),
-        Column("segment"),
+        Column("coupon_id", label=True),
+        Column("segment", label=True),
         Column("channel", one_of=CHANNELS),
         Column("language"),
         Column("variant", default="A"),

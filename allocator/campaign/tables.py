@@ -236,7 +236,7 @@ def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[F
         text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
     else:
         text = raw[column.name]
-        if column.type != "text" or not column.required:
+        if column.type != "text" or not (column.required or column.label):
             text = _without_missing(text)
     value = _cast(text, column.type)
     _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)

@@ -1,0 +1,101 @@
+"""The texts of a run on disk: read as they were written, and replaced together with all that repeats them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from allocator.campaign.messages import COLUMNS, message_table
+from allocator.campaign.report import render_report
+from allocator.campaign.reviewed import KEY, decisions_file
+from allocator.campaign.run_folder import MANIFEST, dump_json, fill_table, replace_together, restore_ids
+from allocator.errors import Finding, InputError
+from allocator.runs import ORIGIN
+
+
+def row_key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the key of a text's message."""
+    return tuple(row[name] for name in KEY)
+
+
+def origin_of(folder: Path) -> tuple[Path, str | None]:
+    """Return the run that texts belong to, and the writer that was asked for in place of the campaign's.
+
+    Raises
+    ------
+    InputError
+        If there are no texts here.
+    """
+    try:
+        origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        return folder / origin["run"], origin["writer"]
+    except OSError:
+        pass
+    except (ValueError, LookupError, TypeError) as error:
+        message = f"this file is not what `allocate copy` wrote: {error}"
+        raise InputError(Finding(message, str(folder / ORIGIN))) from error
+    if (folder / MANIFEST).is_file() and not (folder / "copy.csv").is_file():
+        message = "this run has no messages; write them with `allocate copy RUN --out DIR`, then review DIR"
+        raise InputError(Finding(message, str(folder)))
+    return folder, None
+
+
+def read_texts(path: Path, asked: Collection[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """Return the rows of ``copy.csv``.
+
+    Raises
+    ------
+    InputError
+        If they are not the texts of the messages whose keys are `asked`.
+    """
+    try:
+        frame = pl.read_csv(path, schema_overrides=COLUMNS)
+        text = [name for name, dtype in COLUMNS.items() if dtype == pl.String]
+        rows = restore_ids(frame.select(*COLUMNS), text).to_dicts()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        message = f"these texts cannot be read; write them again: {str(error).splitlines()[0]}"
+        raise InputError(Finding(message, str(path))) from error
+    if {row_key(row) for row in rows} != set(asked):
+        raise InputError(Finding("these are not the texts of this run; write them again", str(path)))
+    return rows
+
+
+def replace_texts(
+    folder: Path, rows: Sequence[Mapping[str, Any]], sent: pl.DataFrame, campaign_folder: Path
+) -> None:
+    """Replace the files of a run that texts are in, or counts of them; the manifest last."""
+    texts = pl.DataFrame(rows, schema=COLUMNS)
+    parquet = folder / "messages.parquet"
+    messages = parquet if parquet.is_file() else folder / "messages.csv"
+    writes: dict[Path, Callable[[Path], object]] = {
+        folder / "copy.csv": lambda path: fill_table(texts, path),
+        messages: lambda path: fill_table(message_table(sent, texts), path),
+    }
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        replace_together(writes)
+        return
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    by = texts.group_by("written_by").len().sort("written_by")
+    summary["copy"] = {"texts": texts.height, "written_by": dict(by.iter_rows())}
+    writes[folder / "summary.json"] = _text(dump_json(summary))
+    writes[folder / "report.html"] = _text(render_report(summary, texts))
+    replace_together(writes)
+    record = json.loads(manifest.read_text(encoding="utf-8"))
+    record["files"] |= {file.name: _digest(file) for file in writes}
+    decisions = decisions_file(campaign_folder)
+    record["reviewed"] = {decisions.name: _digest(decisions)} if decisions.is_file() else {}
+    replace_together({manifest: _text(dump_json(record))})
+
+
+def _text(content: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(content, encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
