@@ -36,7 +36,7 @@ def _model_folder(value: Any) -> Path:
 
 def _adapter_folder(value: Any) -> Path:
     folder = _path(value)
-    if not (folder / "adapter_config.json").is_file():
+    if not all((folder / name).is_file() for name in ("adapter_config.json", "adapter_model.safetensors")):
         raise ValueError("no adapter in this folder; `allocate copy train` writes one")
     return folder
 

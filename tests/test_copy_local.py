@@ -8,6 +8,7 @@ import pytest
 from allocator.errors import PluginError
 from allocator.protocols import Brief, Offer
 from copygen import LocalWriter, check
+from noise_model import write_noise_model
 
 torch = pytest.importorskip(
     "torch", reason="needs the extra: pip install '.[copy]' in a checkout of Allocate"
@@ -114,28 +115,7 @@ def test_chinese_alone_needs_no_model(monkeypatch):
 @pytest.fixture(scope="module")
 def noise_model(tmp_path_factory):
     """A folder with a randomly initialised Llama of two layers and a byte tokenizer."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("noise")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<end>"], initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(["fresh greens for easy suppers"] * 3, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>").save_pretrained(
-        folder
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return write_noise_model(tmp_path_factory.mktemp("noise"))
 
 
 def test_noise_from_a_local_folder_is_rejected_and_the_record_says_so(noise_model, no_network):

@@ -14,6 +14,7 @@ from cli.console import Terminal, output_options
 
 COMMANDS = {
     "review": "Read the texts of a run; approve, edit or ban them.",
+    "train": "Train the local copy writer on approved hooks.",
 }
 
 EPILOG = """\b

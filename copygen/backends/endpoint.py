@@ -190,7 +190,7 @@ class Endpoint:
 
     def _redacted(self, text: str) -> str:
         hidden = text.replace(self._key, "[key]") if self._key else text
-        return visible(hidden)[:200]
+        return visible(hidden)[:200].rstrip(".")
 
 
 async def _content(response: httpx2.Response) -> bytes:

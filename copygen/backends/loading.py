@@ -42,7 +42,9 @@ def open_backend(options: ModelOptions, progress: Progress) -> Backend:
 
     if options.model is not None:
         return LocalModel.load(options.model, options, bank=None, progress=progress)
-    folder, bank = embedded.prepare(progress), load_bank(options.bank)
+    folder = embedded.prepare(progress)
+    # With an adapter, which taught it a brand's own hooks, even a small model writes freely.
+    bank = load_bank(options.bank) if options.adapter is None else None
     return LocalModel.load(folder, options, bank=bank, label=embedded.LABEL, progress=progress)
 
 

@@ -10,13 +10,14 @@ from typing import Any, Self
 
 import llguidance.hf
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList
+from transformers import LogitsProcessorList
 
 from allocator.errors import PluginError
 from allocator.protocols import Progress, no_progress
 from copygen import prompts
 from copygen.backends import Hook
 from copygen.backends.grammar import GrammarSampler
+from copygen.backends.model_folder import device_of, label_of, read_model, with_adapter
 from copygen.backends.prompt_cache import PromptCache
 from copygen.backends.quiet import quiet_transformers
 from copygen.bank import Bank
@@ -77,28 +78,18 @@ class LocalModel:
         Raises
         ------
         PluginError
-            If the folder holds no usable causal language model with a fast tokenizer.
+            If the folder holds no usable causal language model with a fast tokenizer, or the adapter is
+            not this model's.
         """
-        device = options.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device == "cuda" and not torch.cuda.is_available():
-            raise PluginError('device = "cuda" under [copy.options], but torch sees no CUDA device here.')
-        progress("load language model", 0, 1)
+        model, tokenizer = read_model(folder, device_of(options.device), options.dtype, progress)
+        label = label or label_of(folder)
+        if options.adapter is not None:
+            model = with_adapter(model, options.adapter, label)
+            label = f"{label} with adapter {label_of(options.adapter)}"
         try:
-            with quiet_transformers():
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                model = AutoModelForCausalLM.from_pretrained(
-                    folder, local_files_only=True, dtype=getattr(torch, options.dtype)
-                )
-            if tokenizer.eos_token_id is None:
-                raise ValueError("its tokenizer names no end-of-text token")
-            label = label or f"{folder.name} ({_digest(folder)})"
-            writer = cls(model.to(device).eval(), tokenizer, bank=bank, label=label, batch=options.batch)
-        except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-            raise PluginError(f"The language model in {folder} cannot be loaded: {error}") from error
-        progress("load language model", 1, 1)
-        return writer
+            return cls(model, tokenizer, bank=bank, label=label, batch=options.batch)
+        except (ValueError, AttributeError, RuntimeError) as error:
+            raise PluginError(f"The tokenizer in {folder} cannot be used: {error}") from error
 
     def prompt_digest(self, cell: Cell) -> str:
         """Return a digest of the chat and of what an answer may be."""
@@ -184,12 +175,3 @@ class LocalModel:
         ).logits
         likely = logits.float().log_softmax(-1).gather(2, rows[:, :, None])[:, :, 0]
         return [float(total) for total in (likely * said).sum(1) / said.sum(1)]
-
-
-def _digest(folder: Path) -> str:
-    """Return a digest of a model's files."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        with file.open("rb") as handle:
-            digest.update(file.name.encode() + hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()[:12]
