@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding
 
+MISSING = "(missing)"
 CHUNK = 1 << 18  # labels at work at once, so that text takes little memory
 
 
@@ -51,7 +52,7 @@ class Grouping:
 def _as_text(labels: NDArray[Any]) -> NDArray[np.str_]:
     if labels.dtype.kind in "fO":
         labels = np.array(
-            ["(missing)" if x is None or x != x else str(x) for x in labels.ravel().tolist()], dtype=np.str_
+            [MISSING if x is None or x != x else str(x) for x in labels.ravel().tolist()], dtype=np.str_
         ).reshape(labels.shape)
     return labels.astype(np.str_, copy=False)
 
@@ -77,12 +78,12 @@ def labels_of(labels: ArrayLike, n: int, name: str, findings: list[Finding]) -> 
 
 
 def groupings_of(
-    groups: Mapping[str, ArrayLike] | None, n: int, name: str, findings: list[Finding]
+    groups: Mapping[str, ArrayLike | Grouping] | None, n: int, name: str, findings: list[Finding]
 ) -> dict[str, Grouping]:
-    """Encode the labels of each column, `n` in each; add what is wrong to `findings`."""
+    """Encode the labels of each column that is not yet, `n` in each; add what is wrong to `findings`."""
     result = {}
     for column, labels in (groups or {}).items():
-        grouping = Grouping.from_labels(labels)
+        grouping = labels if isinstance(labels, Grouping) else Grouping.from_labels(labels)
         if grouping.codes.shape != (n,):
             found, expected = str(grouping.codes.shape), str((n,))
             findings.append(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from allocator.errors import AllocateError, PluginError
@@ -42,7 +44,17 @@ class Plugin:
 
 def names(group: str) -> list[str]:
     """Return the names of the installed plugins of a group."""
-    return sorted({entry.name for entry in entry_points(group=group)})
+    return sorted({entry.name for entry in _entries(group)})
+
+
+def _entries(group: str) -> EntryPoints:
+    return _entries_on(group, tuple(sys.path))
+
+
+@cache
+def _entries_on(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """Look a group up once for a path: every installed package is opened, and limits ask often."""
+    return entry_points(group=group)
 
 
 def load(group: str, name: str) -> type[Any]:
@@ -53,7 +65,7 @@ def load(group: str, name: str) -> type[Any]:
     PluginError
         If there is no such plugin, two packages offer it, or its import fails.
     """
-    found = list(entry_points(group=group, name=name))
+    found = list(_entries(group).select(name=name))
     if not found:
         known = ", ".join(names(group)) or "none"
         raise PluginError(f"There is no {_KIND[group]} called '{name}'. Installed: {known}.")

@@ -13,7 +13,7 @@ from allocator.batch import Batch
 from allocator.combinations import Combinations
 from allocator.entries import EntryChecks
 from allocator.errors import Finding, InputError
-from allocator.labels import groupings_of, labels_of
+from allocator.labels import Grouping, groupings_of, labels_of
 
 BUILT_IN_MEASURES = ("count", "value")
 MOST_COUPONS = 32_767  # choices are stored in 16 bits
@@ -55,8 +55,8 @@ class Problem:
         *,
         user_ids: ArrayLike | None = None,
         coupon_ids: ArrayLike | None = None,
-        groups: Mapping[str, ArrayLike] | None = None,
-        coupon_groups: Mapping[str, ArrayLike] | None = None,
+        groups: Mapping[str, ArrayLike | Grouping] | None = None,
+        coupon_groups: Mapping[str, ArrayLike | Grouping] | None = None,
         per_user: tuple[int, int] = (0, 1),
     ) -> None:
         self.value = _matrix(value)
@@ -84,7 +84,7 @@ class Problem:
         self,
         n_coupons: int,
         coupon_ids: ArrayLike | None,
-        coupon_groups: Mapping[str, ArrayLike] | None,
+        coupon_groups: Mapping[str, ArrayLike | Grouping] | None,
         per_user: tuple[int, int],
         findings: list[Finding],
     ) -> None:

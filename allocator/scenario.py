@@ -317,6 +317,8 @@ def _scale_scores(campaign: Campaign, factors: dict[str, float], title: str) -> 
 
 
 def _columns(predictions: Predictions, keep: list[int]) -> Predictions:
+    if keep == list(range(len(predictions.coupon_ids))):
+        return predictions
     changes = {
         name: array[:, keep]
         for name in (*PREDICTED, *PERHAPS_PREDICTED)

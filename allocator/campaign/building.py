@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.eligibility import Eligibility, eligibility
-from allocator.campaign.limit_tables import group_columns, labels_of, parse_limits
+from allocator.campaign.limit_tables import group_columns, grouping_of, parse_limits
 from allocator.campaign.run_folder import PERHAPS_PREDICTED, PREDICTED
 from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
 from allocator.campaign.value import Worth, missing_error, pessimistic, worth_of_predictions
@@ -84,8 +84,8 @@ def build_task(
         measures,
         user_ids=campaign.user_ids,
         coupon_ids=campaign.coupon_ids,
-        groups={column: labels_of(campaign.users[column]) for column in sorted(columns)},
-        coupon_groups={name: labels_of(coupons[name]) for name in ("channel", "category")},
+        groups={column: grouping_of(campaign.users[column]) for column in sorted(columns)},
+        coupon_groups={name: grouping_of(coupons[name]) for name in ("channel", "category")},
     )
     return Task(problem, tuple(limits), allowed, () if predictions is None else predictions.notes)
 

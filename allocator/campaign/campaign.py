@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ class Campaign:
         """The coupons that this campaign can send, in file order."""
         return self.coupons.filter(self.coupons["active"])
 
-    @property
+    @cached_property
     def user_ids(self) -> NDArray[np.str_]:
         """User labels in file order."""
         return np.asarray(self.users["user_id"].to_list(), dtype=np.str_)

@@ -29,7 +29,7 @@ class Eligibility:
     """
 
     channel: NDArray[np.int8]
-    reason: NDArray[np.str_]
+    reason: NDArray[np.object_]
 
     @property
     def allowed(self) -> NDArray[np.bool_]:
@@ -52,7 +52,7 @@ def eligibility(campaign: Campaign) -> Eligibility:
         else:
             code = CHANNELS.index(name)
             channel[consent[:, code], j] = code
-    reason = np.full(users.height, "", dtype="<U80")
+    reason = np.full(users.height, "", dtype=np.object_)  # a pointer each, not 80 letters
     reason[(channel == NO_CHANNEL).all(axis=1)] = "no consent for any channel of this campaign"
     channel[:, _not_running(coupons, campaign.as_of)] = NO_CHANNEL
     channel[_used_up(campaign)] = NO_CHANNEL

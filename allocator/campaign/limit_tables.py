@@ -9,13 +9,13 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from allocator import plugins
 from allocator.campaign.config import toml_finding
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.errors import Finding, InputError, PluginError
+from allocator.labels import MISSING, Grouping, code_type
 from allocator.limits import Inventory
 from allocator.problem import Problem
 from allocator.rows import LimitLike, Row, columns_of
@@ -79,11 +79,17 @@ def group_columns(limits: Iterable[LimitLike]) -> list[str]:
     return sorted(columns)
 
 
-def labels_of(column: pl.Series) -> NDArray[np.object_]:
-    """Return a user column as group labels; whole numbers lose their decimal point."""
+def grouping_of(column: pl.Series) -> Grouping:
+    """Return the groups of a user or coupon column; whole numbers lose their decimal point.
+
+    As `Grouping.from_labels`, at the speed of a column.
+    """
     if column.dtype == pl.Float64 and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64)
-    return np.array(column.cast(pl.String).to_list(), dtype=np.object_)
+    text = column.cast(pl.String).fill_null(MISSING)
+    labels = text.unique().sort()
+    codes = text.cast(pl.Enum(labels)).to_physical().to_numpy()
+    return Grouping(codes.astype(code_type(len(labels))), tuple(labels.to_list()))
 
 
 def _parse_limit(
@@ -198,8 +204,8 @@ def _check_against_data(
         blank,
         dict.fromkeys(measures, blank),
         coupon_ids=active["coupon_id"].to_list() or None,
-        groups={column: labels_of(users[column]) for column in group_columns(limit for _, limit in usable)},
-        coupon_groups={name: labels_of(active[name]) for name in ("channel", "category")}
+        groups={column: grouping_of(users[column]) for column in group_columns(limit for _, limit in usable)},
+        coupon_groups={name: grouping_of(active[name]) for name in ("channel", "category")}
         if active.height
         else {},
     )

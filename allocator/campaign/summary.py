@@ -113,7 +113,7 @@ def skip_reasons(task: Task, solution: Solution) -> list[str]:
     nothing = (choice < 0).all(axis=1)
     eligible = task.problem.eligible()
     best = np.max(np.where(eligible, task.problem.value, -np.inf), axis=1)
-    reasons = task.eligibility.reason.copy().astype("<U80")
+    reasons = task.eligibility.reason.copy()
     open_ = (reasons == "") & nothing
     reasons[open_] = "others earn more from what the limits allow"
     reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
@@ -122,7 +122,7 @@ def skip_reasons(task: Task, solution: Solution) -> list[str]:
         reasons[open_ & (best <= 0) & hoped] = "no coupon is sure enough to earn anything"
     reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
     reasons[~nothing] = ""
-    return [str(reason) for reason in reasons]
+    return list(map(str, reasons))
 
 
 def chosen_pairs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,29 +128,37 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
     Errors follow what they are the errors of. The expected cost follows the redemption probability,
     and the factor for ``cost``; it does not follow ``revenue``, since what an amount takes off does not.
     """
-    uplift = predictions.uplift * factors.get("uplift", 1.0)
-    conversion = np.clip(predictions.conversion * factors.get("conversion", 1.0), 0.0, 1.0)
-    redemption = np.clip(predictions.redemption * factors.get("redemption", 1.0), 0.0, 1.0)
-    share = np.divide(
-        redemption, predictions.redemption, out=np.ones_like(redemption), where=predictions.redemption > 0
-    )
-    dearer, richer = factors.get("cost", 1.0), factors.get("revenue", 1.0)
-    error, baseline = predictions.uplift_error, predictions.baseline_revenue
-    variance = predictions.cost_variance
+    if all(factor == 1.0 for factor in factors.values()):
+        return predictions
+    changes: dict[str, Any] = {}
+    for name in ("conversion", "redemption"):
+        if factors.get(name, 1.0) != 1.0:
+            changes[name] = np.clip(getattr(predictions, name) * factors[name], 0.0, 1.0)
+    uplift, conversion = factors.get("uplift", 1.0), changes.get("conversion", predictions.conversion)
+    if uplift != 1.0 or "conversion" in changes:
+        changes["uplift"] = np.clip(predictions.uplift * uplift, -conversion, 1.0 - conversion)
+    if uplift != 1.0 and predictions.uplift_error is not None:
+        changes["uplift_error"] = predictions.uplift_error * uplift
+    for name in ("revenue", "baseline_revenue"):
+        if factors.get("revenue", 1.0) != 1.0 and (basket := getattr(predictions, name)) is not None:
+            changes[name] = basket * factors["revenue"]
+    changes |= _scaled_cost(predictions, changes.get("redemption"), factors)
+    return replace(predictions, **changes)
+
+
+def _scaled_cost(
+    predictions: Predictions, redemption: Array | None, factors: dict[str, float]
+) -> dict[str, Array]:
+    """Return expected cost and its variance where a factor moves them; `redemption` is new, or None."""
+    dearer, was = factors.get("cost", 1.0), predictions.redemption
+    if redemption is None and dearer == 1.0:
+        return {}
+    share = 1.0 if redemption is None else np.divide(redemption, was, out=np.ones_like(was), where=was > 0)
+    given, variance = predictions.expected_cost, predictions.cost_variance
+    changes = {"expected_cost": given * share * dearer}
     if variance is not None:
-        given = predictions.expected_cost
-        variance = dearer**2 * (share * (variance + given**2) - (share * given) ** 2)
-    return replace(
-        predictions,
-        conversion=conversion,
-        uplift=np.clip(uplift, -conversion, 1.0 - conversion),
-        redemption=redemption,
-        revenue=predictions.revenue * richer,
-        expected_cost=predictions.expected_cost * share * dearer,
-        uplift_error=None if error is None else error * factors.get("uplift", 1.0),
-        baseline_revenue=None if baseline is None else baseline * richer,
-        cost_variance=variance,
-    )
+        changes["cost_variance"] = dearer**2 * (share * (variance + given**2) - (share * given) ** 2)
+    return changes
 
 
 def _value_error(objective: Objective, predictions: Predictions) -> Array | None:
