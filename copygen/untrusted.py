@@ -30,10 +30,12 @@ def visible(text: str) -> str:
 def plain_label(text: str | None) -> str | None:
     """Return a category or segment label if it is a few plain words, else None.
 
-    Digits, punctuation, mark-up, links, long text and words that address a model all make a label
-    unfit for a prompt or a message; it is then left out, never repaired.
+    Digits, punctuation, mark-up, links, letters that pose as others, long text and words that address a
+    model all make a label unfit for a prompt or a message; it is then left out, never repaired.
     """
-    if not text or len(text) > 200:
+    if not text or len(text) > 200 or unicodedata.normalize("NFKC", text) != text:
+        return None
+    if any(c.isspace() and c != " " for c in text) or len(scripts(text)) > 1:
         return None
     label = visible(text)
     if label != " ".join(text.split()) or len(label) > LONGEST_LABEL or not PLAIN.fullmatch(label):
@@ -43,7 +45,12 @@ def plain_label(text: str | None) -> str | None:
 
 def script_of(text: str) -> str:
     """Return ``latin``, ``han`` or ``other`` for the letters of `text`."""
-    names = {unicodedata.name(c, "").split(" ")[0] for c in text if c.isalpha()}
-    if names <= {"LATIN"}:
+    found = scripts(text)
+    if found <= {"LATIN"}:
         return "latin"
-    return "han" if names <= {"CJK"} else "other"
+    return "han" if found <= {"CJK"} else "other"
+
+
+def scripts(text: str) -> set[str]:
+    """Return the scripts of the letters of `text`, as Unicode names them."""
+    return {unicodedata.name(c, "").split(" ")[0] for c in text if c.isalpha()}

@@ -47,7 +47,7 @@ def written(offer, channel="sms", language="en", brand="Acme"):
     return dict(TemplateWriter().write([brief(offer, channel, language, brand)], seed=1)[0].parts)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     offers(), st.sampled_from(CHANNELS), st.sampled_from(["en", "zh"]), st.sampled_from(["Acme", "7-Eleven"])
 )

@@ -53,7 +53,7 @@ def _findings(parts: Mapping[str, str], brief: Brief) -> Iterator[Verdict]:
     traditional = _is_traditional(brief.locale, region)
     # Chinese without a region, in simplified characters, is the mainland's.
     country = region or ("CN" if brief.language == "zh" and not traditional else "")
-    yield from check_brand(" ".join(brief.brand.split()), brief.channel, country)
+    yield from check_brand(brief.brand.strip(), brief.channel, country)
     yield from check_notice(" ".join(brief.opt_out.split()), brief.channel, brief.language, country)
     yield from check_length(parts, brief.channel)
     texts, missing = unsigned(parts, brief, country)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from allocator.protocols import Verdict
 from copygen.guard.facts import NUMERAL_WITH_UNIT
@@ -44,15 +45,16 @@ def check_hook(
     banned, private
         Hooks, in lower case, that a person banned, and words from customers' rows; as in the brief.
     """
-    return tuple(_findings(hook, channel, language, banned, private))
+    theirs = [Verdict("banned", "a person banned this hook")] if hook.strip().lower() in banned else []
+    return (*theirs, *private_words(hook, private), *_of_the_sentence(hook, channel, language))
 
 
-def _findings(
-    hook: str, channel: str, language: str, banned: frozenset[str], private: frozenset[str]
-) -> Iterator[Verdict]:
-    if hook.strip().lower() in banned:
-        yield Verdict("banned", "a person banned this hook")
-    yield from private_words(hook, private)
+@lru_cache(maxsize=1 << 16)
+def _of_the_sentence(hook: str, channel: str, language: str) -> tuple[Verdict, ...]:
+    return tuple(_findings(hook, channel, language))
+
+
+def _findings(hook: str, channel: str, language: str) -> Iterator[Verdict]:
     if any(unicodedata.category(c)[0] == "N" for c in hook):
         yield Verdict("hook_fact", "a hook states no number")
     if any(unicodedata.category(c) == "Sc" or c in "%‰" for c in hook):

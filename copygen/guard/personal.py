@@ -12,9 +12,12 @@ NOBODY = (
     "(?:there|all|everyone|everybody|friends?|customers?|members?|shoppers?|guests?|valued|you|again|and|to|from|"
     "foodies?|sunshine|spring|summer|autumn|winter|morning|weekend)"
 )
+GREETING = (
+    "(?:Hi|Hello|Hey|Hiya|Greetings|Good (?:morning|evening|afternoon)|Thanks?(?: you)?|Happy [Bb]irthday)"
+)
 SALUTATION = re.compile(
-    rf"(?<![A-Za-z])(?:(?:Dear|Hi|Hello|Hey|Hiya|Greetings|Good (?:morning|evening|afternoon)"
-    rf"|Thanks?(?: you)?|Happy [Bb]irthday),? +(?!(?i:{NOBODY})(?![A-Za-z]))[A-Z][\w'-]*"
+    rf"(?<![A-Za-z])(?:(?i:dear) +(?!(?i:{NOBODY})(?![A-Za-z]))[A-Za-z]"
+    rf"|{GREETING},? +(?!(?i:{NOBODY})(?![A-Za-z]))[A-Z][\w'-]*"
     rf"|(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Madam)\.? +[A-Z])"
 )
 CHINESE_SALUTATION = re.compile(
