@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from allocator.campaign.reviewed import (
     BY_A_PERSON,
     KEY,
     Reviewed,
+    decisions_file,
     reviewed,
     write_decisions,
 )
@@ -101,6 +103,11 @@ class Review:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def decisions_file(self) -> Path:
+        """Where decisions are kept."""
+        return Path(os.path.normpath(decisions_file(self.campaign.folder)))
 
     def text(self, number: int) -> Text:
         """Return a text as it stands after all decisions; numbers start at 0."""
