@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Scenario
 from allocator.campaign.limit_changes import number_at
@@ -106,6 +107,7 @@ def trace_frontier(
     floor: float | None = None,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
     predict: Predict | None = None,
+    task: Task | None = None,
 ) -> Frontier:
     """Solve the campaign at every point of a sweep, each from the prices of the plan before it.
 
@@ -125,6 +127,8 @@ def trace_frontier(
         Called as ``progress(step, done, total)``.
     predict
         As for `allocator.scenario.build_scenario`.
+    task
+        Of the scenario, where it is built already.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def trace_frontier(
     scenario = scenario or Scenario(name="base")
     _check(campaign, sweeps, scenario, floor)
     tracer = _Tracer(
-        campaign, predictions, scenario, tuple(sweep.path for sweep in sweeps), solve_task, predict
+        campaign, predictions, scenario, tuple(sweep.path for sweep in sweeps), solve_task, predict, task
     )
     grid = list(itertools.product(*(sweep.values for sweep in sweeps)))
     points = []
@@ -174,10 +178,11 @@ class _Tracer:
         paths: tuple[str, ...],
         solve: Solve,
         predict: Predict | None,
+        task: Task | None,
     ) -> None:
         self._campaign, self._predictions, self._scenario = campaign, predictions, scenario
         self._paths, self._solve, self._predict = paths, solve, predict
-        self._task = build_scenario(campaign, predictions, scenario, None, predict)
+        self._task = task or build_scenario(campaign, predictions, scenario, None, predict)
         self._last: Solution | None = None
 
     def point(self, at: tuple[float, ...]) -> FrontierPoint:

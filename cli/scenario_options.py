@@ -132,6 +132,14 @@ def scenarios_of(parts: Sequence[dict[str, Any]], known: Sequence[Scenario]) -> 
     return made
 
 
+def read_scenario(arguments: Sequence[str], known: Sequence[Scenario]) -> Scenario:
+    """Make one scenario of options of the command line; for errors, see `scenarios_of`."""
+    changes, others = _split(arguments, click.get_current_context())
+    if others:
+        raise click.UsageError(f"cannot read '{' '.join(others)}'")
+    return scenarios_of([changes], known)[0]
+
+
 def _scenario(part: dict[str, Any], by_name: dict[str, Scenario]) -> Scenario:
     from pydantic import ValidationError
 

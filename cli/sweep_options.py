@@ -15,10 +15,13 @@ def read_sweeps(
     ctx: click.Context, param: click.Parameter, values: Sequence[str]
 ) -> tuple[tuple[str, Numbers], ...]:
     """Return the path and the numbers of each ``PATH=FROM:TO[:POINTS]`` or ``PATH=NUMBER,NUMBER,...``."""
-    return tuple(_sweep(value, ctx, param) for value in values)
+    return tuple(parse_sweep(value, ctx, param) for value in values)
 
 
-def _sweep(value: str, ctx: click.Context, param: click.Parameter) -> tuple[str, Numbers]:
+def parse_sweep(
+    value: str, ctx: click.Context | None = None, param: click.Parameter | None = None
+) -> tuple[str, Numbers]:
+    """Return the path and the numbers of one sweep."""
     path, _, text = value.rpartition("=")
     problem = "write LABEL.KEY=FROM:TO[:POINTS] or LABEL.KEY=NUMBER,NUMBER,..."
     if path:

@@ -40,6 +40,7 @@ Examples:
   allocate whatif shop --risk pessimistic           what caution costs, where errors are known
   allocate whatif shop --csv > scenarios.csv        one figure a row
   allocate whatif shop --sweep total.at_most=200:800:13 --floor 1
+  allocate whatif shop --interactive                type changes, see the plan after each
   allocate whatif shop --sensitivity                how far prices hold, what coupons may cost
   allocate whatif shop --sweep total.at_most=200:800:5 --sweep "sms capacity.at_most=100:300:5"
 """
@@ -72,6 +73,9 @@ Examples:
     is_flag=True,
     help="Say how far the plan's prices hold and what its coupons may cost, without another solve.",
 )
+@click.option(
+    "-i", "--interactive", is_flag=True, help="Keep the campaign in memory and try changes, one a line."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table, one figure a row, and nothing else.")
 @solve_options
 @output_options
@@ -84,10 +88,11 @@ def command(
     sweeps: tuple[tuple[str, tuple[float, ...]], ...],
     floor: float | None,
     sensitivity: bool,
+    interactive: bool,
     as_csv: bool,
     terminal: Terminal,
     **settings: Any,
-) -> None:
+) -> int | None:
     """Solve the campaign in DIR as it is and under each scenario, and compare the plans.
 
     Changes given here make one more scenario, or several, each after its own --scenario NAME. A
@@ -110,9 +115,15 @@ def command(
     asked = scenarios_of(parts, of_file)
     predict = coupon_predictor(predictions, campaign.config, model)
     job = _Job(campaign, find_predictions(predictions), predict, options, as_csv, terminal)
+    if interactive:
+        if sweeps or sensitivity or as_csv or terminal.json:
+            raise click.UsageError(
+                "--interactive answers what is typed; leave --sweep, --json and the like out."
+            )
+        return job.interactive(asked)
     if not sweeps and not sensitivity:
         job.compare([*([] if only else of_file), *asked])
-        return
+        return None
     if len(asked) > 1 or (sweeps and sensitivity):
         raise click.UsageError(
             "--sweep and --sensitivity exclude each other, and each is of the campaign or of one --scenario."
@@ -122,6 +133,7 @@ def command(
         job.sweep(sweeps, floor, scenario)
     else:
         job.sensitivity(scenario)
+    return None
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,19 @@ class _Job:
                 campaign = change_campaign(campaign, scenario)
             found = sensitivity(self._solve(campaign, task, None), self.options.threads)
         self._answer(sensitivity_page(found, self._units), asdict(found), lambda: sensitivity_table(found))
+
+    def interactive(self, scenarios: Sequence[Scenario]) -> int:
+        """Answer changes one by one, beginning with those of one scenario if it is given."""
+        from allocator.whatif_session import NOW, WhatIfSession
+        from cli.interactive import Prompt
+
+        if len(scenarios) > 1:
+            raise click.UsageError("An interactive session begins with one scenario at most.")
+        with self.terminal.progress():
+            session = WhatIfSession(self.campaign, self.predictions, self._solve, self.predict)
+            for scenario in scenarios:
+                session.apply(scenario.model_copy(update={"name": NOW}))
+        return Prompt(session, self.terminal, self._units).run()
 
     @property
     def _units(self) -> Units:

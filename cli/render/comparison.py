@@ -24,6 +24,19 @@ def comparison_page(rows: Sequence[Row], currency: str) -> RenderableType:
     return Group(*parts)
 
 
+def short_page(rows: Sequence[Row], currency: str) -> RenderableType:
+    """Return all plans in one table, then the verdict on the last."""
+    parts: list[RenderableType] = [_overview(rows, currency)]
+    if len(rows) > 1:
+        last = rows[-1]
+        lines = (
+            [Text(last["error"], style="red")] if last["error"] else [Text(line) for line in last["verdict"]]
+        )
+        notes = [Text(f"Note: {note}", style="yellow") for note in last.get("notes", [])]
+        parts += [Text(""), *lines, *notes]
+    return Group(*parts)
+
+
 def _overview(rows: Sequence[Row], currency: str) -> RenderableType:
     """Return two lines a scenario: its figures, and under them the differences to the base."""
     hedged = any(row.get("risk") == "pessimistic" for row in rows)

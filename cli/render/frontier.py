@@ -117,6 +117,7 @@ def _table(frontier: Frontier, units: Units) -> Table:
         f">{frontier.sweeps[0].path}", ">value", ">± a unit", ">spend", ">users", ">gap",
         *([">one more earns", ""] if marginal else []),
     )  # fmt: skip
+    table.columns[0].no_wrap = True
     largest = max(
         (abs(point.marginal) for point in frontier.points if point.marginal is not None), default=0.0
     )
