@@ -69,8 +69,8 @@ def check_notice(notice: str, channel: str, language: str, country: str) -> Iter
     """Yield what makes a brief's own words on how to stop unfit to end a message; nothing if it has none."""
     if not notice or _rule(channel, country) is None:
         return
-    ways = [way for words in _rules()["ways"].values() for way in words]
-    if not re.search(rf"(?<![a-z])(?:{'|'.join(map(re.escape, ways))})(?![a-z])", notice.casefold()):
+    ways = {name: "|".join(map(re.escape, words)) for name, words in _rules()["ways"].items()}
+    if not re.search(rf"(?<![a-z])(?:{ways['en']})(?![a-z])|{ways['zh']}", notice.casefold()):
         named = "STOP, unsubscribe, opt out, 退订 or 拒收"
         yield Verdict("opt_out", f"'{_printable(notice)[:40]}' names no way to stop, such as {named}")
     if len(notice) > LONGEST_NOTICE:
@@ -82,9 +82,8 @@ def check_notice(notice: str, channel: str, language: str, country: str) -> Iter
         ),
     ):
         yield Verdict("opt_out", verdict.detail)
-    # "unsubscribe" and "text us" are what a notice is for; anything else in the lists is not.
     for verdict in listed_words(notice, "claims", country):
-        if verdict.rule != "link":
+        if verdict.rule not in ("link", "personal"):  # "unsubscribe", "your account"
             yield Verdict("opt_out", f"the notice: {verdict.detail}")
     if OFFER_FIGURE.search(notice):
         yield Verdict("opt_out", "the notice states an amount")
