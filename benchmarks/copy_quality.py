@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from allocator.protocols import Brief, Offer
+from benchmarks.copy_offers import CHANNELS
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row
 
@@ -68,24 +69,26 @@ def _read() -> Iterator[Row]:
 
 
 def cells(count: int) -> list[Brief]:
-    """Return English briefs of `count` different cells: themes, personas, tones, in an order drawn once."""
+    """Return English briefs of `count` cells, drawn from all themes, personas, tones and channels."""
     from copygen.themes import load
 
     prompts = load("prompts")
-    found = list(product(sorted(load("themes")), sorted(prompts["personas"]), sorted(prompts["tones"])))
+    found = list(
+        product(sorted(load("themes")), sorted(prompts["personas"]), sorted(prompts["tones"]), CHANNELS)
+    )
     Random(SEED).shuffle(found)
     return [
         Brief(
             Offer(f"C{i}", "percent", 15, "USD", category=theme),
             persona,
-            ("push", "email")[i % 2],
+            channel,
             "en",
             "Acme",
             tone,
             audience=1,
             locale="en",
         )
-        for i, (theme, persona, tone) in enumerate(found[:count])
+        for i, (theme, persona, tone, channel) in enumerate(found[:count])
     ]
 
 
@@ -130,7 +133,7 @@ def quality_task(count: int) -> Generator[None, None, dict[str, Any]]:
 
 
 def _other(brief: Brief) -> Brief:
-    return replace(brief, channel="in_app")
+    return replace(brief, variant="B")
 
 
 def distinct_2(texts: Sequence[str]) -> float:
@@ -144,5 +147,5 @@ def _text(key: str) -> Callable[[Row], str]:
 
 
 COLUMNS: Columns = {"what": _text("what"), "measured": _text("value"), "target": _text("target")}
-SETTINGS = {"cells": 200, "limit": 3600.0}
+SETTINGS = {"cells": 600, "limit": 3600.0}
 ABOUT = "hooks of the embedded model over themes, personas and tones: who wrote them, variety, speed, memory"

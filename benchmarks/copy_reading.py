@@ -21,6 +21,7 @@ from benchmarks.copy_quality import BY_MODEL, CANDIDATES, READING, SEED, cells
 PAGE = Path(__file__).parents[1] / "docs" / "copy_reading.md"
 WRITTEN, PEOPLE, ALONE = "written by the model", "written by people", "the model left to itself"
 SIZES = {WRITTEN: 100, PEOPLE: 30, ALONE: 30}
+CELLS = 700
 SHOWN = ("number", "category", "persona", "tone", "line")
 START, END = "<!-- reading -->\n", "<!-- end -->"
 
@@ -36,12 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def sheet(folder: Path) -> None:
     """Write the shuffled lines and, apart from them, where each is from."""
-    briefs = cells(10 * SIZES[WRITTEN])
-    lines = [
-        *_by_model(briefs[: 2 * SIZES[WRITTEN]]),
-        *_by_people(briefs[2 * SIZES[WRITTEN] :]),
-        *_alone(briefs[: SIZES[ALONE]]),
-    ]
+    # Cells whose hooks the model wrote, then others for the lines of people.
+    briefs = cells(CELLS + 10 * SIZES[PEOPLE])
+    lines = [*_by_model(briefs[:CELLS]), *_by_people(briefs[CELLS:]), *_alone(briefs[: SIZES[ALONE]])]
     Random(SEED).shuffle(lines)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "sheet.csv").open("w", encoding="utf-8", newline="") as file:
