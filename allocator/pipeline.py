@@ -14,6 +14,7 @@ import polars as pl
 from allocator import plugins
 from allocator.campaign import Campaign, read_campaign
 from allocator.campaign.building import Task, build_task
+from allocator.campaign.languages import language_of
 from allocator.campaign.messages import message_table, recipients
 from allocator.campaign.report import render_report
 from allocator.campaign.run_folder import (
@@ -28,7 +29,7 @@ from allocator.campaign.run_folder import (
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
 from allocator.errors import AllocateError, Finding, InputError
-from allocator.protocols import Copy, Evaluation, Predictions, Progress, no_progress
+from allocator.protocols import Copy, Evaluation, Predictions, PreparedCopyWriter, Progress, no_progress
 from allocator.solution import Solution
 from allocator.stages import predict_campaign, solve_task, write_copy
 
@@ -198,12 +199,15 @@ def _unknown_plugins(campaign: Campaign) -> list[Finding]:
 
 
 def _try_plugins(campaign: Campaign, predict: bool, copy: bool) -> None:
-    """Make each plugin that the run will use, so that a wrong name or option is found before the work."""
+    """Make each plugin that the run will use: what is wrong with one is found before the work."""
     settings, writing = campaign.config.predict, campaign.config.copy_
     if predict:
         plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
     if copy:
-        plugins.create(plugins.COPYWRITERS, writing.writer, writing.options)
+        writer = plugins.create(plugins.COPYWRITERS, writing.writer, writing.options)
+        if isinstance(writer, PreparedCopyWriter):
+            with plugins.blamed(plugins.COPYWRITERS, writing.writer):
+                writer.prepare(sorted(set(map(language_of, writing.languages))))
 
 
 def _run_stages(

@@ -361,6 +361,18 @@ class ReviewableCopyWriter(CopyWriter, Protocol):
         ...
 
 
+@runtime_checkable
+class PreparedCopyWriter(CopyWriter, Protocol):
+    """A copy writer that can tell beforehand that it could not write."""
+
+    def prepare(self, languages: Sequence[str]) -> None:
+        """Raise `PluginError` if what it needs to write any of `languages` is missing.
+
+        Called before the work of a run begins, most of which comes before the copy.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class ApprovedHook:
     """A hook that a person approved, for a copy writer to learn from.

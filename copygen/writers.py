@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from allocator.campaign.reviewed import BY_A_PERSON
 from allocator.errors import Finding, InputError
 from allocator.protocols import ApprovedHook, Brief, Copy, Progress, Verdict, no_progress
 from copygen.backends import Backend
 from copygen.backends.kept import keep
-from copygen.backends.loading import ADAPTER, LOCAL, open_backend, require, writable_cells
+from copygen.backends.loading import ADAPTER, LOCAL, check_backend, open_backend, require, writable_cells
+from copygen.bank import load_bank
 from copygen.cache import HookCache, cache_file
 from copygen.drafts import draft_all, make_draft
-from copygen.finish import APPROVED, REVIEWED, Written, put
+from copygen.finish import APPROVED, Written, put
 from copygen.hooks import write_hooks
 from copygen.options import HttpOptions, LocalOptions, ModelOptions, read_options, unknown_options
 from copygen.size import size_of
@@ -33,7 +35,7 @@ class Reviewable:
         """
         draft = make_draft(brief)
         parts, verdicts = put(draft, hook)
-        return verdicts or Copy(brief, parts, APPROVED, hook=hook, cell=draft.cell.digest, note=REVIEWED)
+        return verdicts or Copy(brief, parts, APPROVED, hook=hook, cell=draft.cell.digest, note=BY_A_PERSON)
 
     def measure(self, brief: Brief, parts: Mapping[str, str]) -> str:
         """Say how long a text is, as its channel counts."""
@@ -82,6 +84,17 @@ class ModelWriter(Reviewable):
         self.options = read_options(self.takes, options)
         self._backend: Backend | None = None
 
+    def prepare(self, languages: Sequence[str]) -> None:
+        """Look whether the model can be asked, if it is to write any of `languages`.
+
+        Raises
+        ------
+        PluginError
+            If a library or the embedded model is missing, or the endpoint does not answer.
+        """
+        if self._backend is None and set(languages) & set(self.options.languages):
+            check_backend(self.options)
+
     def write(self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress) -> list[Copy]:
         """Return one guarded message for each brief, in the order of the briefs.
 
@@ -93,12 +106,12 @@ class ModelWriter(Reviewable):
             If the model, or a library that it needs, cannot be used; says what to correct.
         """
         drafts = draft_all(briefs)
-        cells = writable_cells(drafts, self.options)
+        cells, bank = writable_cells(drafts, self.options), load_bank(self.options.bank)
         if not cells:
-            return Written(self.kind, seed, None, {}).finish(drafts)
+            return Written(self.kind, seed, None, {}, bank).finish(drafts)
         with self._opened(progress) as backend:
             hooks = write_hooks(backend, cells, self.options, seed, progress)
-            return Written(self.kind, seed, backend, hooks).finish(drafts)
+            return Written(self.kind, seed, backend, hooks, bank).finish(drafts)
 
     @contextmanager
     def _opened(self, progress: Progress) -> Iterator[Backend]:

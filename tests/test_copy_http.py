@@ -404,3 +404,33 @@ def test_a_real_model_behind_the_endpoint(embedded_model):
         copies = write(server, briefs(["coffee"]), candidates=5, max_attempts=3, max_tokens=10)
     assert copies[0].written_by == "model"
     assert copies[0].hook not in ("", GOOD)
+
+
+def run_with(server, tiny, allocate, **options):
+    given = {"base_url": server.base_url, "model": "m", "cache": False} | options
+    keys = ", ".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
+    tiny.replace("campaign.toml", 'writer = "template"', f'writer = "http"\noptions = {{ {keys} }}')
+    return allocate("run", tiny.path, "--out", tiny.path / "out", "--quiet")
+
+
+def test_a_run_whose_endpoint_refuses_ends_before_its_work(tiny, allocate):
+    with ChatServer(lambda asked: failed(401)) as server:
+        outcome = run_with(server, tiny, allocate)
+    assert outcome.code == 7
+    assert "OPENAI_API_KEY, which is not set" in outcome.err
+    assert len(server.asked) == 1
+    assert not (tiny.path / "out").exists()
+
+
+def test_a_run_writes_through_the_endpoint(tiny, allocate):
+    with ChatServer(lambda asked: said(GOOD)) as server:
+        outcome = run_with(server, tiny, allocate)
+    assert outcome.code == 0, outcome.err
+    assert GOOD in (tiny.path / "out" / "messages.csv").read_text()
+
+
+def test_a_run_that_the_model_is_not_to_write_needs_no_endpoint(tiny, allocate):
+    with ChatServer(lambda asked: failed(401)) as server:
+        outcome = run_with(server, tiny, allocate, languages=["zh"])
+    assert outcome.code == 0, outcome.err
+    assert server.asked == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any
 
@@ -45,6 +45,7 @@ class HttpBackend:
         self._unanswered: dict[Cell, str] = {}
         self._answered = 0
         self._failures_in_a_row = 0
+        self._last: Failure | None = None
 
     @property
     def unanswered(self) -> Mapping[Cell, str]:
@@ -68,15 +69,29 @@ class HttpBackend:
         """
         progress(STEP, 0, len(cells))
         found: dict[Cell, list[Hook]] = {}
-        # A loop of its own, so that a caller's loop (a notebook's) is not in the way; what ends this
-        # block, Ctrl-C among it, cancels every request under way.
-        with start_blocking_portal() as portal:
-            work = portal.start_task_soon(self._ask_all, cells, candidates, seed, found)
-            while not work.done():
-                wait([work], timeout=POLL)
-                progress(STEP, len(found), len(cells))
-            work.result()
+        _run(
+            lambda: self._ask_all(cells, candidates, seed, found),
+            lambda: progress(STEP, len(found), len(cells)),
+        )
         return [found[cell] for cell in cells]
+
+    def check(self) -> None:
+        """Ask for a word, to see whether key, model and address are right.
+
+        Raises
+        ------
+        PluginError
+            If they are not, or the endpoint does not answer.
+        """
+        _run(self._check, lambda: None)
+
+    async def _check(self) -> None:
+        body = {"model": self._options.model, "messages": [{"role": "user", "content": "Say hello."}]}
+        async with self._endpoint.client() as client:
+            try:
+                await self._endpoint.complete(client, {**body, "max_tokens": 8}, lambda _: 0.5)
+            except Failure as failure:
+                raise self._hopeless(failure) from None
 
     async def _ask_all(
         self, cells: Sequence[Cell], candidates: int, seed: tuple[int, int], found: dict[Cell, list[Hook]]
@@ -97,8 +112,8 @@ class HttpBackend:
                 tasks.start_soon(work)
         if hopeless:
             raise hopeless[0]
-        if cells and not self._answered:
-            raise self._silent(next(iter(self._unanswered.values())))
+        if cells and not self._answered and self._last is not None:
+            raise self._hopeless(self._last)
 
     async def _ask(
         self, client: httpx2.AsyncClient, cell: Cell, candidates: int, seed: tuple[int, int]
@@ -132,20 +147,20 @@ class HttpBackend:
         PluginError
             If nothing suggests that the next one could do better.
         """
-        self._unanswered[cell] = f"the endpoint failed: {failure.reason}"
+        self._unanswered[cell], self._last = f"the endpoint failed: {failure.reason}", failure
         self._failures_in_a_row += 1
         if self._answered:
             return
-        if failure.advice:
-            address = self._options.base_url
-            raise PluginError(f"The endpoint {address} answers with {failure.reason}; {failure.advice}.")
-        if self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW:
-            raise self._silent(self._unanswered[cell])
+        if failure.advice or self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW:
+            raise self._hopeless(failure)
 
-    def _silent(self, reason: str) -> PluginError:
+    def _hopeless(self, failure: Failure) -> PluginError:
+        address = self._options.base_url
+        if failure.advice:
+            return PluginError(f"The endpoint {address} answers with {failure.reason}; {failure.advice}.")
         return PluginError(
-            f"No request to {self._options.base_url} was answered; {reason}. Start the endpoint or correct"
-            ' base_url under [copy.options], or set writer = "template" under [copy] in campaign.toml.'
+            f"No request to {address} was answered: {failure.reason}. Start the endpoint or correct base_url"
+            ' under [copy.options], or set writer = "template" under [copy] in campaign.toml.'
         )
 
     def _body(self, cell: Cell) -> dict[str, Any]:
@@ -157,5 +172,19 @@ class HttpBackend:
         }
 
 
-def _jitter(cell: Cell, salt: tuple[int, ...]) -> Any:
+def _run(work: Callable[[], Awaitable[None]], look: Callable[[], None]) -> None:
+    """Run `work` in a loop of its own and look at it now and then.
+
+    A caller's loop, such as a notebook's, is not in the way; what is raised while it runs, Ctrl-C among
+    it, cancels every request under way.
+    """
+    with start_blocking_portal() as portal:
+        task = portal.start_task_soon(work)
+        while not task.done():
+            wait([task], timeout=POLL)
+            look()
+        task.result()
+
+
+def _jitter(cell: Cell, salt: tuple[int, ...]) -> Callable[[int], float]:
     return lambda attempt: cell.seed("wait", *salt, attempt) / 2**63

@@ -31,13 +31,12 @@ def open_backend(options: ModelOptions, progress: Progress) -> Backend:
     PluginError
         If a library or the embedded model is missing, or a file cannot be used; says what to install.
     """
+    require_for(options)
     if isinstance(options, HttpOptions):
-        require(HTTP, "HTTP copy writer", "copy-http")
         from copygen.backends.http import HttpBackend
 
         return HttpBackend(options)
     assert isinstance(options, LocalOptions)
-    require((*LOCAL, *ADAPTER) if options.adapter else LOCAL, "local copy writer", "copy")
     from copygen.backends.local import LocalModel
 
     if options.model is not None:
@@ -46,6 +45,31 @@ def open_backend(options: ModelOptions, progress: Progress) -> Backend:
     # With an adapter, which taught it a brand's own hooks, even a small model writes freely.
     bank = load_bank(options.bank) if options.adapter is None else None
     return LocalModel.load(folder, options, bank=bank, label=embedded.LABEL, progress=progress)
+
+
+def check_backend(options: ModelOptions) -> None:
+    """Look, without loading a model, whether `open_backend` and its backend will have what they need.
+
+    Raises
+    ------
+    PluginError
+        If a library or the embedded model is missing, or an endpoint does not answer.
+    """
+    require_for(options)
+    if isinstance(options, HttpOptions):
+        from copygen.backends.http import HttpBackend
+
+        HttpBackend(options).check()
+    elif isinstance(options, LocalOptions) and options.model is None:
+        embedded.weights_file()
+
+
+def require_for(options: ModelOptions) -> None:
+    """Raise `PluginError`, saying what to install, if a library that the options ask for is missing."""
+    if isinstance(options, HttpOptions):
+        require(HTTP, "HTTP copy writer", "copy-http")
+    elif isinstance(options, LocalOptions):
+        require((*LOCAL, *ADAPTER) if options.adapter else LOCAL, "local copy writer", "copy")
 
 
 def require(libraries: Sequence[str], user: str, extra: str) -> None:
