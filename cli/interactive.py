@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -42,7 +42,7 @@ A change, as on the command line without the dashes; the plan follows:
   load NAME, save NAME             take a scenario up, or add the changes to campaign.toml
   sweep total.at_most=200:800      what a range of a bound earns, under the changes
   sensitivity                      how far prices hold, what coupons may cost
-  why USER                         why a user gets this coupon
+  why USER, why region=north       why a user, or a group, gets what they get
   quit                             or Ctrl-D; Ctrl-C stops a solve"""
 
 
@@ -224,16 +224,21 @@ class Prompt:
             raise click.UsageError("there is no plan under these changes")
         self.terminal.show(sensitivity_page(sensitivity(self.session.now.solution), self.units))
 
-    def _why(self, user: str) -> None:
+    def _why(self, whom: str) -> None:
+        from allocator.campaign.summary import assigned_by_user
         from allocator.explain import explain_user
-        from cli.render.explanation import explanation_page
+        from allocator.explain_segment import explain_segment
+        from cli.render.explanation import explanation_page, segment_page
 
-        now = self.session.now
+        now, (column, equals, label) = self.session.now, whom.partition("=")
         if now.solution is None or now.task is None:
             raise click.UsageError("there is no plan under these changes")
-        self.terminal.show(
-            explanation_page(explain_user(now.task, now.solution.prices, _given(now.solution, user), user))
-        )
+        prices, assigned = now.solution.prices, assigned_by_user(now.solution)
+        if equals:
+            found = explain_segment(self.session.campaign, now.task, prices, assigned, column, label)
+            self.terminal.show(segment_page(found))
+        else:
+            self.terminal.show(explanation_page(explain_user(now.task, prices, assigned, whom)))
 
     def _begin_step(self, text: str) -> None:
         match = STEP.fullmatch(text)
@@ -296,15 +301,3 @@ HELP_WORDS = (
     "plan", "show", "undo", "redo", "reset", "changes", "scenarios", "load", "save", "sweep", "sensitivity",
     "why", "step", "help", "quit",
 )  # fmt: skip
-
-
-def _given(solution: Any, user: str) -> dict[str, list[str]]:
-    """Return the coupons of one user."""
-    import numpy as np
-
-    problem = solution.problem
-    row = np.flatnonzero(problem.user_ids == user)
-    if not len(row):
-        return {}
-    chosen = np.atleast_1d(solution.choice[row[0]])
-    return {user: [str(problem.coupon_ids[j]) for j in chosen if j >= 0]}

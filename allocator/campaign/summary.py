@@ -109,20 +109,24 @@ def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
 
 def skip_reasons(task: Task, solution: Solution) -> list[str]:
     """Return for each user why they get nothing; empty text for those who get something."""
-    choice = solution.choice.reshape(task.problem.n_users, -1)
-    nothing = (choice < 0).all(axis=1)
+    given = np.asarray((solution.choice.reshape(task.problem.n_users, -1) >= 0).any(axis=1))
+    return list(map(str, reasons_for_nothing(task, given)))
+
+
+def reasons_for_nothing(task: Task, given: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, Any]:
+    """Return for each user why they get nothing, (n_users,); empty where `given` says they get something."""
     eligible = task.problem.eligible()
     best = np.max(np.where(eligible, task.problem.value, -np.inf), axis=1)
     reasons = task.eligibility.reason.copy()
-    open_ = (reasons == "") & nothing
+    open_ = (reasons == "") & ~given
     reasons[open_] = "others earn more from what the limits allow"
     reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
     if (mean := task.problem.measures.get("expected_value")) is not None:
         hoped = np.max(np.where(eligible, mean, -np.inf), axis=1) > 0
         reasons[open_ & (best <= 0) & hoped] = "no coupon is sure enough to earn anything"
     reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
-    reasons[~nothing] = ""
-    return list(map(str, reasons))
+    reasons[given] = ""
+    return reasons
 
 
 def chosen_pairs(
@@ -132,6 +136,15 @@ def chosen_pairs(
     choice = solution.choice.reshape(solution.problem.n_users, -1)
     user, slot = np.nonzero(choice >= 0)
     return user, choice[user, slot].astype(np.int64)
+
+
+def assigned_by_user(solution: Solution) -> dict[str, list[str]]:
+    """Return the coupons of each user who gets some, by user id."""
+    problem = solution.problem
+    found: dict[str, list[str]] = {}
+    for user, coupon in zip(*(pairs.tolist() for pairs in chosen_pairs(solution)), strict=True):
+        found.setdefault(str(problem.user_ids[user]), []).append(str(problem.coupon_ids[coupon]))
+    return found
 
 
 def amount(problem: Problem, name: str, user: Any, coupon: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

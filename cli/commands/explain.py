@@ -12,6 +12,7 @@ from cli.console import Terminal, output_options
 EPILOG = """\b
 Examples:
   allocate explain result --user U17              why this coupon, and what drives its uplift
+  allocate explain result --segment region=north  the same of a group of users
   allocate explain result --importance            what the uplift rests on, for all customers
   allocate explain model --importance --campaign shop
 """
@@ -20,6 +21,7 @@ Examples:
 @click.command("explain", epilog=EPILOG)
 @click.argument("folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--user", help="The user_id.")
+@click.option("--segment", metavar="COLUMN=LABEL", help="A group of users, by a column of users.csv.")
 @click.option("--importance", is_flag=True, help="What the predicted uplift rests on, for all customers.")
 @click.option(
     "--model",
@@ -36,20 +38,23 @@ Examples:
 def command(
     folder: Path,
     user: str | None,
+    segment: str | None,
     importance: bool,
     model: Path | None,
     source: Path | None,
     terminal: Terminal,
 ) -> None:
-    """Say why a user gets this coupon and not another, or nothing, in a finished run RUN.
+    """Say why a user, or a group of users, gets this coupon and not another, or nothing, in a finished run.
 
     Where the run trained a predictor, say too what drives the uplift that it predicts. With
     --importance, RUN may also be a folder of `allocate train`; then name the --campaign.
     """
-    if (user is None) == (not importance):
-        raise click.UsageError("Say whom to explain with --user, or --importance for all customers.")
+    if sum((user is not None, segment is not None, importance)) != 1:
+        raise click.UsageError("Say whom to explain: --user or --segment, or --importance for all customers.")
     if user is not None:
         _explain_user(folder, user, model, source, terminal)
+    elif segment is not None:
+        _explain_segment(folder, segment, source, terminal)
     else:
         _explain_importance(folder, model, source, terminal)
 
@@ -68,6 +73,20 @@ def _explain_user(
         explanation = explain_uplift(explanation, opened.campaign, folder, model, progress)
     terminal.show(explanation_page(explanation))
     terminal.emit(asdict(explanation))
+
+
+def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: Terminal) -> None:
+    from allocator.explain_segment import explain_segment
+    from allocator.runs import open_run
+    from cli.render.explanation import segment_page
+
+    column, equals, label = segment.partition("=")
+    if not equals:
+        raise click.BadParameter(f"'{segment}' is not COLUMN=LABEL", param_hint="--segment")
+    run = open_run(folder, source)
+    found = explain_segment(run.campaign, run.task, run.prices, run.assigned, column, label)
+    terminal.show(segment_page(found))
+    terminal.emit(asdict(found))
 
 
 def _explain_importance(folder: Path, model: Path | None, source: Path | None, terminal: Terminal) -> None:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from allocator.attribution import Importance, UpliftView, points, shown
 from allocator.explain import Explanation
-from cli.render.format import bar, number
+from allocator.explain_segment import SegmentExplanation
+from cli.render.format import bar, number, percent, plain_table
 
 DRIVERS = 5
 """Inputs that are shown by name; the others are added up."""
@@ -46,6 +47,31 @@ def explanation_page(explanation: Explanation) -> RenderableType:
     if explanation.uplift_note:
         body += [Text(""), Text(explanation.uplift_note, style="dim")]
     return Panel(Group(*body), title=title, title_align="left", border_style="cyan", expand=False)
+
+
+def segment_page(found: SegmentExplanation) -> RenderableType:
+    """Return what a group of users gets, in words and in numbers."""
+    coupons = plain_table(
+        "Coupons", "coupon", ">users", ">share", ">others", ">value", ">cost", ">price of limits"
+    )
+    for row in found.coupons:
+        coupons.add_row(
+            Text(row.coupon_id), number(row.users), percent(row.share), percent(row.share_elsewhere),
+            number(row.value), number(row.cost), number(row.price_paid),
+        )  # fmt: skip
+    prices = plain_table("Limits", "limit", ">takes from its value")
+    for price in found.prices[:INPUTS]:
+        prices.add_row(Text(price.label), number(price.paid))
+    nothing = plain_table("Nothing", "reason", ">users")
+    for reason, users in found.nothing.items():
+        nothing.add_row(Text(reason), number(users))
+    parts: list[RenderableType] = [
+        Text(f"{found.column} {found.label}", style="bold"),
+        *map(Text, found.words),
+    ]
+    for table in (coupons, prices, nothing):
+        parts += [Text(""), table] if table.row_count else []
+    return Group(*parts)
 
 
 def importance_page(rows: Sequence[Importance], predictor: str) -> RenderableType:
