@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from allocator.campaign.reviewed import BY_A_PERSON as REVIEWED
+from allocator.campaign.reviewed import BY_A_PERSON
 from allocator.protocols import Copy, Verdict
 from copygen.backends import Backend
-from copygen.bank import approved_hooks
+from copygen.bank import Bank, approved_hooks
 from copygen.cells import Cell
 from copygen.drafts import Draft
 from copygen.guard import check, check_hook
@@ -29,19 +29,23 @@ class Written:
     Parameters
     ----------
     kind
-        Name of the backend: ``local``, ``http`` or ``template``, which has no model and no bank.
+        Name of the backend: ``local``, ``http`` or ``template``.
     seed
         As the writer was given.
     backend
         The one that was asked; None if none was.
     hooks
         Of the cells that it was asked for.
+    bank
+        The approved lines to resort to; None for none.
     """
 
     kind: str
     seed: int
     backend: Backend | None
     hooks: Mapping[Cell, CellHooks]
+    bank: Bank | None = None
+    _lines: dict[Cell, list[str]] = field(default_factory=dict)
 
     def finish(self, drafts: Sequence[Draft]) -> list[Copy]:
         """Return the best message of each draft that passes the guard.
@@ -74,9 +78,11 @@ class Written:
 
     def _resorts(self, draft: Draft, found: CellHooks) -> list[RankedHook]:
         reviewed = [RankedHook(hook, APPROVED) for hook in draft.brief.approved]
-        if self.kind == "template":
+        if self.bank is None:
             return reviewed
-        bank = [RankedHook(hook, APPROVED) for hook in approved_hooks(draft.cell, self.seed)]
+        if draft.cell not in self._lines:  # many messages share a cell
+            self._lines[draft.cell] = approved_hooks(draft.cell, self.seed, self.bank)
+        bank = [RankedHook(line, APPROVED) for line in self._lines[draft.cell]]
         return [*reviewed, *found.ranked, *bank]
 
     def _record(
@@ -93,7 +99,7 @@ class Written:
         unanswered = asked.unanswered.get(draft.cell, "") if asked else ""
         notes = {
             unanswered: bool(unanswered),
-            REVIEWED: hook.text in draft.brief.approved,
+            BY_A_PERSON: hook.text in draft.brief.approved,
             NOT_ASKED: asked is None and self.kind != "template",
             NO_HOOK: not hook.text and self.kind != "template",
             SAME: hook.text.casefold() in others,
