@@ -12,7 +12,7 @@ from allocator.errors import Finding, InputError
 from allocator.protocols import ApprovedHook, Brief, Copy, Progress, Verdict, no_progress
 from copygen.backends import Backend
 from copygen.backends.kept import keep
-from copygen.backends.loading import ADAPTER, LOCAL, open_backend, require, writable_cells
+from copygen.backends.loading import ADAPTER, LOCAL, check_backend, open_backend, require, writable_cells
 from copygen.bank import load_bank
 from copygen.cache import HookCache, cache_file
 from copygen.drafts import draft_all, make_draft
@@ -83,6 +83,17 @@ class ModelWriter(Reviewable):
     def __init__(self, **options: Any) -> None:
         self.options = read_options(self.takes, options)
         self._backend: Backend | None = None
+
+    def prepare(self, languages: Sequence[str]) -> None:
+        """Look whether the model can be asked, if it is to write any of `languages`.
+
+        Raises
+        ------
+        PluginError
+            If a library or the embedded model is missing, or the endpoint does not answer.
+        """
+        if self._backend is None and set(languages) & set(self.options.languages):
+            check_backend(self.options)
 
     def write(self, briefs: Sequence[Brief], *, seed: int, progress: Progress = no_progress) -> list[Copy]:
         """Return one guarded message for each brief, in the order of the briefs.
