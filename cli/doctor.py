@@ -27,7 +27,7 @@ class Check:
 
 def examine(progress: Progress) -> list[Check]:
     """Run every check, the real work among them."""
-    steps = (_python, _packages, _solver, _plugins, _accelerator, _copy_models)
+    steps = (_python, _packages, _solver, _plugins, _accelerator, _copy_models, _kept_hooks)
     found: list[Check] = []
     for done, step in enumerate(steps):
         progress("checking", done, len(steps))
@@ -98,6 +98,17 @@ def _accelerator() -> list[Check]:
     if torch.cuda.is_available():
         return [Check("CUDA", True, False, torch.cuda.get_device_name(0))]
     return [Check("CUDA", False, False, "none; models run on the CPU")]
+
+
+def _kept_hooks() -> list[Check]:
+    """Where the copy writers keep what models proposed, and how much that is."""
+    from allocator.plugins import COPYWRITERS, load
+
+    try:
+        file, size = load(COPYWRITERS, "local").kept()
+    except (AllocateError, ImportError, OSError) as error:
+        return [Check("kept hooks", False, False, str(error))]
+    return [Check("kept hooks", True, False, f"{size / 1e6:.1f} MB in {file}; delete it whenever you like")]
 
 
 def _copy_models() -> list[Check]:

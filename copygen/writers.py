@@ -113,6 +113,12 @@ class ModelWriter(Reviewable):
             hooks = write_hooks(backend, cells, self.options, seed, progress)
             return Written(self.kind, seed, backend, hooks, bank).finish(drafts)
 
+    @staticmethod
+    def kept() -> tuple[Path, int]:
+        """Return the file of the user's cache that holds hooks, and its size in bytes (0: none yet)."""
+        file = cache_file()
+        return file, file.stat().st_size if file.is_file() else 0
+
     @contextmanager
     def _opened(self, progress: Progress) -> Iterator[Backend]:
         """Load the model once; give it the memory that the options ask for."""
