@@ -20,7 +20,6 @@ STEP = "train copy"
 ROWS = 16
 RATE = 5e-4
 WARM_UP = 0.1  # of all steps
-DROPOUT = 0.05
 PATIENCE = 2  # epochs without a better held-out loss
 LONGEST_STEP = 1.0  # norm that a gradient is cut to
 
@@ -79,7 +78,6 @@ def tune(
         config = LoraConfig(
             r=rank,
             lora_alpha=2 * rank,
-            lora_dropout=DROPOUT,
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
