@@ -14,13 +14,16 @@ from copygen.bank import Bank, approved_hooks, load_bank
 from copygen.cells import Cell
 from copygen.guard import check_hook
 from copygen.options import ModelOptions
+from copygen.prompts import examples
 from copygen.relevance import Relevance
 from copygen.themes import other_goods
 
+CHOSEN = "bank, chosen by the model"
 MOST_JUDGED = 6  # lines of the bank that the model chooses among for a cell
 LEAST_RELEVANCE = 0.1  # a hook further than this from its goods and readers is about something else
 # Weights against the mean log-probability of a token, which lies between -6 and -1.
 RELEVANCE, STALE_PAIRS, STALE_WORDS, SAME = 2.0, 3.0, 0.5, 8.0
+FRESH = 0.5  # for words of the model's own: a brand that writes every week would wear out its bank
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def write_hooks(
         found = backend.propose(open_cells, options.candidates, (seed, attempt), progress)
         written_by = "model (rewritten)" if attempt else "model"
         for cell, hooks in zip(open_cells, found, strict=True):
-            _sift(results[cell], cell, hooks, written_by, backend.least_score, relevance)
+            _sift(results[cell], cell, hooks, written_by, backend.least_score, bank, relevance)
         open_cells = [cell for cell in open_cells if not results[cell].ranked]
         if not open_cells:
             break
@@ -73,10 +76,12 @@ def _sift(
     hooks: Iterable[Hook],
     written_by: str,
     least_score: float,
+    bank: Bank,
     relevance: Relevance | None,
 ) -> None:
     """Add the hooks that may be sent to `result`, and what is wrong with the others."""
     passed = {hook.text: hook for hook in result.ranked}
+    ours = {line.hook for line in bank.suited(cell)}
     for hook in hooks:
         scores = _scores(cell, hook, relevance)
         verdicts = [
@@ -87,7 +92,8 @@ def _sift(
             result.failures += 1
             result.rejected += verdicts
         else:
-            passed.setdefault(hook.text, RankedHook(hook.text, written_by, scores))
+            by = CHOSEN if hook.text in ours else written_by
+            passed.setdefault(hook.text, RankedHook(hook.text, by, scores))
     result.ranked = list(passed.values())
 
 
@@ -119,19 +125,26 @@ def _add_bank(
 ) -> None:
     """Add the lines of the bank that the model does not find unlikely; the guard knows them already."""
     cells = list(results)
-    lines = [approved_hooks(cell, seed, bank)[:MOST_JUDGED] for cell in cells]
+    lines = [_to_judge(cell, seed, bank) for cell in cells]
     for cell, texts, scores in zip(cells, lines, judge.judge(cells, lines), strict=True):
         own = {text: score for text, score in zip(texts, scores, strict=True) if score >= least_score}
         composed = [hook for hook in results[cell].ranked if hook.text not in own]
         results[cell].ranked = composed + [
-            RankedHook(text, "bank, chosen by the model", _scores(cell, Hook(text, score), relevance))
+            RankedHook(text, CHOSEN, _scores(cell, Hook(text, score), relevance))
             for text, score in own.items()
         ]
 
 
+def _to_judge(cell: Cell, seed: int, bank: Bank) -> list[str]:
+    """Return lines of the bank for a cell, those first whose words the model cannot vary."""
+    varied = {line.hook for line in bank.suited(cell) if line.varies}
+    return sorted(approved_hooks(cell, seed, bank), key=varied.__contains__)[:MOST_JUDGED]
+
+
 def _rank(results: Mapping[Cell, CellHooks]) -> None:
     """Sort each cell's hooks: likely and relevant words first, unless the run has used them already."""
-    used: Counter[str] = Counter()
+    languages = {cell.language for cell in results}
+    used = Counter(pair for language in languages for hook in examples(language) for pair in _pairs(hook))
     for result in results.values():
         result.ranked.sort(key=lambda hook: (_staleness(hook.text, used) - _quality(hook), hook.text))
         if result.ranked:
@@ -140,7 +153,8 @@ def _rank(results: Mapping[Cell, CellHooks]) -> None:
 
 
 def _quality(hook: RankedHook) -> float:
-    return hook.scores.get("likelihood", 0.0) + RELEVANCE * hook.scores.get("relevance", 0.0)
+    fresh = 0.0 if hook.written_by == CHOSEN else FRESH
+    return fresh + hook.scores.get("likelihood", 0.0) + RELEVANCE * hook.scores.get("relevance", 0.0)
 
 
 def _staleness(text: str, used: Counter[str]) -> float:

@@ -11,10 +11,11 @@ from copygen.themes import load
 
 Message = dict[str, str]
 
-# Words of 2 to 12 letters keep a small model from running away inside one word.
+# Words of 2 to 12 letters keep a small model from running away inside one word; a last mark gives it a
+# way out of the sentence.
 OPEN_GRAMMAR = {
-    "en": r"[A-Z][a-z]{1,11}(,? [a-z]{1,12}){2,7}",
-    "zh": r"[\u4e00-\u9fff]{3,9}(\uff0c[\u4e00-\u9fff]{3,9})?",
+    "en": r"[A-Z][a-z]{1,11}(,? [a-z]{1,12}){2,7}[.,]?",
+    "zh": r"[\u4e00-\u9fff]{3,9}(\uff0c[\u4e00-\u9fff]{3,9})?[\u3002]?",
 }
 
 
@@ -29,6 +30,11 @@ def messages(cell: Cell) -> list[Message]:
     audience = prompts["personas"][cell.persona][cell.language]
     tone = cell.tone if cell.language == "en" else prompts["tones"][cell.tone]["zh"]
     return [*chat, {"role": "user", "content": _ask(table["ask"], cell.category, audience, tone)}]
+
+
+def examples(language: str) -> list[str]:
+    """Return the hooks that the model is shown."""
+    return [hook for *_, hook in load("prompts")[language]["examples"]]
 
 
 def plain_prompt(chat: Sequence[Message]) -> str:

@@ -48,12 +48,18 @@ class GrammarSampler(LogitsProcessor):  # type: ignore[misc]
         self._bits = masks.allocate_token_bitmask(1, tokenizer.vocab_size)
         self._done = [False] * len(grammars)
         self._log_probability = [0.0] * len(grammars)
+        self._weakest = [0.0] * len(grammars)
         self._length = [0] * len(grammars)
 
     @property
     def scores(self) -> list[float]:
         """Mean log-probability of a token of each row, by the model without the grammar."""
         return [total / max(n, 1) for total, n in zip(self._log_probability, self._length, strict=True)]
+
+    @property
+    def weakest(self) -> list[float]:
+        """Log-probability of the least likely token of each row: where the grammar forced its hand."""
+        return self._weakest
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return scores in which each row's drawn token alone is possible."""
@@ -63,7 +69,9 @@ class GrammarSampler(LogitsProcessor):  # type: ignore[misc]
         for row in range(len(logits)):
             if not self._done[row]:
                 chosen[row] = self._draw(row, logits[row])
-                self._log_probability[row] += float(plain[row, chosen[row]])
+                likely = float(plain[row, chosen[row]])
+                self._log_probability[row] += likely
+                self._weakest[row] = min(self._weakest[row], likely)
                 self._length[row] += 1
         only = torch.full_like(scores, float("-inf"))
         return only.scatter_(1, chosen.to(only.device)[:, None], 0.0)  # type: ignore[return-value]

@@ -26,6 +26,7 @@ from copygen.options import LocalOptions
 
 TEMPERATURE = 0.8
 LEAST_SCORE = -4.5  # mean log-probability of a token; text that reads well lies above -3
+LEAST_TOKEN = -7.0  # log-probability of a token below which it is no choice of the model's
 MOST_TOKENS = 32
 STEP = "write copy"
 
@@ -50,13 +51,8 @@ class LocalModel:
     def __init__(
         self, model: Any, tokenizer: Any, *, bank: Bank | None, label: str = "", batch: int = 32
     ) -> None:
-        self._model, self._tokenizer, self._bank, self.model, self._rows = (
-            model,
-            tokenizer,
-            bank,
-            label,
-            batch,
-        )
+        self._model, self._tokenizer, self.model = model, tokenizer, label
+        self._bank, self._rows = bank, batch
         self._prompts = PromptCache(model, tokenizer)
         self.unanswered: dict[Cell, str] = {}  # a model on this machine answers or fails for all
         # The words of a line were approved beforehand, however rare the model finds them.
@@ -102,12 +98,14 @@ class LocalModel:
         """Return `candidates` hooks for each cell, written in batches of one shape."""
         hooks: dict[Cell, list[Hook]] = {}
         progress(STEP, 0, len(cells))
-        for batch in self._batches(cells, max(1, self._rows // candidates)):
+        # A bank of the brand's own may have nothing for a cell.
+        asked = [cell for cell in cells if prompts.choices(cell, self._bank)]
+        for batch in self._batches(asked, max(1, self._rows // candidates)):
             alone = len(batch) * candidates == 1  # a matrix of one row is multiplied, and rounded, otherwise
             written = self._write(batch * 2 if alone else batch, candidates, seed)
             hooks.update(zip(batch, written[: len(batch)], strict=True))
             progress(STEP, len(hooks), len(cells))
-        return [hooks[cell] for cell in cells]
+        return [hooks.get(cell, []) for cell in cells]
 
     def _batches(self, cells: Sequence[Cell], size: int) -> Iterator[list[Cell]]:
         ordered = sorted(dict.fromkeys(cells), key=lambda cell: (self._prompts.shape(cell), cell))
@@ -140,7 +138,11 @@ class LocalModel:
                 pad_token_id=eos,
             )
         texts = self._tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
-        hooks = [Hook(text.strip(), score) for text, score in zip(texts, sampler.scores, strict=True)]
+        scores = sampler.scores
+        if self._bank is None:  # a word that the model was forced to go on with spoils a hook
+            pairs = zip(scores, sampler.weakest, strict=True)
+            scores = [mean if weakest > LEAST_TOKEN else weakest for mean, weakest in pairs]
+        hooks = [Hook(text.strip().rstrip(".,。"), score) for text, score in zip(texts, scores, strict=True)]
         return [hooks[i : i + candidates] for i in range(0, len(hooks), candidates)]
 
     def judge(self, cells: Sequence[Cell], lines: Sequence[Sequence[str]]) -> list[list[float]]:
