@@ -23,6 +23,13 @@ def signed_number(value: float) -> str:
     return "=" if abs(value) < 5e-13 else f"{'+' if value > 0 else '-'}{number(abs(value))}"
 
 
+def gap_text(gap: float) -> str:
+    """Return an optimality gap as percent, small ones without rounding to zero."""
+    if gap == 0:
+        return "0 %"
+    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{100 * gap:.1g} %"
+
+
 def percentage(value: float, *, sign: bool = False, digits: int = 1) -> str:
     """Return a share as percent; a dash where it is unknown."""
     return format(value, f"{'+' if sign else ''}.{digits}%") if math.isfinite(value) else UNKNOWN

@@ -13,10 +13,10 @@ from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
 from allocator.errors import InputError
 from allocator.frontier import Frontier, FrontierPoint, Sweep, trace_frontier
+from allocator.frontier_words import frontier_words
 from allocator.pipeline import run_campaign
 from allocator.stages import solve_task
 from allocator.verdict import Units
-from cli.render.frontier import frontier_words
 
 TOTAL = "total.at_most"
 

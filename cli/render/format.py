@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from allocator.wording import gap_text as gap_text
 from allocator.wording import number as number
 from allocator.wording import signed_number
 
@@ -14,13 +15,6 @@ BAR = 16
 def percent(share: float) -> str:
     """Return a share as percent."""
     return f"{share:.1%}"
-
-
-def gap_text(gap: float) -> str:
-    """Return an optimality gap as percent, small ones without rounding to zero."""
-    if gap == 0:
-        return "0 %"
-    return f"{100 * gap:.2f} %" if gap >= 1e-4 else f"{100 * gap:.1g} %"
 
 
 def signed(value: float, style: str | None = None) -> Text:
