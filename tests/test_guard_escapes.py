@@ -81,3 +81,12 @@ def test_a_title_that_garbles_the_offer_is_no_hook(title):
     parts = TemplateWriter().write([brief], seed=1)[0].parts
     assert check(parts, brief) == ()
     assert check({**parts, "title": title}, brief)
+
+
+@pytest.mark.parametrize("title", ["生活里的小确幸", "松一口气再出发", "饭后来一口甜"])
+def test_simplified_words_that_traditional_characters_could_spell_are_no_hook_for_hong_kong(title):
+    offer = Offer("S", "free_shipping", 0, "HKD")
+    brief = Brief(offer, "everyone", "push", "zh", "Acme", "warm", locale="zh-HK")
+    parts = TemplateWriter().write([brief], seed=1)[0].parts
+    assert check({**parts, "title": "逛一逛，心情就亮了"}, brief) == ()
+    assert "script" in {verdict.rule for verdict in check({**parts, "title": title}, brief)}

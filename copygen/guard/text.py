@@ -36,6 +36,9 @@ SENTENCE_END = re.compile(r"[.!?。！？\n]+")
 # Typographic characters besides letters and digits that either language uses.
 PUNCTUATION = frozenset(" \n!\"'(),-./:;?&%+|–—‘’“”…·•、。，：；？！（）《》【】「」『』～")
 
+# Both sets hold these, but where characters are traditional they mean something else, as 后 (empress) for 後.
+MERGED = frozenset("里后制确干松云谷丰准几卷冲郁采")
+
 
 def check_characters(text: str, part: str) -> Iterator[Verdict]:
     """Yield control, bidirectional and invisible characters, unfilled slots, mark-up and links."""
@@ -76,6 +79,7 @@ def check_script(text: str, part: str, language: str, traditional: bool | None =
         yield Verdict("script", f"{part} holds '{''.join(foreign)[:20]}' in a text in '{language}'")
     if language == "zh" and traditional is not None:
         other = [c for c in letters if _only_in(c, "gb2312" if traditional else "big5")]
+        other += [c for c in letters if traditional and c in MERGED]
         if other:
             form = "traditional" if traditional else "simplified"
             yield Verdict("script", f"{part} holds '{''.join(other)[:20]}' in a text in {form} characters")
