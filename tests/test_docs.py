@@ -81,6 +81,59 @@ def test_every_command_of_the_evaluation_docs_runs(tmp_path, monkeypatch, capsys
     assert "<svg" in Path("evaluation.html").read_text()
 
 
+COPY = (ROOT / "docs" / "copy.md").read_text(encoding="utf-8")
+
+
+def test_every_command_of_the_copy_docs_runs(tmp_path, monkeypatch, capsys):
+    from cli.main import run
+
+    starter = tmp_path / "examples" / "starter"
+    shutil.copytree(ROOT / "examples" / "starter", starter)
+    monkeypatch.chdir(tmp_path)
+    history = starter / "history.csv"
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:1000]))
+    settings = (starter / "campaign.toml").read_text() + '[predict]\npredictor = "baseline"\n'
+    # The README's commands run with a model; these with the template, which takes less time.
+    (starter / "campaign.toml").write_text(settings.replace("[copy]\n", '[copy]\nwriter = "template"\n'))
+    lines = re.findall(r"^\$ (allocate .*?)(?:\s{2,}#.*)?$", COPY, flags=re.M)
+    assert len(lines) >= 6
+    for line in lines:
+        arguments = shlex.split(line)[1:]
+        if arguments[:2] == ["copy", "train"]:  # takes minutes; its tests train
+            arguments = [*arguments, "--help"]
+        assert run(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
+
+
+def test_what_the_copy_docs_show_works_as_written(tmp_path, capsys):
+    from allocator.campaign.config import CopyTable
+    from copygen.bank import load_bank
+    from copygen.options import HttpOptions, LocalOptions, ModelOptions
+
+    (example,) = re.findall(r"```python\n(.*?)```", COPY, flags=re.S)
+    exec(compile(example, "copy.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert "$50" in printed[0]
+    assert "min_spend" in printed[1]
+    http, bank, adapter = map(tomllib.loads, re.findall(r"```toml\n(.*?)```", COPY, flags=re.S))
+    HttpOptions(**CopyTable(**http["copy"]).options)
+    assert set(adapter["copy"]["options"]) <= set(LocalOptions.model_fields)
+    (tmp_path / "bank.toml").write_text(re.findall(r"```toml\n(.*?)```", COPY, flags=re.S)[1])
+    assert set(bank) == {"coffee"}
+    assert load_bank(tmp_path / "bank.toml") != load_bank()
+    documented = set(re.findall(r"`(\w+)`", COPY)) | set(http["copy"]) | set(http["copy"]["options"])
+    for table in (CopyTable, ModelOptions, LocalOptions, HttpOptions):
+        assert set(table.model_fields) <= documented, table
+    for target in re.findall(r"\]\(([^)#]+)", COPY):
+        assert target.startswith("http") or (ROOT / "docs" / target).exists(), target
+
+
+def test_no_sample_of_the_copy_docs_is_left_out():
+    from benchmarks.copy_samples import SAMPLES
+
+    samples = COPY.partition("<!-- samples -->")[2].partition("<!-- end -->")[0]
+    assert len(re.findall(r"^\| \d+ \|", samples, flags=re.M)) == SAMPLES
+
+
 def test_the_embedding_example_runs_as_written(capsys):
     (example,) = blocks("python")
     code = [line for line in example.splitlines() if line.strip() and not line.startswith(("import", "from"))]
