@@ -25,6 +25,7 @@ ON_REQUEST = (
     "scoring",
     "copy_safety",
     "copy_quality",
+    "copy_lora",
     "copy_scale",
 )  # `all` leaves these out
 
@@ -84,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--coupons", type=int, metavar="N", help="random coupons to write messages for")
     parser.add_argument("--texts", type=int, metavar="N", help="wrong messages to make of right ones")
     parser.add_argument("--written", type=int, metavar="N", help="messages whose hook the local model writes")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of a training on hooks")
+    parser.add_argument("--per-line", type=int, metavar="N", help="texts to learn of a line of the bank")
+    parser.add_argument("--themes", type=int, metavar="N", help="of the bank to learn from, at most")
     parser.add_argument("--cells", type=int, metavar="N", help="cells to write hooks for")
     parser.add_argument("--folder", type=Path, help="of the knapsack instances, or of the experiments")
     parser.add_argument("--device", help="torch device, such as cuda")

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import copy_quality, copy_safety, copy_scale, learned_plans, scoring, uplift, winners_curse
+from benchmarks import (
+    copy_lora,
+    copy_quality,
+    copy_safety,
+    copy_scale,
+    learned_plans,
+    scoring,
+    uplift,
+    winners_curse,
+)
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import CHANGES, COUPONS, KINDS
 from benchmarks.measure import in_process
@@ -282,5 +291,6 @@ TABLES: dict[str, Table] = {
     ),
     "copy_safety": Table(copy_safety.ABOUT, copy_safety.rows, copy_safety.COLUMNS, copy_safety.SETTINGS),
     "copy_quality": Table(copy_quality.ABOUT, copy_quality.rows, copy_quality.COLUMNS, copy_quality.SETTINGS),
+    "copy_lora": Table(copy_lora.ABOUT, copy_lora.rows, copy_lora.COLUMNS, copy_lora.SETTINGS),
     "copy_scale": Table(copy_scale.ABOUT, copy_scale.rows, copy_scale.COLUMNS, copy_scale.SETTINGS),
 }

@@ -96,6 +96,7 @@ COMMANDS = {
     "ranks": [],
     "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "4"],
     "copy_quality": ["--cells", "4"],
+    "copy_lora": ["--cells", "2", "--epochs", "1", "--per-line", "1", "--themes", "2"],
     "copy_scale": ["--sizes", "600"],
 }
 
