@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Row = dict[str, Any]
+Entry = TypeVar("Entry", bound=Mapping[str, Any])
 
 PLAN = ("value", "expected_value", "spend", "return", "assigned", "gap", "utility")
 LIMIT = ("used", "price")
@@ -110,6 +111,23 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     text, numbers = ("scenario", "about", "item", "figure"), ("base", "value", "difference")
     schema = {**dict.fromkeys(text, pl.String), **dict.fromkeys(numbers, pl.Float64)}
     return pl.DataFrame(lines, schema, orient="row")
+
+
+def changed_entries(entries: Sequence[Entry], size: Callable[[Mapping[str, float]], float]) -> list[Entry]:
+    """Return the entries that differ from the base or are not in it, the largest difference first.
+
+    Parameters
+    ----------
+    entries
+        Limits, coupons or groups of a scenario.
+    size
+        Of a difference.
+    """
+
+    def key(entry: Entry) -> float:
+        return size(entry["difference"]) if entry["difference"] else float("inf")
+
+    return sorted((entry for entry in entries if key(entry) > 1e-9), key=key, reverse=True)
 
 
 def _figures(result: ScenarioResult, groups: Mapping[str, Grouping]) -> Row:

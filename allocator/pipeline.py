@@ -16,7 +16,6 @@ from allocator.campaign import Campaign, read_campaign
 from allocator.campaign.building import Task, build_task
 from allocator.campaign.languages import language_of
 from allocator.campaign.messages import message_table, recipients
-from allocator.campaign.report import render_report
 from allocator.campaign.run_folder import (
     RunFolder,
     digest_of,
@@ -30,6 +29,7 @@ from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.protocols import Copy, Evaluation, Predictions, PreparedCopyWriter, Progress, no_progress
+from allocator.report.plan import render_plan
 from allocator.solution import Solution
 from allocator.stages import predict_campaign, solve_task, write_copy
 
@@ -42,7 +42,8 @@ class Options:
     """What a caller may set beside campaign.toml; None keeps the campaign's setting.
 
     `least_violation` asks for the plan that breaks limits least where they clash; `keep_interrupted`
-    goes on with the best plan so far where Ctrl-C ends the solve.
+    goes on with the best plan so far where Ctrl-C ends the solve; without `charts` the run's page has tables
+    only.
     """
 
     seed: int | None = None
@@ -58,6 +59,7 @@ class Options:
     format: str = "csv"
     least_violation: bool = False
     keep_interrupted: bool = False
+    charts: bool = True
 
     def apply(self, campaign: Campaign) -> Campaign:
         """Return the campaign with these settings.
@@ -251,7 +253,7 @@ def _run_stages(
         summary["evaluation"] = asdict(evaluation)
     if run is not None:
         progress("save", 0, 0)
-        _save(run.path, campaign, task, solution, sent, texts, summary, options.format)
+        _save(run.path, campaign, task, solution, sent, texts, summary, options)
         run.write_manifest(seconds, campaign.folder)
     path = None if run is None else run.path
     return RunResult(campaign, task, solution, predicted, evaluation, texts, summary, path)
@@ -286,8 +288,9 @@ def _save(
     sent: pl.DataFrame,
     texts: pl.DataFrame | None,
     summary: dict[str, Any],
-    ending: str,
+    options: Options,
 ) -> None:
+    ending = options.format
     counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
     assignments = solution.assignments().drop(counted)
     assignments = assignments.with_columns(sent["channel", "segment", "variant"])
@@ -302,7 +305,7 @@ def _save(
         write_table(message_table(sent, texts), path / f"messages.{ending}")
     write_text(path / "campaign.toml", resolved_toml(campaign))
     write_text(path / "prices.json", dump_json(solution.prices))
-    write_text(path / "report.html", render_report(summary, texts))
+    write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))
     write_text(path / "summary.json", dump_json(summary))
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from allocator.campaign.messages import COLUMNS, message_table
-from allocator.campaign.report import render_report
 from allocator.campaign.reviewed import KEY, decisions_file
 from allocator.campaign.run_folder import MANIFEST, dump_json, fill_table, replace_together, restore_ids
 from allocator.errors import Finding, InputError
+from allocator.report.plan import render_plan
 from allocator.runs import ORIGIN
 
 
@@ -84,7 +84,7 @@ def replace_texts(
     by = texts.group_by("written_by").len().sort("written_by")
     summary["copy"] = {"texts": texts.height, "written_by": dict(by.iter_rows())}
     writes[folder / "summary.json"] = _text(dump_json(summary))
-    writes[folder / "report.html"] = _text(render_report(summary, texts))
+    writes[folder / "report.html"] = _text(render_plan(summary, texts))
     replace_together(writes)
     record = json.loads(manifest.read_text(encoding="utf-8"))
     record["files"] |= {file.name: _digest(file) for file in writes}

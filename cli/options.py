@@ -45,13 +45,22 @@ def solve_options(function: Command) -> Command:
     return function
 
 
-def format_option(function: Command) -> Command:
-    """Add ``--format``."""
-    return click.option(
-        "--format",
-        "format",
-        type=click.Choice(["csv", "parquet"]),
-        default="csv",
-        show_default=True,
-        help="Of the tables.",
-    )(function)
+def folder_options(function: Command) -> Command:
+    """Add the settings of the files in a run folder: ``--format`` and ``--charts``."""
+    for option in (
+        click.option(
+            "--charts/--no-charts",
+            default=True,
+            help="Draw charts into report.html; they take about a second.  [default: charts]",
+        ),
+        click.option(
+            "--format",
+            "format",
+            type=click.Choice(["csv", "parquet"]),
+            default="csv",
+            show_default=True,
+            help="Of the tables.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -31,7 +31,9 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
     """Return the figures of a plan, without any time stamp: same input and seed, same summary."""
     problem = task.problem
     user, coupon = chosen_pairs(solution)
-    spend = float(amount(problem, "cost", user, coupon).sum())
+    value, spend = (float(amount(problem, name, user, coupon).sum()) for name in ("value", "cost"))
+    risk = _risk(campaign, problem, user, coupon)
+    expected = value if risk is None else risk["expected_value"]
     config = campaign.config
     return {
         "schema_version": SCHEMA_VERSION,
@@ -55,8 +57,9 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "assigned": len(user),
         "spend": spend,
         "budget": _budget(task),
-        "value": float(amount(problem, "value", user, coupon).sum()),
-        "risk": _risk(campaign, problem, user, coupon),
+        "value": value,
+        "return": expected / spend if spend else None,
+        "risk": risk,
         "measures": {name: float(amount(problem, name, user, coupon).sum()) for name in problem.measures},
         "limits": [limit_row(row) for row in solution.usage],
         "by_coupon": by_coupon(problem, user, coupon),
@@ -105,6 +108,16 @@ def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
         "texts": len(copies),
         "written_by": dict(sorted(_count([copy.written_by for copy in copies]).items())),
     }
+
+
+def caution(summary: Mapping[str, Any]) -> str | None:
+    """Say so where the predictions behind the figures rank users no better than chance."""
+    evaluation = summary.get("evaluation") or {}
+    noise = evaluation.get("metrics", {}).get("qini_noise")
+    pooled = evaluation["arms"][0]["qini"] if evaluation.get("arms") else None
+    if noise is None or pooled is None or not pooled <= 2 * noise:  # NaN tells nothing
+        return None
+    return "on held-out sends the predictor ranks users no better than chance: the value is a guess"
 
 
 def skip_reasons(task: Task, solution: Solution) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.console import Terminal, output_options
-from cli.options import campaign_argument, format_option, solve_options
+from cli.options import campaign_argument, folder_options, solve_options
 
 EPILOG = """\b
 Examples:
@@ -37,7 +37,7 @@ Examples:
 )
 @click.option("--copy/--no-copy", default=True, help="Write messages.  [default: copy]")
 @solve_options
-@format_option
+@folder_options
 @output_options
 def command(
     folder: Path, out: Path | None, predict: bool, copy: bool, terminal: Terminal, **settings: Any

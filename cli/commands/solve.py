@@ -9,7 +9,7 @@ import click
 
 from cli.commands.run import finish
 from cli.console import Terminal, output_options
-from cli.options import campaign_argument, format_option, solve_options
+from cli.options import campaign_argument, folder_options, solve_options
 
 EPILOG = """\b
 Examples:
@@ -42,7 +42,7 @@ Examples:
     help="Where limits clash, write the plan that breaks them least (exit code 4 all the same).",
 )
 @solve_options
-@format_option
+@folder_options
 @output_options
 def command(
     folder: Path,

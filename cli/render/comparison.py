@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,6 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from allocator.comparison import changed_entries
 from cli.render.format import bar, gap_text, number, percent, plain_table, signed
 
 MOST_ROWS = 10
@@ -97,7 +98,7 @@ def _scenario(row: Row) -> list[RenderableType]:
 
 
 def _limits(row: Row) -> RenderableType | None:
-    changed = _changed(row["limits"], lambda d: max(abs(d["used"]), abs(d["price"])))
+    changed = changed_entries(row["limits"], lambda d: max(abs(d["used"]), abs(d["price"])))
     bound = [limit for limit in row["limits"] if limit["binding"] != limit["base_binding"]]
     shown = [limit for limit in row["limits"] if limit in changed or limit in bound]
     if not shown and not row["limits_gone"]:
@@ -143,7 +144,7 @@ def _binding(limit: Row) -> Text:
 
 
 def _coupons(row: Row) -> RenderableType | None:
-    shown = _changed(row["by_coupon"], lambda d: max(abs(d["assigned"]), abs(d["value"])))
+    shown = changed_entries(row["by_coupon"], lambda d: max(abs(d["assigned"]), abs(d["value"])))
     if not shown and not row["coupons_gone"]:
         return None
     table = plain_table("Coupons", "coupon", ">users", ">±", ">value", ">±", ">spend", ">±")
@@ -163,7 +164,7 @@ def _coupons(row: Row) -> RenderableType | None:
 
 
 def _groups(column: str, row: Row) -> RenderableType | None:
-    shown = _changed(row["by_group"][column], lambda d: max(abs(d["rate"]), abs(d["value_per_user"])))
+    shown = changed_entries(row["by_group"][column], lambda d: max(abs(d["rate"]), abs(d["value_per_user"])))
     if not shown:
         return None
     table = plain_table(f"By {column}", column, ">get a coupon", ">± points", ">value a head", ">±")
@@ -191,15 +192,6 @@ def _moves(row: Row) -> RenderableType | None:
         table.add_row(*names, number(move["users"]), bar(move["users"] / row["moves"][0]["users"]))
     _rest(table, len(row["moves"]))
     return table
-
-
-def _changed(entries: Sequence[Row], size: Callable[[Mapping[str, float]], float]) -> list[Row]:
-    """Return the entries that differ from the base or are not in it, the largest difference first."""
-
-    def key(entry: Row) -> float:
-        return size(entry["difference"]) if entry["difference"] else float("inf")
-
-    return sorted((entry for entry in entries if key(entry) > 1e-9), key=key, reverse=True)
 
 
 def _signed(value: float | None, style: str | None = None) -> Text:

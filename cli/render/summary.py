@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from allocator.campaign.summary import caution
 from cli.render.format import bar, gap_text, number, percent
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
     if summary["broken_limits"]:
         broken = "; ".join(f"{label} by {number(by)}" for label, by in summary["broken_limits"].items())
         lines.add_row("breaks limits", Text(broken, style="bold red"))
-    if caution := _caution(summary):
-        lines.add_row("caution", Text(caution, style="bold yellow"))
+    if warning := caution(summary):
+        lines.add_row("caution", Text(warning, style="bold yellow"))
     return Panel(
         lines,
         title=Text(summary["name"], style="bold"),
@@ -109,16 +110,6 @@ def _quality(summary: Mapping[str, Any]) -> str:
     if summary["gap"] == 0:
         return f"no plan{others} can be better (proven)"
     return f"at most {gap_text(summary['gap'])} below the best possible plan{others} (proven)"
-
-
-def _caution(summary: Mapping[str, Any]) -> str | None:
-    """Say so where the predictions behind the figures rank users no better than chance."""
-    evaluation = summary.get("evaluation") or {}
-    noise = evaluation.get("metrics", {}).get("qini_noise")
-    pooled = evaluation["arms"][0]["qini"] if evaluation.get("arms") else None
-    if noise is None or pooled is None or not pooled <= 2 * noise:  # NaN tells nothing
-        return None
-    return "on held-out sends the predictor ranks users no better than chance: the value is a guess"
 
 
 def _limits(summary: Mapping[str, Any]) -> RenderableType:
@@ -228,7 +219,7 @@ def _table(title: str, *columns: str) -> Table:
         table.add_column(
             name.lstrip(">"),
             justify="right" if right else "left",
-            overflow="ellipsis",
+            overflow="ellipsis" if i else "fold",
             no_wrap=right,
             min_width=8 if i == 0 else None,  # a narrow terminal keeps what a row is about
         )
