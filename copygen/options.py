@@ -126,7 +126,7 @@ class LocalOptions(ModelOptions):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     adapter: AdapterFolder | None = None
     dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
-    batch: int = Field(default=32, ge=1, le=512)
+    batch: int = Field(default=16, ge=1, le=512)
 
     @model_validator(mode="before")
     @classmethod
