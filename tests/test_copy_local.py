@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from allocator.errors import PluginError
-from allocator.protocols import Brief, Offer
+from allocator.protocols import Brief, Offer, no_progress
 from copygen import LocalWriter, check
 from noise_model import write_noise_model
 
@@ -16,6 +16,10 @@ torch = pytest.importorskip(
 pytest.importorskip("llguidance", reason="needs the extra: pip install '.[copy]' in a checkout of Allocate")
 
 from copygen.backends import embedded  # noqa: E402
+from copygen.backends.local import LocalModel  # noqa: E402
+from copygen.bank import load_bank  # noqa: E402
+from copygen.cells import Cell  # noqa: E402
+from copygen.options import LocalOptions  # noqa: E402
 
 needs_weights = pytest.mark.skipif(
     find_spec(embedded.PACKAGE) is None,
@@ -57,7 +61,7 @@ def test_embedded_model_writes_hooks_that_pass_and_repeat(no_network):
     assert steps[-1][1] == steps[-1][2] > 0
     again = writer.write(briefs(("en", "zh")), seed=7)
     assert [copy.parts for copy in again] == [copy.parts for copy in first]
-    assert len({writer.write(briefs()[:1], seed=seed)[0].parts["body"] for seed in range(4)}) > 1
+    assert len({writer.write(briefs()[:1], seed=seed)[0].parts["body"] for seed in range(3)}) > 1
 
 
 @needs_weights
@@ -133,3 +137,33 @@ def test_folder_without_a_usable_model(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(PluginError, match="cannot be loaded"):
         LocalWriter(model=str(tmp_path)).write(briefs(), seed=7)
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    options = LocalOptions(batch=8)
+    return LocalModel.load(embedded.prepare(), options, bank=load_bank(), label=embedded.LABEL)
+
+
+@needs_weights
+def test_a_cells_hooks_and_judgements_do_not_depend_on_its_neighbours(small_model):
+    cells = [
+        Cell(theme, theme, persona, "warm", "en", "sms")
+        for theme in ("dairy", "books", "pets")
+        for persona in ("everyone", "families")
+    ]
+    together = small_model.propose(cells, 2, (7, 0), no_progress)
+    for cell, hooks in list(zip(cells, together, strict=True))[::3]:
+        assert small_model.propose([cell], 2, (7, 0), no_progress) == [hooks]
+    lines = [[line.hook for line in load_bank().suited(cell)][:3] for cell in cells]
+    assert small_model.judge(cells[-1:], lines[-1:]) == small_model.judge(cells, lines)[-1:]
+    assert small_model.judge(cells[:1], [lines[0][:1]])[0][0] == pytest.approx(
+        small_model.judge(cells[:1], lines[:1])[0][0], abs=0.1
+    )
+
+
+@needs_weights
+def test_the_model_finds_a_sensible_line_likelier_than_its_words_shuffled(small_model):
+    cell = Cell("coffee", "coffee", "everyone", "warm", "en", "sms")
+    (scores,) = small_model.judge([cell], [["A warm cup for rainy days", "Days a rainy for cup warm"]])
+    assert scores[0] > scores[1] + 1
