@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from allocator import plugins
 from allocator.campaign import Campaign, Config, parse_config, read_campaign
@@ -31,8 +32,9 @@ from allocator.campaign.run_folder import (
 from allocator.campaign.schema import REVIEWED_COPY
 from allocator.campaign.summary import summarise_copy
 from allocator.errors import Finding, InputError
-from allocator.protocols import Evaluation, Progress, no_progress
+from allocator.protocols import Evaluation, Predictions, Progress, no_progress
 from allocator.seen import write_seen
+from allocator.solution import Solution, Status
 
 if TYPE_CHECKING:
     from allocator.protocols import Predictor
@@ -47,6 +49,7 @@ class OpenRun:
     """A finished run with its campaign: `assigned` holds the coupons of each user who got some."""
 
     campaign: Campaign
+    predictions: Predictions | None
     task: Task
     summary: dict[str, Any]
     prices: dict[str, float]
@@ -100,11 +103,12 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
         )
     campaign = replace(campaign, config=config, as_of=config.as_of or campaign.as_of)
     stored = folder / "predictions.parquet"
-    task = build_task(campaign, find_predictions(stored) if stored.is_file() else None)
+    predictions = find_predictions(stored) if stored.is_file() else None
+    task = build_task(campaign, predictions)
     assigned: dict[str, list[str]] = defaultdict(list)
     for user, coupon in assignments.select("user_id", "coupon_id").iter_rows():
         assigned[user].append(coupon)
-    return OpenRun(campaign, task, summary, prices, assignments, dict(assigned))
+    return OpenRun(campaign, predictions, task, summary, prices, assignments, dict(assigned))
 
 
 def _read_outputs(
@@ -151,6 +155,35 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
         for name, digest in manifest["files"].items()
         if not (folder / name).is_file() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
     ]
+    choice, unknown = _choice(run)
+    if unknown:
+        changed.append(f"{unknown:,} assignments name a user or coupon that the campaign does not have")
+    certificate = certify(
+        run.task.problem, run.task.limits, choice, run.prices, run.summary["objective"], run.summary["bound"]
+    )
+    return certificate, changed
+
+
+def plan_of_run(run: OpenRun) -> Solution:
+    """Return the plan of a run as it was solved; its certificate is worked out again."""
+    from allocator.solver.certificate import certify
+
+    summary, task = run.summary, run.task
+    choice = _choice(run)[0].astype(np.int16)
+    if task.problem.per_user[1] == 1:
+        choice = choice[:, 0]
+    fairness = summary["fairness"] or {}
+    return Solution(
+        task.problem, task.limits, Status(summary["status"]), choice, summary["objective"], summary["bound"],
+        summary["bound_source"], run.prices,
+        certify(task.problem, task.limits, choice, run.prices, summary["objective"], summary["bound"]),
+        summary["method"], 0.0, summary["seed"], fairness.get("utility"), fairness.get("utility_bound"),
+        summary["interrupted"],
+    )  # fmt: skip
+
+
+def _choice(run: OpenRun) -> tuple[NDArray[np.int64], int]:
+    """Return each user's coupons by index, and how many assignments name a user or coupon not known."""
     problem = run.task.problem
     row = {user: i for i, user in enumerate(problem.user_ids.tolist())}
     column = {coupon: j for j, coupon in enumerate(problem.coupon_ids.tolist())}
@@ -163,20 +196,15 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
                 choice[row[user], slot] = column[coupon]
             else:
                 unknown += 1
-    if unknown:
-        changed.append(f"{unknown:,} assignments name a user or coupon that the campaign does not have")
-    certificate = certify(
-        problem, run.task.limits, choice, run.prices, run.summary["objective"], run.summary["bound"]
-    )
-    return certificate, changed
+    return choice, unknown
 
 
-def require_new(path: Path) -> None:
-    """Raise InputError if there is a file, or a folder with something in it."""
+def require_new(path: Path, option: str = "--out") -> None:
+    """Raise InputError if there is a file, or a folder with something in it; `option` names another."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         what = "folder is not empty" if path.is_dir() else "file is already there"
         raise InputError(
-            Finding(f"the {what} and is not written over; name another with --out", file=str(path))
+            Finding(f"the {what} and is not written over; name another with {option}", file=str(path))
         )
 
 
@@ -187,11 +215,22 @@ def require_table(path: Path) -> None:
     if path.suffix not in (".csv", ".parquet"):
         message = "the file's ending says in which form it is written"
         findings.append(Finding(message, str(path), found=repr(path.suffix), expected=".csv or .parquet"))
-    if not path.parent.is_dir():
-        message = "there is no such folder; make it, or name another with --out"
-        findings.append(Finding(message, file=str(path.parent)))
+    findings += _no_folder(path, "--out")
     if findings:
         raise InputError(findings)
+
+
+def require_page(path: Path, option: str = "--out") -> None:
+    """Raise InputError if `path` cannot become a new file; `option` names another."""
+    require_new(path, option)
+    if findings := _no_folder(path, option):
+        raise InputError(findings)
+
+
+def _no_folder(path: Path, option: str) -> list[Finding]:
+    if path.parent.is_dir():
+        return []
+    return [Finding(f"there is no such folder; make it, or name another with {option}", str(path.parent))]
 
 
 def save_model(folder: Path, campaign: Campaign, predictor: Predictor, evaluation: Evaluation) -> None:

@@ -45,6 +45,23 @@ def origin_of(folder: Path) -> tuple[Path, str | None]:
     return folder, None
 
 
+def read_copy(path: Path) -> pl.DataFrame:
+    """Return ``copy.csv`` as it was before its cells were made safe for spreadsheets.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or is not a table of texts.
+    """
+    try:
+        frame = pl.read_csv(path, schema_overrides=COLUMNS)
+        text = [name for name, dtype in COLUMNS.items() if dtype == pl.String]
+        return restore_ids(frame.select(*COLUMNS), text)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        message = f"these texts cannot be read; write them again: {str(error).splitlines()[0]}"
+        raise InputError(Finding(message, str(path))) from error
+
+
 def read_texts(path: Path, asked: Collection[tuple[str, ...]]) -> list[dict[str, Any]]:
     """Return the rows of ``copy.csv``.
 
@@ -53,13 +70,7 @@ def read_texts(path: Path, asked: Collection[tuple[str, ...]]) -> list[dict[str,
     InputError
         If they are not the texts of the messages whose keys are `asked`.
     """
-    try:
-        frame = pl.read_csv(path, schema_overrides=COLUMNS)
-        text = [name for name, dtype in COLUMNS.items() if dtype == pl.String]
-        rows = restore_ids(frame.select(*COLUMNS), text).to_dicts()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        message = f"these texts cannot be read; write them again: {str(error).splitlines()[0]}"
-        raise InputError(Finding(message, str(path))) from error
+    rows = read_copy(path).to_dicts()
     if {row_key(row) for row in rows} != set(asked):
         raise InputError(Finding("these are not the texts of this run; write them again", str(path)))
     return rows

@@ -21,6 +21,7 @@ COMMANDS = {
     "solve": "Decide who gets what.",
     "copy": "Write the messages of a finished plan.",
     "whatif": "Set the campaign's scenarios side by side.",
+    "report": "Write a finished run as one page, with what-ifs.",
     "evaluate": "Judge predictions and plans on past sends.",
     "explain": "Say why a user gets this coupon and not another.",
     "plugins": "List predictors, copy writers and limit kinds.",

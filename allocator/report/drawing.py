@@ -156,7 +156,7 @@ def heading(text: str) -> Any:
     """Return a layer with a heading above a part of a chart."""
     import altair as alt
 
-    mark = alt.Chart(alt.NamedData("one")).mark_text(
+    mark = rows_of("one").mark_text(
         align="left", baseline="bottom", fontWeight="bold", fontSize=12, color=INK
     )
     return mark.encode(alt.XValue(0), alt.YValue(-8), alt.TextValue(text))
@@ -184,32 +184,19 @@ def _column(name: str, column: Bars, count: int, room: int, data: Data) -> Any:
     marked = [] if column.mark is None else [column.mark]
     values = [0.0, *marked, *(row["value"] for row in data[name])]
     low, high = min(values), max(values)
-    start = FIGURE_ROOM if low < 0 else 0
-    domain, scope = [low, high if high > low else low + 1.0], [start, room - FIGURE_ROOM]
-    x = alt.X("value:Q", scale=alt.Scale(domain=domain, range=scope, nice=False, zero=False), axis=None)
-    y = _rows(count)
+    domain = [low, high if high > low else low + 1.0]
+    scale = alt.Scale(domain=domain, range=[0, room - FIGURE_ROOM], nice=False, zero=False)
+    x, y = alt.X("value:Q", scale=scale, axis=None), _rows(count)
     base = rows_of(name)
     bars = base.mark_bar().encode(x, alt.X2("zero:Q"), y, alt.Color("colour:N", scale=None))
-    layers = [heading(column.title), bars]
-    if column.mark is None:
-        layers += [_figures(base, x, y, negative) for negative in (False, True) if low < 0 or not negative]
-    else:  # beside the line, not across it
-        rule = alt.Chart(alt.NamedData("one")).mark_rule(color=INK, strokeDash=[3, 3])
-        text = base.mark_text(align="left", baseline="middle", fontSize=12, color=INK)
-        layers += [
-            rule.encode(alt.XDatum(column.mark)),
-            text.encode(alt.XValue(room - FIGURE_ROOM + 8), y, alt.Text("text:N")),
-        ]
+    figures = base.mark_text(align="left", baseline="middle", fontSize=12, color=INK, dx=5)
+    # At the ends of the bars; all in one line where there a bar or a line would cross them.
+    ends = x if low == 0.0 and column.mark is None else alt.XValue(room - FIGURE_ROOM)
+    layers = [heading(column.title), bars, figures.encode(ends, y, alt.Text("text:N"))]
+    if column.mark is not None:
+        rule = rows_of("one").mark_rule(color=INK, strokeDash=[3, 3])
+        layers.append(rule.encode(alt.XDatum(column.mark)))
     return alt.layer(*layers).properties(width=room, height=ROW * count)
-
-
-def _figures(base: Any, x: Any, y: Any, negative: bool) -> Any:
-    """Return the figures beyond the ends of the bars of one sign."""
-    import altair as alt
-
-    side = {"align": "right", "dx": -5} if negative else {"align": "left", "dx": 5}
-    shown = base.transform_filter(f"datum.value {'<' if negative else '>='} 0")
-    return shown.mark_text(baseline="middle", fontSize=12, color=INK, **side).encode(x, y, alt.Text("text:N"))
 
 
 def _rows(count: int) -> Any:

@@ -21,7 +21,7 @@ FORMS: dict[str, Callable[[Any], str]] = {
     "plain": str,
     "signed": signed_number,
     "percent": lambda share: f"{share:.1%}",
-    "points": lambda share: signed_number(round(100 * share, 1)),
+    "points": lambda share: f"{100 * share:+.1f}" if share else "=",
     "size": lambda price: number(abs(price)),
     "gap": gap_text,
 }

@@ -17,7 +17,7 @@ from allocator.verdict import Units
 from allocator.wording import number
 
 View = dict[str, Any]
-MOST_ROWS = 30  # of a table of what a scenario changes
+MOST_ROWS, MOST_MOVES = 30, 10  # of tables of what a scenario changes
 
 
 def render_scenarios(rows: Sequence[Mapping[str, Any]], name: str, units: Units) -> str:
@@ -52,7 +52,13 @@ def scenarios_view(rows: Sequence[Mapping[str, Any]], units: Units) -> View:
     """Return the chart of scenarios, and which entries of each changed, by their places."""
     scenarios = [_changes(row) if row.get("difference") else {} for row in rows]
     chart = scenario_chart(rows, units) if can_draw() else None
-    return {"kind": "scenarios", "chart": chart, "scenarios": scenarios, "most": MOST_ROWS}
+    return {
+        "kind": "scenarios",
+        "chart": chart,
+        "scenarios": scenarios,
+        "most": MOST_ROWS,
+        "moves": MOST_MOVES,
+    }
 
 
 def frontier_view(frontier: Frontier, units: Units) -> View:

@@ -28,7 +28,7 @@ from allocator.wording import number, signed_number
 Row = Mapping[str, Any]
 MARGIN = 90  # left of a curve or map
 ACROSS = WIDTH - MARGIN - 30
-CURVE, MARGINAL, BETWEEN = 220, 110, 44  # heights
+CURVE, MARGINAL, BETWEEN = 220, 110, 56  # heights
 MAP_HEIGHT, MOST_CELL_WIDTH, MOST_CELL_HEIGHT = 420, 96, 30
 MOST_LABELS = 8  # of an axis of a map
 # From light to dark, so that they stay in order without colour.

@@ -67,7 +67,7 @@ def command(
     from allocator.campaign.evaluation_report import write_report
     from allocator.evaluating import evaluate_campaign
     from allocator.pipeline import Options
-    from allocator.runs import require_new
+    from allocator.runs import require_page
     from cli.render.evaluation import evaluation_page
 
     if model is not None and (predictions is not None or settings["predictor"] is not None):
@@ -77,7 +77,7 @@ def command(
         raise click.UsageError("--predictions and --predictor are two things to judge; give one of them.")
     campaign = Options(**settings).apply(read_campaign(folder))
     if html is not None:
-        require_new(html)
+        require_page(html, "--html")
     with terminal.progress() as progress:
         evaluation = evaluate_campaign(
             campaign, model=model, predictions=predictions, plans=plans, by=by or None, progress=progress
