@@ -28,6 +28,10 @@ STEP = 0.1
 """A price is said to hold while it changes by no more than this share."""
 
 
+MOST_WITHOUT = 12
+"""Limits whose whole cost is worked out: a few dozen passes each."""
+
+
 @dataclass(frozen=True)
 class LimitSensitivity:
     """What the price of one row of a limit is worth, and how far.
@@ -81,7 +85,10 @@ class CouponSensitivity:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """All of it: every row of every limit, every coupon, and what each limit as a whole costs."""
+    """All of it: every row of every limit, every coupon, and what limits as a whole cost.
+
+    `without` has the limits that hold the plan back most; one that does not bind costs nothing.
+    """
 
     limits: tuple[LimitSensitivity, ...]
     coupons: tuple[CouponSensitivity, ...]
@@ -113,10 +120,19 @@ def sensitivity(solution: Solution, threads: int | None = None) -> Sensitivity:
     limits = tuple(
         _limit(usage, engine, prices, rows[usage.label]) for usage in solution.usage if usage.label in rows
     )
-    labels = [limit.label for limit in solution.limits]
-    return Sensitivity(
-        limits, _coupons(solution, model, prices), price_of_fairness(solution, labels, threads)
-    )
+    without = price_of_fairness(solution, _dearest(solution), threads)
+    return Sensitivity(limits, _coupons(solution, model, prices), without)
+
+
+def _dearest(solution: Solution) -> list[str]:
+    """Return the labels of the limits that hold the plan back most, by price times usage."""
+    worth = {row.label: abs(row.price) * max(abs(row.used), 1.0) for row in solution.usage if row.binding}
+    total = {
+        limit.label: sum(worth.get(row.label, 0.0) for row in limit.rows(solution.problem))
+        for limit in solution.limits
+    }
+    binding = sorted((label for label in total if total[label] > 0), key=lambda label: -total[label])
+    return binding[:MOST_WITHOUT]
 
 
 def sensitivity_table(found: Sensitivity) -> pl.DataFrame:

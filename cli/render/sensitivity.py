@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from allocator.sensitivity import STEP, CouponSensitivity, LimitSensitivity, Sensitivity
+from allocator.sensitivity import MOST_WITHOUT, STEP, CouponSensitivity, LimitSensitivity, Sensitivity
 from allocator.verdict import Units
 from allocator.wording import number
 from cli.render.format import plain_table, signed
@@ -23,7 +23,8 @@ def sensitivity_page(found: Sensitivity, units: Units) -> RenderableType:
         f"A price holds within {STEP:.0%} while the bound is in this range and the other prices stay.",
         "Advantage: what the coupon's users would lose at once with their next best. Break-even: the mean "
         "cost at which all of it would be gone, or at which an unused coupon's first user would get it.",
-        "Without a limit as a whole, the plan could earn so much more: at least, and at most (proven).",
+        "Without a limit as a whole, the plan could earn so much more: at least, and at most (proven). "
+        f"Only limits that bind, and of those the {MOST_WITHOUT} dearest.",
     )
     tables = (_limits(found, units), _coupons(found, units), _without(found, units))
     parts: list[RenderableType] = []
