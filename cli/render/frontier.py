@@ -61,7 +61,7 @@ def _curve(frontier: Frontier, units: Units) -> Text:
         text.append(" " * margin + "".join(line).rstrip() + "\n", style="bold yellow")
     text.append(" " * margin + first + last.rjust(WIDTH - len(first)), style="dim")
     legend = ", ".join(f"{letter} {meaning}" for letter, meaning in marks.values())
-    return text.append(f"   {legend}" if marks else "", style="dim")
+    return text.append(f"\n{' ' * margin}{legend}" if marks else "", style="dim")
 
 
 def _marks(frontier: Frontier) -> dict[float, tuple[str, str]]:
