@@ -136,9 +136,15 @@ def _judged(cells: Sequence[Cell], model: LocalModel, base: LocalModel, bank: se
     started = time.process_time()
     found = model.propose(cells, CANDIDATES, (SEED, 0), no_progress)
     seconds = time.process_time() - started
-    passed = [
-        (cell, [hook.text for hook in hooks if not check_hook(hook.text, cell.channel, cell.language)])
+    proposed = sum(map(len, found))
+    right = [
+        (cell, [hook for hook in hooks if not check_hook(hook.text, cell.channel, cell.language)])
         for cell, hooks in zip(cells, found, strict=True)
+    ]
+    # What the model itself finds unlikely, words that the grammar forced among it, a run does not use.
+    passed = [
+        (cell, [hook.text for hook in hooks if (hook.score or 0.0) >= model.least_score])
+        for cell, hooks in right
     ]
     texts = [text for _, hooks in passed for text in hooks]
     likely = base.judge([cell for cell, _ in passed], [hooks for _, hooks in passed])
@@ -147,7 +153,8 @@ def _judged(cells: Sequence[Cell], model: LocalModel, base: LocalModel, bank: se
     first = [hooks[0] for _, hooks in passed if hooks]
     known, words = {text.casefold() for text in bank}, set().union(*map(runs, bank))
     return {
-        "passes": len(texts) / max(1, sum(map(len, found))),
+        "passes": sum(len(hooks) for _, hooks in right) / max(1, proposed),
+        "kept": len(texts) / max(1, proposed),
         "filled": len(first) / len(cells),
         "likelihood": _mean(score for scores in likely for score in scores),
         "relevance": _mean(score for score in near if score is not None),
@@ -177,6 +184,7 @@ def _cell(key: str, form: str) -> Callable[[Row], str]:
 COLUMNS: Columns = {
     "the model": lambda row: str(row["way"]),
     "pass the guard": _cell("passes", ".0%"),
+    "and the model's own bar": _cell("kept", ".0%"),
     "cells with a hook": _cell("filled", ".0%"),
     "likelihood by the model as it is": _cell("likelihood", ".2f"),
     "relevance": _cell("relevance", ".2f"),

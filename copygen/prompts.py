@@ -14,7 +14,7 @@ Message = dict[str, str]
 # Words of 2 to 12 letters keep a small model from running away inside one word; a last mark gives it a
 # way out of the sentence.
 OPEN_GRAMMAR = {
-    "en": r"[A-Z][a-z]{1,11}(,? [a-z]{1,12}){2,7}[.,]?",
+    "en": r"(A|[A-Z][a-z]{1,11})(,? [a-z]{1,12}){2,7}[.,?]?",
     "zh": r"[\u4e00-\u9fff]{3,9}(\uff0c[\u4e00-\u9fff]{3,9})?[\u3002]?",
 }
 
