@@ -57,7 +57,8 @@ def _curve(frontier: Frontier, units: Units) -> Text:
     if marks:
         line = [" "] * WIDTH
         for place, (letter, _) in marks.items():
-            line[round((place - x[0]) / (ends[0][1] - x[0]) * (WIDTH - 1))] = letter
+            at = round((place - x[0]) / (ends[0][1] - x[0]) * (WIDTH - 1))
+            line[at] = letter if line[at] == " " else "*"
         text.append(" " * margin + "".join(line).rstrip() + "\n", style="bold yellow")
     text.append(" " * margin + first + last.rjust(WIDTH - len(first)), style="dim")
     legend = ", ".join(f"{letter} {meaning}" for letter, meaning in marks.values())
