@@ -14,7 +14,7 @@ from copygen.bank import Bank, approved_hooks, load_bank
 from copygen.cells import Cell
 from copygen.guard import check_hook
 from copygen.options import ModelOptions
-from copygen.prompts import examples
+from copygen.prompts import examples, messages
 from copygen.relevance import Relevance
 from copygen.themes import other_goods
 
@@ -111,6 +111,8 @@ def _sense(cell: Cell, hook: Hook, scores: Mapping[str, float], least_score: flo
         yield Verdict("sense", f"the model itself finds '{hook.text[:60]}' unlikely")
     # Lines of ours have no least score: they were found to fit when they were written.
     free = least_score > float("-inf")
+    if free and set(_all_words(hook.text)) <= set(_all_words(messages(cell)[-1]["content"])):
+        yield Verdict("sense", f"'{hook.text[:60]}' only repeats the question")
     if free and cell.theme != "general" and scores.get("relevance", 1.0) < LEAST_RELEVANCE:
         yield Verdict("relevance", f"'{hook.text[:60]}' is about something else")
 
@@ -165,9 +167,12 @@ def _staleness(text: str, used: Counter[str]) -> float:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[^\W\d_]+", text.casefold()) if len(word) > 3]
+    return [word for word in _all_words(text) if len(word) > 3]
 
 
 def _pairs(text: str) -> list[str]:
-    words = re.findall(r"[^\W\d_]+", text.casefold())
-    return [" ".join(pair) for pair in pairwise(words)]
+    return [" ".join(pair) for pair in pairwise(_all_words(text))]
+
+
+def _all_words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.casefold())

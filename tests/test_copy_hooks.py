@@ -68,6 +68,11 @@ def test_a_hook_about_other_goods_than_the_coupons_is_refused():
     assert any("chees" in verdict.detail for verdict in found[milk].rejected)
 
 
+def test_an_echo_of_the_question_is_no_hook():
+    found = written(Author(["Dairy, everyone, warm", "Cool milk for slow mornings"], []), cell())
+    assert [hook.text for hook in found[cell()].ranked] == ["Cool milk for slow mornings"]
+
+
 def test_variants_and_channels_of_a_message_open_differently():
     lines = ["Cool milk for slow mornings", "Creamy spoonfuls for snack time", "Breakfast in good company"]
     cells = [cell(variant=v, channel=c) for v in "AB" for c in ("sms",)] + [cell(channel="email")]
