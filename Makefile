@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev ## Install and pass every check and test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile # a worker a core, a thread a worker
 
 bench-solver: $(VENV)/.installed-dev ## Measure the solver, table by table, and write docs/benchmarks.md; takes hours
 	$(BIN)/python -m benchmarks all
