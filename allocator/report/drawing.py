@@ -138,11 +138,19 @@ def draw(
 
 
 def short(text: str, cells: int = LABEL_CELLS) -> str:
-    """Return a text that fits into so many character cells, of which a Chinese character takes two."""
-    from rich.cells import cell_len, set_cell_size
+    """Return a text's beginning and end if it needs more cells; a Chinese character takes two."""
+    from rich.cells import cell_len
 
     text = " ".join(text.split())
-    return text if cell_len(text) <= cells else set_cell_size(text, cells - 1).rstrip() + "…"
+    if cell_len(text) <= cells:
+        return text
+    room, cut = cells // 2, len(text)
+    while cell_len(text[:cut]) > cells - room - 1:
+        cut -= 1
+    end = cut
+    while cell_len(text[end:]) > room:
+        end += 1
+    return f"{text[:cut].rstrip()}…{text[end:].lstrip()}"
 
 
 def rows_of(name: str) -> Any:

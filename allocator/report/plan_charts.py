@@ -60,7 +60,7 @@ def fairness_chart(rows: Sequence[Row], value_unit: str) -> Drawing:
     """Show what each fairness limit costs at most."""
     most = [row["lost_at_most"] for row in rows]
     bars = Bars(f"costs at most ({value_unit})", most, [number(each) for each in most], [GREY] * len(most))
-    return draw_bars("The price of fairness", [row["label"] for row in rows], [bars])
+    return draw_bars("What fairness costs", [row["label"] for row in rows], [bars])
 
 
 def used_up(row: Row) -> float | None:

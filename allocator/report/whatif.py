@@ -31,20 +31,21 @@ def render_scenarios(rows: Sequence[Mapping[str, Any]], name: str, units: Units)
         Of the campaign.
     """
     document = plain({"name": name, "currency": units.currency, "scenarios": rows})
-    view = scenarios_view(document["scenarios"], units) | {"title": "Plans side by side."}
+    view = _titled(scenarios_view(document["scenarios"], units), "Plans side by side")
     return render("whatif.html.j2", document, view=view, units=units)
 
 
-def render_frontier(frontier: Frontier, name: str, units: Units) -> str:
-    """Return the page of what a range of one bound earns, or of two."""
+def render_frontier(frontier: Frontier, name: str, units: Units, under: str | None = None) -> str:
+    """Return the page of what a range of one bound earns, or of two, under a scenario if one is named."""
     document = plain({"name": name, "currency": units.currency, **asdict(frontier)})
-    return render("whatif.html.j2", document, view=frontier_view(frontier, units), units=units)
+    view = frontier_view(frontier, units)
+    return render("whatif.html.j2", document, view=_titled(view, view["title"], under), units=units)
 
 
-def render_sensitivity(found: Sensitivity, name: str, units: Units) -> str:
+def render_sensitivity(found: Sensitivity, name: str, units: Units, under: str | None = None) -> str:
     """Return the page of how far a plan's prices hold and what its coupons may cost."""
     document = plain({"name": name, "currency": units.currency, **asdict(found)})
-    view = sensitivity_view(document, units) | {"title": "How far prices hold, and what coupons may cost."}
+    view = _titled(sensitivity_view(document, units), "How far prices hold, and what coupons may cost", under)
     return render("whatif.html.j2", document, view=view, units=units)
 
 
@@ -123,3 +124,7 @@ def _places(entries: Sequence[Any], some: Sequence[Any]) -> list[int]:
 
 def _order(rows: Sequence[Any], key: Any) -> list[int]:
     return sorted(range(len(rows)), key=lambda i: key(rows[i]))
+
+
+def _titled(view: View, title: str, under: str | None = None) -> View:
+    return view | {"title": f"{title}, under the scenario '{under}'." if under else f"{title}."}

@@ -33,7 +33,7 @@ MAP_HEIGHT, MOST_CELL_WIDTH, MOST_CELL_HEIGHT = 420, 96, 30
 MOST_LABELS = 8  # of an axis of a map
 # From light to dark, so that they stay in order without colour.
 SHADES = ("#e3eef8", "#bcd7ec", "#8dbbdd", "#5598c8", "#2271ad", "#0b4a83")
-MOST_LIGHT = 2  # the last shade on which text is dark
+MOST_LIGHT = 3  # the last shade on which text is dark
 # An axis in short: 1.5k, 20k, 3M, but 0.05.
 SHORT, FULL = "replace(format(datum.value, '.3~s'), 'G', 'B')", "format(datum.value, ',.4~g')"
 TICK = f"abs(datum.value) >= 10000 ? {SHORT} : {FULL}"
@@ -190,14 +190,16 @@ def _map(frontier: Frontier, units: Units) -> Drawing:
     fill = base.mark_rect(stroke=LINE, strokeWidth=1).encode(alt.Color("fill:N", scale=None))
     now = base.transform_filter("datum.now").mark_rect(fill=None, stroke=ORANGE, strokeWidth=3)
     first, second = (short(sweep.path, 40) for sweep in frontier.sweeps)
-    layers = [heading(f"value ({units.value}): {first} to the right, {second} upwards"), fill, now]
+    cells = [fill, now]
     if width >= 8 * max(len(cell["text"]) for cell in data["cells"]) and height >= 16:
-        layers.append(base.mark_text(fontSize=12).encode(alt.Text("text:N"), alt.Color("ink:N", scale=None)))
+        cells.append(base.mark_text(fontSize=12).encode(alt.Text("text:N"), alt.Color("ink:N", scale=None)))
     below, beside = (
         rows_of(name).mark_text(fontSize=12, color=INK, align=align, baseline=baseline)
         for name, align, baseline in (("across", "center", "top"), ("up", "right", "middle"))
     )
-    layers += [
+    layers = [
+        heading(f"value ({units.value}): {first} to the right, {second} upwards"),
+        alt.layer(*cells),
         below.encode(alt.X("x:Q", scale=None), alt.YValue(len(up) * height + 8), alt.Text("text:N")),
         beside.encode(alt.XValue(-8), alt.Y("y:Q", scale=None), alt.Text("text:N")),
     ]
@@ -207,7 +209,9 @@ def _map(frontier: Frontier, units: Units) -> Drawing:
         f"{'no plan' if point.value is None else number(point.value)}"
         for point in frontier.points
     )
-    note = f"Darker is worth more: from {number(low)} to {number(high)}. × has no plan; framed: as it is."
+    note = f"Darker is worth more: from {number(low)} to {number(high)}."
+    note += " × has no plan." if len(known) < len(frontier.points) else ""
+    note += " Framed: as it is." if any(cell["now"] for cell in data["cells"]) else ""
     title = "Value by " + " and ".join(sweep.path for sweep in frontier.sweeps)
     return draw(
         chart.resolve_scale(x="independent", y="independent"), data, title, figures,

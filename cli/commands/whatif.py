@@ -41,6 +41,7 @@ Examples:
   allocate whatif shop --csv > scenarios.csv        one figure a row
   allocate whatif shop --sweep total.at_most=200:800:13 --floor 1
   allocate whatif shop --interactive                type changes, see the plan after each
+  allocate whatif shop --html whatif.html           the same as a page, with charts
   allocate whatif shop --sensitivity                how far prices hold, what coupons may cost
   allocate whatif shop --sweep total.at_most=200:800:5 --sweep "sms capacity.at_most=100:300:5"
 """
@@ -77,6 +78,9 @@ Examples:
     "-i", "--interactive", is_flag=True, help="Keep the campaign in memory and try changes, one a line."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table, one figure a row, and nothing else.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer as one page, too."
+)
 @solve_options
 @output_options
 def command(
@@ -90,6 +94,7 @@ def command(
     sensitivity: bool,
     interactive: bool,
     as_csv: bool,
+    html: Path | None,
     terminal: Terminal,
     **settings: Any,
 ) -> int | None:
@@ -104,19 +109,22 @@ def command(
     from allocator.campaign.run_folder import find_predictions
     from allocator.pipeline import Options
     from allocator.repredicting import coupon_predictor
+    from allocator.runs import require_page
 
     if as_csv and terminal.json:
         raise click.UsageError("--csv and --json exclude each other.")
     if floor is not None and len(sweeps) != 1:
         raise click.UsageError("--floor is found along one --sweep.")
+    if html is not None:
+        require_page(html, "--html")
     options = Options(**settings)
     campaign = options.apply(read_campaign(folder))
     of_file = campaign.config.scenarios
     asked = scenarios_of(parts, of_file)
     predict = coupon_predictor(predictions, campaign.config, model)
-    job = _Job(campaign, find_predictions(predictions), predict, options, as_csv, terminal)
+    job = _Job(campaign, find_predictions(predictions), predict, options, as_csv, html, terminal)
     if interactive:
-        if sweeps or sensitivity or as_csv or terminal.json:
+        if sweeps or sensitivity or as_csv or html or terminal.json:
             raise click.UsageError(
                 "--interactive answers what is typed; leave --sweep, --json and the like out."
             )
@@ -145,11 +153,13 @@ class _Job:
     predict: Predict | None
     options: Options
     as_csv: bool
+    html: Path | None
     terminal: Terminal
 
     def compare(self, scenarios: list[Scenario]) -> None:
         """Set plans beside the base plan."""
         from allocator.comparison import compare, comparison_table
+        from allocator.report.whatif import render_scenarios
         from allocator.scenario import check_scenarios, solve_scenarios
         from cli.render.comparison import comparison_page
 
@@ -165,13 +175,17 @@ class _Job:
             )
         rows = compare(self.campaign, results)
         page = comparison_page(rows, self.campaign.config.currency)
-        self._answer(page, {"scenarios": rows}, lambda: comparison_table(rows))
+        self._answer(
+            page, {"scenarios": rows}, lambda: comparison_table(rows),
+            lambda: render_scenarios(rows, self.campaign.config.name, self._units),
+        )  # fmt: skip
 
     def sweep(
         self, sweeps: Sequence[tuple[str, tuple[float, ...]]], floor: float | None, scenario: Scenario | None
     ) -> None:
         """Trace what a range of a bound earns."""
         from allocator.frontier import Sweep, frontier_table, trace_frontier
+        from allocator.report.whatif import render_frontier
         from cli.render.frontier import frontier_page
 
         with self.terminal.progress() as progress:
@@ -179,11 +193,16 @@ class _Job:
                 self.campaign, self.predictions, [Sweep(*sweep) for sweep in sweeps], self._solve,
                 scenario=scenario, floor=floor, progress=progress, predict=self.predict,
             )  # fmt: skip
-        self._answer(frontier_page(frontier, self._units), asdict(frontier), lambda: frontier_table(frontier))
+        name, under = self.campaign.config.name, None if scenario is None else scenario.name
+        self._answer(
+            frontier_page(frontier, self._units), asdict(frontier), lambda: frontier_table(frontier),
+            lambda: render_frontier(frontier, name, self._units, under),
+        )  # fmt: skip
 
     def sensitivity(self, scenario: Scenario | None) -> None:
         """Say how far the prices of one plan hold."""
         from allocator.campaign.building import build_task
+        from allocator.report.whatif import render_sensitivity
         from allocator.scenario import build_scenario, change_campaign, check_scenarios
         from allocator.sensitivity import sensitivity, sensitivity_table
         from cli.render.sensitivity import sensitivity_page
@@ -197,7 +216,11 @@ class _Job:
                 task = build_scenario(campaign, self.predictions, scenario, None, self.predict)
                 campaign = change_campaign(campaign, scenario)
             found = sensitivity(self._solve(campaign, task, None), self.options.threads)
-        self._answer(sensitivity_page(found, self._units), asdict(found), lambda: sensitivity_table(found))
+        name, under = self.campaign.config.name, None if scenario is None else scenario.name
+        self._answer(
+            sensitivity_page(found, self._units), asdict(found), lambda: sensitivity_table(found),
+            lambda: render_sensitivity(found, name, self._units, under),
+        )  # fmt: skip
 
     def interactive(self, scenarios: Sequence[Scenario]) -> int:
         """Answer changes one by one, beginning with those of one scenario if it is given."""
@@ -224,10 +247,17 @@ class _Job:
         return solve_task(campaign, task, start, threads=self.options.threads)
 
     def _answer(
-        self, page: RenderableType, document: dict[str, Any], table: Callable[[], pl.DataFrame]
+        self,
+        page: RenderableType,
+        document: dict[str, Any],
+        table: Callable[[], pl.DataFrame],
+        html: Callable[[], str],
     ) -> None:
-        from allocator.campaign.run_folder import csv_text
+        from allocator.campaign.run_folder import csv_text, write_text
 
+        if self.html is not None:
+            write_text(self.html, html())
+            self.terminal.say(f"Saved to {self.html}. Open it in a browser.")
         if self.as_csv:
             click.echo(csv_text(table()), nl=False)
             return
