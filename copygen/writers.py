@@ -85,13 +85,16 @@ class ModelWriter(Reviewable):
         self._backend: Backend | None = None
 
     def prepare(self, languages: Sequence[str]) -> None:
-        """Look whether the model can be asked, if it is to write any of `languages`.
+        """Read the bank, and look whether the model can be asked if it is to write any of `languages`.
 
         Raises
         ------
+        InputError
+            Naming every line of the campaign's own bank that the guard does not let pass.
         PluginError
             If a library or the embedded model is missing, or the endpoint does not answer.
         """
+        load_bank(self.options.bank)
         if self._backend is None and set(languages) & set(self.options.languages):
             check_backend(self.options)
 

@@ -7,6 +7,7 @@ import pytest
 
 from allocator.errors import InputError
 from allocator.protocols import Brief, Offer
+from copygen import LocalWriter
 from copygen.bank import approved_hooks, line_problems, load_bank
 from copygen.cells import Cell
 from copygen.drafts import make_draft
@@ -117,3 +118,5 @@ def test_a_bank_that_is_no_toml_is_refused(tmp_path):
     path.write_text("not [toml", encoding="utf-8")
     with pytest.raises(InputError, match="cannot be read"):
         load_bank(path)
+    with pytest.raises(InputError, match="cannot be read"):  # before the work of a run begins
+        LocalWriter(bank=str(path)).prepare([])
