@@ -25,7 +25,7 @@ MOST_POINTS = 400
 CLOSE = 0.002  # share of the range within which the floor is found
 MOST_HALVINGS = 12
 FEWEST_POINTS = 4  # of which one can be a knee
-BEND = 0.15  # how far above the straight line, as a share of the whole rise, a knee lies
+BEND = 0.2  # how far above the straight line, as a share of the whole rise, a knee lies
 
 
 @dataclass(frozen=True)
