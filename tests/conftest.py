@@ -96,6 +96,14 @@ def own_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOCATE_COPY_CACHE", str(caches / f"test-{next(NUMBERS)}"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def plain_pages() -> Iterator[None]:
+    """Let a run's page have tables only, which saves half a second a run; test_report.py draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "vl_convert", None)
+        yield
+
+
 @dataclass(frozen=True)
 class Folder:
     """A small campaign folder, spoilt by writing files anew or replacing text in them."""

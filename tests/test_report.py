@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,16 @@ from allocator.wording import number
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
-needs_charts = pytest.mark.skipif(not can_draw(), reason="the libraries that draw are not installed")
+HAS_CHARTS = all(find_spec(name) is not None for name in ("altair", "vl_convert"))
+needs_charts = pytest.mark.skipif(not HAS_CHARTS, reason="the libraries that draw are not installed")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def drawn_pages(plain_pages: None) -> Iterator[None]:
+    """Draw charts here, where the libraries for it are installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "vl_convert")
+        yield
 
 
 class Page(HTMLParser):
