@@ -14,7 +14,16 @@ NAMES = [
     else f"a-name-that-no-table-was-made-for-{j:03d}"
     for j in range(COUPONS)
 ]
-HEAD = 'schema = 1\nname = "双十一大促"\ncurrency = "CNY"\nas_of = 2026-06-01\n[solve]\ngap = 1e-2\n[copy]\nwriter = "template"\n'
+HEAD = """\
+schema = 1
+name = "双十一大促"
+currency = "CNY"
+as_of = 2026-06-01
+[solve]
+gap = 1e-2
+[copy]
+writer = "template"
+"""
 BUDGET = '[[limits]]\nkind = "budget"\nlabel = "总预算"\nat_most = {}\n'
 
 
