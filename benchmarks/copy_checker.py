@@ -24,6 +24,10 @@ STOPS = frozenset(DONE + "\n.:;,!?|、。")
 WORDS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("copy_words.toml").read_text(encoding="utf-8"))
 HAN_NUMERALS = "〇零一二三四五六七八九十百千万亿两壹贰叁肆伍陆柒捌玖拾"
 HAN_UNITS = "折元块毛角日号月年成倍件份张天%港美欧英人"
+# One piece and one person may be any piece or person; one of a price, a day or a share is a number.
+NUMBER_IN_WORDS = re.compile(
+    rf"(?!(?<![买送满第])一[件份张人天英])[{HAN_NUMERALS}][{HAN_NUMERALS}.点]*[{HAN_UNITS}]"
+)
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 # By channel, language and region ("" where the locale names none, or one that is not listed).
 OPT_OUTS = {
@@ -163,7 +167,7 @@ def _leftovers(part: str, left: str, language: str) -> Iterator[Fault]:
         found |= {phrase for phrase in (*listed["en_phrases"], *listed["zh"]) if phrase in rest}
         if found:
             yield Fault(f"{kind} in words", f"{part}: {', '.join(sorted(found))}")
-    if re.search(f"[{HAN_NUMERALS}][{HAN_NUMERALS}.点]*[{HAN_UNITS}]", rest):
+    if NUMBER_IN_WORDS.search(rest):
         yield Fault("number in words", f"{part}: {rest[:60]}")
     for word in words:
         scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in word}

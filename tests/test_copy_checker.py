@@ -93,6 +93,15 @@ def test_a_sitewide_claim_and_a_category_of_another_coupon_are_wrong():
     assert faults({"body": ZH["body"].replace("奶酪", "全场")}, brief("zh"))
 
 
+@pytest.mark.parametrize(
+    ("hook", "right"),
+    [("总差那么一件", True), ("一人一宠", True), ("买一件", False), ("满二件", False), ("打一折", False)],
+)
+def test_one_piece_may_be_any_piece_but_numbers_in_words_are_numbers(hook, right):
+    parts = {"body": ZH["body"].replace("早餐桌上的浓浓奶香", hook)}
+    assert (faults(parts, brief("zh")) == []) == right
+
+
 def test_the_same_seed_asks_for_the_same_messages():
     assert briefs(3, 2, seed=1) == briefs(3, 2, seed=1) != briefs(3, 2, seed=2)
 
