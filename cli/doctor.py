@@ -44,7 +44,16 @@ def _python() -> list[Check]:
 
 def _packages() -> list[Check]:
     needed = ("numpy", "numba", "highspy", "ortools", "cvxpy", "polars")
-    optional = ("torch", "transformers", "scikit-learn", "llguidance", "peft", "httpx2")
+    optional = (
+        "torch",
+        "transformers",
+        "scikit-learn",
+        "llguidance",
+        "peft",
+        "httpx2",
+        "altair",
+        "vl-convert-python",
+    )
     return [_package(name, True) for name in needed] + [_package(name, False) for name in optional]
 
 

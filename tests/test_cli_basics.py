@@ -23,11 +23,24 @@ COMMANDS = [
     "solve",
     "copy",
     "whatif",
+    "report",
     "explain",
     "plugins",
     "doctor",
 ]
-HEAVY = {"torch", "transformers", "ortools", "cvxpy", "numba", "sklearn", "highspy", "polars", "scipy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "ortools",
+    "cvxpy",
+    "numba",
+    "sklearn",
+    "highspy",
+    "polars",
+    "scipy",
+    "altair",
+    "vl_convert",
+}
 ESCAPE = "\x1b"
 
 

@@ -81,12 +81,13 @@ def test_every_command_of_the_evaluation_docs_runs(tmp_path, monkeypatch, capsys
     assert "<svg" in Path("evaluation.html").read_text()
 
 
-def test_every_command_of_the_whatif_docs_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("document", ["report.md", "whatif.md"])
+def test_every_command_of_the_whatif_docs_runs(document, tmp_path, monkeypatch, capsys):
     from cli.main import run
 
     shutil.copytree(ROOT / "examples" / "starter", tmp_path / "shop")
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "whatif.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n(.*?)```", text, flags=re.S)
     lines = re.findall(r"^\$ (allocate .*?)$", "\n".join(blocks), flags=re.M)
     assert len(lines) >= 5
