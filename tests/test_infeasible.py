@@ -90,7 +90,7 @@ def campaign(n: int, seed: int = 0) -> tuple[Problem, list]:
 @pytest.mark.parametrize("n", [60, 400])
 def test_the_clash_is_minimal_and_every_repair_repairs(n):
     problem, limits = campaign(n)
-    error = clash_of(problem, limits, time_limit=5)
+    error = clash_of(problem, limits, time_limit=30)
     assert "total" in error.labels
     assert not any(label.startswith(("stock", "parity", "share")) for label in error.labels)
     assert not possible(problem, [Moved(limits, list(error.labels))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -30,6 +31,20 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
 Risk = Literal["mean", "pessimistic"]
 Notice = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+def _setting(value: Any) -> Any:
+    """Take a number, a text or a list of texts; a union of types would report each that does not fit."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError("input should be a finite number")
+        return float(value)
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value)):
+        return value
+    raise ValueError("input should be a number, a text or a list of texts")
+
+
+Setting = Annotated[Any, AfterValidator(_setting)]
 
 
 class Table(BaseModel):
@@ -148,7 +163,7 @@ class Scenario(Table):
     """
 
     name: str = Field(min_length=1)
-    set: dict[str, Number | str | list[str]] = {}
+    set: dict[str, Setting] = {}
     coupons: dict[str, dict[str, Any]] = {}
     add_coupons: list[dict[str, Any]] = []
     drop_coupons: list[str] = []
