@@ -14,8 +14,7 @@ from allocator.campaign.limit_tables import grouping_of
 from allocator.campaign.summary import amount, reasons_for_nothing
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
-from allocator.rows import Term
-from allocator.solver.model import state_rows
+from allocator.solver.model import compile_model
 from allocator.wording import number, percentage
 
 Array = NDArray[np.float64]
@@ -111,11 +110,7 @@ def explain_segment(
     user, coupon = _pairs(problem, assigned)
     mine = inside[user]
     value, cost = (amount(problem, name, user, coupon) for name in ("value", "cost"))
-    charges = {
-        row.label: prices.get(row.label, 0.0) * _used(problem, row.terms, user, coupon)
-        for row in state_rows(problem, task.limits)
-        if not row.is_exclusion and prices.get(row.label)
-    }
+    charges = _charges(task, prices, user, coupon)
     paid = sum(charges.values(), np.zeros(len(user)))
     n, others = int(inside.sum()), int((~inside).sum())
     here, there = np.unique(user[mine]).size, np.unique(user[~mine]).size
@@ -169,18 +164,18 @@ def _pairs(
     return both[:, 0], both[:, 1]
 
 
-def _used(
-    problem: Problem, terms: tuple[Term, ...], user: NDArray[np.int64], coupon: NDArray[np.int64]
-) -> Array:
-    """Return what each pair uses of a row."""
-    total = np.zeros(len(user))
-    for term in terms:
-        inside = term.coupons[coupon]
-        for column, codes in term.users.items():
-            inside = inside & np.isin(problem.groups[column].codes[user], list(codes))
-        each = np.ones(len(user)) if term.measure == "count" else amount(problem, term.measure, user, coupon)
-        total += np.where(inside, term.weight * each, 0.0)
-    return total
+def _charges(
+    task: Task, prices: Mapping[str, float], user: NDArray[np.int64], coupon: NDArray[np.int64]
+) -> dict[str, Array]:
+    """Return what each pair pays to each row that has a price, (n_pairs,) by label."""
+    model = compile_model(task.problem, task.limits)
+    users, places = np.unique(user, return_inverse=True)
+    used = model.coefficients(model.gather(users), places, coupon).tocsr()
+    return {
+        label: price * used[[i]].toarray().ravel()
+        for i, label in enumerate(model.labels)
+        if (price := prices.get(label))
+    }
 
 
 def _coupons(

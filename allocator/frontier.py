@@ -208,13 +208,9 @@ class _Tracer:
 def _marginal(plan: Solution, path: str, number: float) -> float | None:
     """Return the price of the row that has this number as its bound; None if no row has it as it stands."""
     for row in state_rows(plan.problem, plan.limits):
-        whole, _, entry = row.label.partition("[")
-        paths = [f"{row.label}.", f"{whole}."] if entry else [f"{row.label}."]
+        whole, _, entry = row.label.removesuffix("]").partition("[")
         for key, sign in (("at_most", 1.0), ("at_least", -1.0)):
-            named = {
-                f"{paths[0]}{key}",
-                f"{paths[-1]}{key}" + (f".{entry.removesuffix(']')}" if entry else ""),
-            }
+            named = (f"{row.label}.{key}", f"{whole}.{key}.{entry}")
             if path in named and getattr(row, key) == number:
                 price = plan.prices.get(row.label, 0.0)
                 return price if sign * price > 0 else 0.0

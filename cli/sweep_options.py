@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
@@ -11,11 +12,25 @@ USUAL = 13
 Numbers = tuple[float, ...]
 
 
-def read_sweeps(
+def _read_sweeps(
     ctx: click.Context, param: click.Parameter, values: Sequence[str]
 ) -> tuple[tuple[str, Numbers], ...]:
     """Return the path and the numbers of each ``PATH=FROM:TO[:POINTS]`` or ``PATH=NUMBER,NUMBER,...``."""
     return tuple(parse_sweep(value, ctx, param) for value in values)
+
+
+def sweep_options(about: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--sweep``, as often as wanted, and ``--floor``; the command gets `sweeps` and `floor`."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        floor = "With --sweep: find where one more unit earns less than this."
+        metavar = "LABEL.KEY=FROM:TO[:POINTS]"
+        function = click.option("--floor", type=float, help=floor)(function)
+        return click.option(
+            "--sweep", "sweeps", multiple=True, callback=_read_sweeps, metavar=metavar, help=about
+        )(function)
+
+    return add
 
 
 def parse_sweep(

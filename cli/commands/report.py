@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.console import Terminal, output_options
-from cli.sweep_options import read_sweeps
+from cli.sweep_options import sweep_options
 
 EPILOG = """\b
 Examples:
@@ -21,15 +21,7 @@ Examples:
 @click.argument("folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The page.")
 @click.option("--scenarios", is_flag=True, help="Solve the scenarios of campaign.toml, too.")
-@click.option(
-    "--sweep",
-    "sweeps",
-    multiple=True,
-    callback=read_sweeps,
-    metavar="LABEL.KEY=FROM:TO[:POINTS]",
-    help="Draw what a range of a bound earns, too; any number of them.",
-)
-@click.option("--floor", type=float, help="With --sweep: find where one more unit earns less than this.")
+@sweep_options("Draw what a range of a bound earns, too; any number of them.")
 @click.option(
     "--campaign",
     "source",

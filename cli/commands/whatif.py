@@ -12,7 +12,7 @@ import click
 from cli.console import Terminal, output_options
 from cli.options import campaign_argument, solve_options
 from cli.scenario_options import ScenarioCommand, scenarios_of
-from cli.sweep_options import read_sweeps
+from cli.sweep_options import sweep_options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,15 +60,7 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of `allocate train` that predicts coupons with other terms [default: the run's own].",
 )
-@click.option(
-    "--sweep",
-    "sweeps",
-    multiple=True,
-    callback=read_sweeps,
-    metavar="LABEL.KEY=FROM:TO[:POINTS]",
-    help="Solve for a range of a bound and show what it earns; twice for a map over two bounds.",
-)
-@click.option("--floor", type=float, help="With --sweep: find where one more unit earns less than this.")
+@sweep_options("Solve for a range of a bound and show what it earns; twice for a map over two bounds.")
 @click.option(
     "--sensitivity",
     is_flag=True,
