@@ -1,0 +1,1 @@
+"""Decisions at request time, one user after another, under limits that are never overspent."""

@@ -1,0 +1,102 @@
+"""What passes between a caller, the decider and the ledger.
+
+Amounts are whole millionths of a limit's unit: sums of them are exact in any order, so a counter can be
+compared with its limit to the last unit. An amount rounds up, a limit down.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MILLIONTHS = 1_000_000
+
+
+def to_amount(quantity: float) -> int:
+    """Return a quantity in millionths, rounded up (after dropping what float arithmetic adds)."""
+    return math.ceil(round(quantity * MILLIONTHS, 3))
+
+
+def to_cap(bound: float) -> int:
+    """Return an upper bound in millionths, rounded down (after dropping what float arithmetic takes away)."""
+    return math.floor(round(bound * MILLIONTHS, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """One user who is here now.
+
+    Parameters
+    ----------
+    request_id
+        The caller's own, unique within a plan: the same id gets the same answer again.
+    value
+        (n_coupons,) expected incremental value, in the plan's order of coupons; NaN where not eligible.
+    measures
+        Each (n_coupons,): what the limits count, as expected.
+    groups
+        The user's label in each group column that the plan's limits use.
+    user_id
+        Whose coupons count towards the plan's `per_user`, over all requests; None: nobody's.
+    most
+        Each (n_coupons,): the most that a measure may come to, where that is more than expected, such as
+        a coupon's face value. This much is held until the coupon is used or expires.
+    """
+
+    request_id: str
+    value: Array
+    measures: Mapping[str, Array]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    user_id: str | None = None
+    most: Mapping[str, Array] = field(default_factory=dict)
+
+
+class State(StrEnum):
+    """What became of a reservation."""
+
+    NOTHING = "nothing"
+    """No coupon was given."""
+    HELD = "held"
+    """Given; not used yet, and not expired."""
+    USED = "used"
+    RELEASED = "released"
+    """Given back by an outcome that says it will not be used."""
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a request was given, one for each coupon; with `coupon_id` None, that it was given nothing.
+
+    Parameters
+    ----------
+    position
+        0 for the best coupon of the request, 1 for the next.
+    user
+        A digest of the user's id, or None.
+    expected, held
+        By row label in millionths: what the coupon is expected to use of a row, and what is held of it.
+        Rows that it does not use are left out. Once used, both are what was really used.
+    reason
+        Why this, in a few words.
+    decided_at, expires_at
+        Seconds since the epoch.
+    """
+
+    request_id: str
+    position: int
+    coupon_id: str | None
+    user: str | None
+    expected: Mapping[str, int]
+    held: Mapping[str, int]
+    state: State
+    reason: str
+    decided_at: float
+    expires_at: float

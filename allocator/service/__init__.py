@@ -1,0 +1,1 @@
+"""The HTTP service: jobs, what-ifs and decisions for callers in any language."""
