@@ -83,11 +83,16 @@ class Reservation:
         A digest of the user's id, or None.
     expected, held
         By row label in millionths: what the coupon is expected to use of a row, and what is held of it.
-        Rows that it does not use are left out. Once used, both are what was really used.
+        Rows that it does not use are left out. Once used, both are what was really used; once released or
+        expired, both are empty.
     reason
         Why this, in a few words.
     decided_at, expires_at
         Seconds since the epoch.
+    groups
+        The user's label in each group column that the plan's rows name, to count what was really used.
+    measures
+        What was held of each measure, or once used, what it really came to.
     """
 
     request_id: str
@@ -100,3 +105,27 @@ class Reservation:
     reason: str
     decided_at: float
     expires_at: float
+    groups: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a coupon that was given.
+
+    Parameters
+    ----------
+    request_id
+        Of the decision.
+    coupon_id
+        Which of the request's coupons; None where it got only one.
+    used
+        Whether it was used; if not, what is held for it is free again.
+    measures
+        What it really came to, such as the discount; what is not named counts as it is held.
+    """
+
+    request_id: str
+    coupon_id: str | None
+    used: bool
+    measures: Mapping[str, float] = field(default_factory=dict)
