@@ -218,7 +218,7 @@ def with_limits(base: Task, changed: Campaign) -> Task | None:
     problem, tables = base.problem, changed.config.limits
     if not set(message_measures(tables)) <= set(problem.measures):
         return None
-    limits = parse_limits(tables, changed.users, changed.coupons, problem.measures)
+    limits = parse_limits(tables, changed.users, changed.coupons, problem.measures, problem)
     return replace(base, limits=tuple(limits)) if set(group_columns(limits)) <= set(problem.groups) else None
 
 

@@ -29,8 +29,19 @@ def parse_limits(
     users: pl.DataFrame,
     coupons: pl.DataFrame,
     measures: Iterable[str] = ("cost",),
+    problem: Problem | None = None,
 ) -> list[LimitLike]:
     """Make limits of the tables, and one of the coupons' inventory column if no table does.
+
+    Parameters
+    ----------
+    tables, users, coupons
+        Of the campaign.
+    measures
+        What limits can count.
+    problem
+        Of these users and active coupons, where it is built already: what it has need not be made to check
+        the limits.
 
     Raises
     ------
@@ -52,7 +63,7 @@ def parse_limits(
         limits.append(("the inventory column of coupons.csv", Inventory(stock)))
     findings += _repeated_labels(limits)
     if not findings:
-        findings += _check_against_data(limits, users, coupons, measures)
+        findings += _check_against_data(limits, users, coupons, measures, problem)
     if findings:
         raise InputError(findings)
     return [limit for _, limit in limits]
@@ -189,26 +200,22 @@ def _check_against_data(
     users: pl.DataFrame,
     coupons: pl.DataFrame,
     measures: Iterable[str],
+    problem: Problem | None,
 ) -> list[Finding]:
     """Ask every limit to state itself for the campaign's users and coupons."""
     findings: list[Finding] = []
     usable = []
+    known = set() if problem is None else set(problem.groups)
     for place, limit in limits:
-        wrong = [column_finding(place, column, users) for column in group_columns([limit])]
+        wrong = [
+            column_finding(place, column, users) for column in group_columns([limit]) if column not in known
+        ]
         findings += [finding for finding in wrong if finding is not None]
         if not any(wrong):
             usable.append((place, limit))
-    active = coupons.filter(coupons["active"])
-    blank = np.zeros((users.height, max(active.height, 1)), np.float32)
-    problem = Problem(
-        blank,
-        dict.fromkeys(measures, blank),
-        coupon_ids=active["coupon_id"].to_list() or None,
-        groups={column: grouping_of(users[column]) for column in group_columns(limit for _, limit in usable)},
-        coupon_groups={name: grouping_of(active[name]) for name in ("channel", "category")}
-        if active.height
-        else {},
-    )
+    columns = group_columns(limit for _, limit in usable)
+    if problem is None or not known.issuperset(columns):
+        problem = _blank_problem(users, coupons.filter(coupons["active"]), columns, measures)
     for place, limit in usable:
         try:
             if strange := [row for row in limit.rows(problem) if not isinstance(row, Row)]:
@@ -218,6 +225,22 @@ def _check_against_data(
         except Exception as error:
             findings.append(Finding(f"limit '{limit.label}' fails: {error!r}", FILE, column=place))
     return findings
+
+
+def _blank_problem(
+    users: pl.DataFrame, coupons: pl.DataFrame, columns: Iterable[str], measures: Iterable[str]
+) -> Problem:
+    """Return a problem with the users' and coupons' labels, in which every number is 0."""
+    blank = np.zeros((users.height, max(coupons.height, 1)), np.float32)
+    return Problem(
+        blank,
+        dict.fromkeys(measures, blank),
+        coupon_ids=coupons["coupon_id"].to_list() or None,
+        groups={column: grouping_of(users[column]) for column in columns},
+        coupon_groups={name: grouping_of(coupons[name]) for name in ("channel", "category")}
+        if coupons.height
+        else {},
+    )
 
 
 def column_finding(place: str, column: str, users: pl.DataFrame) -> Finding | None:

@@ -41,15 +41,23 @@ class CpuEngine:
         Aggregate table of users that are decided and not priced here.
     threads
         Worker threads; all cores unless given. The result does not depend on it.
+    pool
+        Of these threads, shared by the engines of one solve; one of its own unless given.
     """
 
     def __init__(
-        self, model: Model, some: Batch | None = None, base: Array | None = None, threads: int | None = None
+        self,
+        model: Model,
+        some: Batch | None = None,
+        base: Array | None = None,
+        threads: int | None = None,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
         self.model = model
         self.some = some
         self.base = base
         self.threads = threads or os.cpu_count() or 1
+        self._pool = pool or ThreadPoolExecutor(self.threads)
         self._cell = None if some is None else model.cell[some.users]
 
     @property
@@ -103,11 +111,11 @@ class CpuEngine:
     def take(self, places: Index) -> CpuEngine:
         """Return an engine for some of the users, in memory."""
         some = self.model.gather(places) if self.some is None else self.some.take(places)
-        return CpuEngine(self.model, some, threads=self.threads)
+        return CpuEngine(self.model, some, threads=self.threads, pool=self._pool)
 
     def with_model(self, model: Model) -> CpuEngine:
         """Return an engine for the same users under another model of the same problem and cells."""
-        return CpuEngine(model, self.some, self.base, self.threads)
+        return CpuEngine(model, self.some, self.base, self.threads, self._pool)
 
     def batch(self) -> Batch:
         """Return the raw rows of the engine's users in memory."""
@@ -141,15 +149,14 @@ class CpuEngine:
 
         total, table = 0.0, np.zeros(self.model.shape)
         shelf, of_shelf = 0.0, np.zeros(self.model.shape)
-        with ThreadPoolExecutor(self.threads) as pool:
-            for part in self._parts():
-                starts = range(0, len(part.value), BLOCK)
-                run = map if len(starts) == 1 or self.threads == 1 else pool.map
-                sums = run(task, [part] * len(starts), starts)
-                for start, (reduced, out) in zip(starts, sums, strict=True):
-                    if (part.places.start + start) % SHELF == 0:
-                        total, table = total + shelf, table + of_shelf
-                        shelf, of_shelf = 0.0, np.zeros(self.model.shape)
-                    shelf += reduced
-                    of_shelf += out
+        for part in self._parts():
+            starts = range(0, len(part.value), BLOCK)
+            run = map if len(starts) == 1 or self.threads == 1 else self._pool.map
+            sums = run(task, [part] * len(starts), starts)
+            for start, (reduced, out) in zip(starts, sums, strict=True):
+                if (part.places.start + start) % SHELF == 0:
+                    total, table = total + shelf, table + of_shelf
+                    shelf, of_shelf = 0.0, np.zeros(self.model.shape)
+                shelf += reduced
+                of_shelf += out
         return total + shelf, table + of_shelf
