@@ -1,0 +1,124 @@
+"""The ledger's tables, and the statements on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from allocator.online.records import State
+from allocator.service.database import metadata
+
+ledgers = sa.Table(
+    "ledgers",
+    metadata,
+    sa.Column("plan_id", sa.String, primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False, comment="random, another after each change"),
+    sa.Column("pacing", sa.Text, comment="JSON"),
+)
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("plan_id", sa.ForeignKey(ledgers.c.plan_id), primary_key=True),
+    sa.Column("label", sa.String, primary_key=True, comment="of a limit's row"),
+    sa.Column("held", sa.BigInteger, nullable=False, comment="millionths"),
+    sa.Column("expected", sa.BigInteger, nullable=False, comment="millionths"),
+    sqlite_with_rowid=False,
+)
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("plan_id", sa.ForeignKey(ledgers.c.plan_id), primary_key=True),
+    sa.Column("request_id", sa.String, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("coupon_id", sa.String),
+    sa.Column("user_digest", sa.String),
+    sa.Column("expected", sa.Text, nullable=False, comment="JSON: label to millionths"),
+    sa.Column("held", sa.Text, nullable=False, comment="JSON: label to millionths"),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("decided_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def _word(state: State) -> sa.ColumnElement[str]:
+    """Return a state as a literal: a query with a parameter in its place cannot use a partial index."""
+    return sa.literal_column(f"'{state.value}'", sa.String)
+
+
+_is_held = reservations.c.state == _word(State.HELD)
+_counts = reservations.c.state.in_([_word(State.HELD), _word(State.USED)])
+sa.Index(
+    "reservations_by_user",
+    reservations.c.plan_id,
+    reservations.c.user_digest,
+    reservations.c.state,  # with it the index holds all that is asked, which decides SQLite to use it
+    sqlite_where=_counts,
+    postgresql_where=_counts,
+)
+sa.Index(
+    "reservations_by_expiry",
+    reservations.c.plan_id,
+    reservations.c.expires_at,
+    sqlite_where=_is_held,
+    postgresql_where=_is_held,
+)
+
+PLAN: sa.BindParameter[str] = sa.bindparam("plan")
+IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
+MOST: sa.BindParameter[int] = sa.bindparam("most")
+KEY = (reservations.c.request_id, reservations.c.position)
+
+READ_LEDGER = (
+    sa.select(ledgers.c.revision, ledgers.c.pacing).where(ledgers.c.plan_id == PLAN).with_for_update()
+)
+READ_COUNTERS = sa.select(counters.c.label, counters.c.held, counters.c.expected).where(
+    counters.c.plan_id == PLAN
+)
+OF_REQUESTS = (
+    sa.select(reservations)
+    .where(reservations.c.plan_id == PLAN, reservations.c.request_id.in_(IDS))
+    .order_by(*KEY)
+)
+OF_USERS = (
+    sa.select(reservations.c.user_digest, sa.func.count().label("coupons"))
+    .where(reservations.c.plan_id == PLAN, reservations.c.user_digest.in_(IDS), _counts)
+    .group_by(reservations.c.user_digest)
+)
+EXPIRED = (
+    sa.select(reservations)
+    .where(reservations.c.plan_id == PLAN, reservations.c.expires_at <= sa.bindparam("now"), _is_held)
+    .order_by(reservations.c.expires_at, *KEY)
+    .limit(MOST)
+)
+ADD = sa.insert(reservations)
+CHANGE = sa.update(reservations).where(
+    reservations.c.plan_id == PLAN,
+    reservations.c.request_id == sa.bindparam("request"),
+    reservations.c.position == sa.bindparam("place"),
+    reservations.c.state == sa.bindparam("was"),
+)
+WRITE_LEDGER = sa.update(ledgers).where(ledgers.c.plan_id == PLAN)
+DELETE_SOME = sa.delete(reservations).where(
+    reservations.c.plan_id == PLAN,
+    sa.tuple_(*KEY).in_(sa.select(*KEY).where(reservations.c.plan_id == PLAN).limit(MOST)),
+)
+DELETE_COUNTERS = sa.delete(counters).where(counters.c.plan_id == PLAN)
+DELETE_LEDGER = sa.delete(ledgers).where(ledgers.c.plan_id == PLAN)
+
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _write_counters(dialect: str) -> sa.Insert:
+    insert = _INSERT[dialect](counters)
+    changed = {"held": insert.excluded.held, "expected": insert.excluded.expected}
+    written: sa.Insert = insert.on_conflict_do_update(index_elements=list(counters.primary_key), set_=changed)
+    return written
+
+
+NEW_LEDGER = {name: insert(ledgers).on_conflict_do_nothing() for name, insert in _INSERT.items()}
+WRITE_COUNTERS = {name: _write_counters(name) for name in _INSERT}
