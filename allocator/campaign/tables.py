@@ -92,11 +92,22 @@ def _read_text_frame(path: Path) -> pl.DataFrame:
         frame = _parquet_as_text(frame, path.name)
     else:
         frame = _read_csv(path)
-    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
-    frame = _without_blank_end(frame)
+    frame = _without_blank_end(clean_text(frame, path.name))
     if frame.height == 0:
         raise InputError(Finding("the file has a header but no rows", file=path.name))
-    _check_characters(frame, path.name)
+    return frame
+
+
+def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
+    """Strip the cells of a frame of text; empty ones become null. `file` is what findings name.
+
+    Raises
+    ------
+    InputError
+        If a cell holds control characters.
+    """
+    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
+    _check_characters(frame, file)
     return frame
 
 
