@@ -40,6 +40,8 @@ reservations = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("decided_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("groups", sa.Text, nullable=False, comment="JSON: column to label"),
+    sa.Column("measures", sa.Text, nullable=False, comment="JSON: measure to quantity"),
     sqlite_with_rowid=False,
 )
 

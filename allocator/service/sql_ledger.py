@@ -273,6 +273,8 @@ def _content(reservation: Reservation) -> dict[str, Any]:
         "reason": reservation.reason,
         "decided_at": reservation.decided_at,
         "expires_at": reservation.expires_at,
+        "groups": _to_json(reservation.groups),
+        "measures": _to_json(reservation.measures),
     }
 
 
@@ -288,6 +290,8 @@ def _to_reservation(row: sa.Row[Any]) -> Reservation:
         reason=row.reason,
         decided_at=row.decided_at,
         expires_at=row.expires_at,
+        groups=json.loads(row.groups),
+        measures=json.loads(row.measures),
     )
 
 
