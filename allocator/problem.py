@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -264,6 +265,24 @@ class Problem:
     def measure(self, name: str) -> NDArray[np.floating]:
         """Return a stored measure (not ``count``), (n_users, n_coupons)."""
         return self.value if name == "value" else self.measures[name]
+
+    def of_coupons(self, kept: NDArray[np.bool_]) -> Self:
+        """Return the problem with some of its coupons, for the same users.
+
+        Parameters
+        ----------
+        kept
+            (n_coupons,) which stay.
+        """
+        part = copy(self)
+        part.value = np.compress(kept, self.value, axis=1)
+        part.measures = {name: np.compress(kept, array, axis=1) for name, array in self.measures.items()}
+        part.coupon_ids = self.coupon_ids[kept]
+        part.coupon_groups = {
+            column: Grouping.from_labels(np.array(grouping.labels)[grouping.codes[kept]])
+            for column, grouping in self.coupon_groups.items()
+        }
+        return part
 
     def eligible(self) -> NDArray[np.bool_]:
         """Return where a coupon may be given, (n_users, n_coupons)."""

@@ -16,6 +16,7 @@ from allocator.campaign.building import Task, build_task, message_measures
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Objective, Scenario, toml_finding
 from allocator.campaign.coupon_changes import changed_coupons, other_coupons
+from allocator.campaign.eligibility import eligibility
 from allocator.campaign.limit_changes import changed_tables, without_coupons
 from allocator.campaign.limit_tables import group_columns, known_measures, parse_limits
 from allocator.campaign.run_folder import PERHAPS_PREDICTED, PREDICTED
@@ -116,7 +117,7 @@ def build_scenario(
     campaign, predictions, scenario
         What changes how.
     base
-        The campaign's own task; where only limits change, its problem serves again.
+        The campaign's own task; where only limits change or coupons go, its problem serves again.
     predict
         Predicts the coupons of a campaign, for those that the scenario adds or gives other terms.
 
@@ -127,7 +128,7 @@ def build_scenario(
     """
     changed = change_campaign(campaign, scenario)
     if base is not None and not _changes_pairs(scenario):
-        task = with_limits(base, changed)
+        task = with_limits(_without_coupons(base, changed) if scenario.drop_coupons else base, changed)
         if task is not None:
             return task
     factors = {str(name): factor for name, factor in scenario.scale.items()}
@@ -172,11 +173,16 @@ def _ready_values(scenario: Scenario) -> Finding:
 
 
 def _changes_pairs(scenario: Scenario) -> bool:
-    """Return whether a scenario changes more than limits."""
+    """Return whether a scenario changes more than limits and which coupons there are."""
     return bool(
-        scenario.scale or scenario.drop_coupons or scenario.coupons or scenario.add_coupons
-        or scenario.objective or scenario.risk
-    )  # fmt: skip
+        scenario.scale or scenario.coupons or scenario.add_coupons or scenario.objective or scenario.risk
+    )
+
+
+def _without_coupons(base: Task, changed: Campaign) -> Task:
+    """Return a task without the coupons that a changed campaign does not send."""
+    kept = np.isin(base.problem.coupon_ids, changed.coupon_ids)
+    return replace(base, problem=base.problem.of_coupons(kept), eligibility=eligibility(changed))
 
 
 def _no_predictor(scenario: Scenario, others: list[str], predictions: Predictions | None) -> Finding:

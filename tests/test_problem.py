@@ -145,3 +145,24 @@ def test_usage_reports_every_row_by_label():
 def test_missing_group_labels_form_a_group_of_their_own():
     problem = Problem(np.ones((3, 1)), groups={"region": ["n", None, float("nan")]})
     assert problem.groups["region"].labels == ("(missing)", "n")
+
+
+def test_a_problem_of_some_coupons_is_the_one_built_without_the_others():
+    value = np.array([[1.0, 2.0, np.nan], [3.0, 4.0, 5.0]])
+    cost = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
+    channels = np.array(["sms", "push", "sms"])
+    users = {"user_ids": ["u", "v"], "groups": {"region": ["east", "west"]}}
+    kept = np.array([True, False, True])
+    whole = Problem(
+        value, {"cost": cost}, coupon_ids=["A", "B", "C"], coupon_groups={"channel": channels}, **users
+    )
+    part = whole.of_coupons(kept)
+    built = Problem(
+        value[:, kept], {"cost": cost[:, kept]},
+        coupon_ids=["A", "C"], coupon_groups={"channel": channels[kept]}, **users,
+    )  # fmt: skip
+    limits = [Budget(0.9, label="total"), Capacity(2, label="sms capacity", channel="sms")]
+    assert part.coupon_ids.tolist() == built.coupon_ids.tolist()
+    assert part.coupon_groups["channel"].labels == ("sms",)
+    assert whole.coupon_ids.tolist() == ["A", "B", "C"]
+    assert solve(part, limits).assignments().equals(solve(built, limits).assignments())

@@ -203,6 +203,15 @@ def test_warm_start_reaches_the_same_plan_value():
     assert warm.objective == pytest.approx(cold.objective, rel=2e-5)
 
 
+def test_a_warm_start_knows_that_values_are_in_another_unit():
+    problem, limits = campaign(30_000)
+    base = solve(problem, limits, gap=1e-6)
+    cents = Problem(100.0 * problem.value, problem.measures, groups=problem.groups)
+    warm, cold = solve(cents, limits, gap=1e-6, warm_start=base), solve(cents, limits, gap=1e-6)
+    assert warm.objective == pytest.approx(100.0 * base.objective, rel=2e-6)
+    assert warm.trace[-1].passes < cold.trace[-1].passes / 2
+
+
 def test_a_warm_start_takes_fewer_passes_to_the_same_gap():
     problem, limits = campaign(120_000)
     small = solve(*campaign(3_000), gap=1e-4)

@@ -70,7 +70,9 @@ def build_task(
         if (missing := missing_error(campaign, predictions)) is not None:
             raise InputError(missing)
         worth = pessimistic(worth, objective)
-    value = np.where(allowed.allowed, value_factor * worth.value, np.nan)
+    value = worth.value
+    value *= value_factor
+    value[~allowed.allowed] = np.nan
     measures = worth.measures | _messages(campaign, allowed)
     if expected is not None:
         measures["expected_value"] = np.nan_to_num(expected)

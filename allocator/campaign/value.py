@@ -27,9 +27,10 @@ class Worth:
     Parameters
     ----------
     value
-        Expected value, in currency or conversions; NaN where nothing is known of the pair.
+        Expected value, in currency or conversions; NaN where nothing is known of the pair. An array of
+        its own.
     error
-        Standard error of `value`; None if it is not known.
+        Standard error of `value`; None if it is not known, or no plan asks for it.
     measures
         What limits count, by name.
     """
@@ -64,20 +65,30 @@ def worth_of_predictions(campaign: Campaign, predictions: Predictions, allowed: 
     objective = campaign.config.objective
     stated = {str(name): fee for name, fee in campaign.config.sending_cost.items()}
     fees = np.array([*(stated.get(name, 0.0) for name in CHANNELS), 0.0])
-    cost = predictions.expected_cost + fees[allowed.channel]
-    revenue = predictions.uplift * predictions.revenue
-    if predictions.baseline_revenue is not None:
-        revenue += predictions.conversion * (predictions.revenue - predictions.baseline_revenue)
-    value = {
-        "incremental_conversions": predictions.uplift,
-        "incremental_revenue": revenue,
-        "incremental_margin": objective.margin * revenue,
-        "net_profit": objective.margin * revenue - cost,
-    }[objective.maximize]
+    cost = fees[allowed.channel]
+    cost += predictions.expected_cost
+    value = _value(objective, predictions, cost)
     measures = {"cost": cost, "conversions": predictions.uplift, "redemptions": predictions.redemption}
     if any("confidence" in table for table in campaign.config.limits):
         measures["cost_variance"] = _cost_variance(predictions)
-    return Worth(value, _value_error(objective, predictions), measures)
+    error = _value_error(objective, predictions) if objective.risk == "pessimistic" else None
+    return Worth(value, error, measures)
+
+
+def _value(objective: Objective, predictions: Predictions, cost: Array) -> Array:
+    """Return the value of each pair, in a new array."""
+    if objective.maximize == "incremental_conversions":
+        return predictions.uplift.copy()
+    value = predictions.uplift * predictions.revenue
+    if predictions.baseline_revenue is not None:
+        dearer = predictions.revenue - predictions.baseline_revenue
+        dearer *= predictions.conversion
+        value += dearer
+    if objective.maximize != "incremental_revenue":
+        value *= objective.margin
+    if objective.maximize == "net_profit":
+        value -= cost
+    return value
 
 
 def pessimistic(worth: Worth, objective: Objective) -> Worth:
@@ -136,7 +147,7 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
             changes[name] = np.clip(getattr(predictions, name) * factors[name], 0.0, 1.0)
     uplift, conversion = factors.get("uplift", 1.0), changes.get("conversion", predictions.conversion)
     if uplift != 1.0 or "conversion" in changes:
-        changes["uplift"] = np.clip(predictions.uplift * uplift, -conversion, 1.0 - conversion)
+        changes["uplift"] = _between(-conversion, predictions.uplift * uplift, 1.0 - conversion)
     if uplift != 1.0 and predictions.uplift_error is not None:
         changes["uplift_error"] = predictions.uplift_error * uplift
     for name in ("revenue", "baseline_revenue"):
@@ -144,6 +155,12 @@ def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Pr
             changes[name] = basket * factors["revenue"]
     changes |= _scaled_cost(predictions, changes.get("redemption"), factors)
     return replace(predictions, **changes)
+
+
+def _between(lowest: Array, amount: Array, highest: Array) -> Array:
+    """Return an amount no lower and no higher than may be, in its own place."""
+    np.maximum(amount, lowest, out=amount)
+    return np.minimum(amount, highest, out=amount)
 
 
 def _scaled_cost(

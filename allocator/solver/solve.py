@@ -34,6 +34,8 @@ Progress = Callable[[str, int, int], None]
 
 SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what decomposition leaves open
 
+TYPICAL_USERS = 10_000  # whose values tell the size of a problem's values
+
 PROOF_SECONDS = 20.0  # past the time limit, to explain why there is no plan or find the least violating one
 
 
@@ -218,8 +220,7 @@ def _break_least(job: _Job, limits: tuple[LimitLike, ...], least: LeastViolation
 def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
     if job.method == "exact":
         return _exact(job, model, watch), "exact"
-    warm = job.warm_start
-    start = None if warm is None else np.array([warm.prices.get(label, 0.0) for label in model.labels])
+    start = None if job.warm_start is None else _adopted(job.warm_start, model)
     outcome = decompose(
         model, gap=job.gap, deadline=job.deadline, seed=job.seed, compute=job.compute, start=start,
         report=job.report, watch=watch,
@@ -235,6 +236,22 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
     ):
         return _exact(job, model, watch), "exact"
     return outcome, "decomposition"
+
+
+def _adopted(warm: Solution, model: Model) -> Array:
+    """Return an earlier solution's prices by label, in the units of value that this problem has."""
+    prices = np.array([warm.prices.get(label, 0.0) for label in model.labels])
+    now, before = model.problem, warm.problem
+    if now is before or not (now.in_memory and before.in_memory):
+        return prices
+    unit = _typical_value(before)
+    return prices * (_typical_value(now) / unit) if unit > 0 else prices
+
+
+def _typical_value(problem: Problem) -> float:
+    """Return the mean size of what pairs are worth, from users spread over a problem."""
+    few = np.abs(problem.value[:: -(-problem.n_users // TYPICAL_USERS)].astype(np.float64))
+    return float(np.nanmean(few)) if not np.isnan(few).all() else 0.0
 
 
 def _exact(job: _Job, model: Model, watch: Watch) -> Outcome:
