@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from allocator.online.records import Reservation, State
 from allocator.service import ledger_tables as tables
@@ -229,14 +230,14 @@ class SqlEntries:
     def _write_reservations(self) -> None:
         if self._added:
             plan_id = self._plan["plan"]
-            self._execute(
-                tables.ADD,
-                [
-                    {"plan_id": plan_id, "request_id": new.request_id, "position": new.position}
-                    | _content(new)
-                    for new in self._added
-                ],
-            )
+            values = [
+                {"plan_id": plan_id, "request_id": new.request_id, "position": new.position} | _content(new)
+                for new in self._added
+            ]
+            try:
+                self._execute(tables.ADD, values)
+            except IntegrityError:
+                raise ValueError("a request that is decided already was decided again") from None
             self._added = []
         if self._changed:
             self._change(self._changed)
