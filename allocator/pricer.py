@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
-from allocator.rows import LimitLike, Term
+from allocator.row_tables import Key, RowTables, named_terms
+from allocator.rows import LimitLike
 
 Array = NDArray[np.float64]
-Codes = tuple[int | None, ...]
 
 MOST_TABLES = 10_000  # price tables kept; more are made again when asked for
 BATCH = 65_536  # users priced at once by `decide_many`
@@ -35,21 +35,16 @@ class Pricer:
         self.coupon_ids = problem.coupon_ids
         self.per_user = problem.per_user
         self._names = tuple(str(coupon) for coupon in problem.coupon_ids)
-        self._labels = {
-            column: {label: code for code, label in enumerate(grouping.labels)}
-            for column, grouping in problem.groups.items()
-        }
+        self._known = tuple(problem.groups)
         rows = [row for limit in limits for row in limit.rows(problem)]
-        self._charges = [
-            (term, price * term.weight)
-            for row in rows
-            if (price := prices.get(row.label, 0.0)) != 0.0 and not row.is_exclusion
-            for term in row.terms
-        ]
-        self._excluded = [term for row in rows if row.is_exclusion for term in row.terms]
-        terms = [*(term for term, _ in self._charges), *self._excluded]
-        self._columns = tuple(sorted({column for term in terms for column in term.users}))
-        self._tables: dict[Codes, _Table] = {}
+        priced = [row for row in rows if prices.get(row.label, 0.0) != 0.0 and not row.is_exclusion]
+        self._prices = np.array([prices[row.label] for row in priced])
+        self._rows = RowTables(
+            self._names,
+            [named_terms(problem, row) for row in priced],
+            [term for row in rows if row.is_exclusion for term in named_terms(problem, row)],
+        )
+        self._tables: dict[Key, _Table] = {}
 
     def reduced_values(
         self, value: ArrayLike, measures: Mapping[str, ArrayLike], groups: Mapping[str, str] | None = None
@@ -72,8 +67,8 @@ class Pricer:
         """
         groups = groups or {}
         self._check_columns(groups)
-        codes = tuple([self._labels[column].get(groups[column]) for column in self._columns])
-        table = self._tables.get(codes) or self._make_table(codes)
+        key = self._rows.key(groups)
+        table = self._tables.get(key) or self._make_table(key)
         worth = np.asarray(value, dtype=np.float64)
         reduced = worth * table.kept - table.fixed
         for name, price in table.prices:
@@ -169,8 +164,10 @@ class Pricer:
     def _cells(self, groups: Mapping[str, ArrayLike], n: int) -> tuple[NDArray[np.int64], list[_Table]]:
         """Return which price table each of `n` users has, and the tables."""
         self._check_columns(groups)
-        codes = np.zeros((n, len(self._columns)), np.int64)
-        for k, column in enumerate(self._columns):
+        columns = self._rows.columns
+        codes = np.zeros((n, len(columns)), np.int64)
+        distinct: list[list[str]] = []
+        for k, column in enumerate(columns):
             labels = np.asarray(groups[column]).astype(np.str_)
             if labels.shape != (n,):
                 raise InputError(
@@ -181,44 +178,37 @@ class Pricer:
                         expected=str((n,)),
                     )
                 )
-            distinct, inverse = np.unique(labels, return_inverse=True)
-            known = [self._labels[column].get(str(label), -1) for label in distinct]
-            codes[:, k] = np.array(known, dtype=np.int64)[inverse]
+            found, codes[:, k] = np.unique(labels, return_inverse=True)
+            distinct.append(found.tolist())
         combinations, cell = np.unique(codes, axis=0, return_inverse=True)
-        keys = [tuple(None if c < 0 else c for c in row) for row in combinations.tolist()]
-        return cell.ravel(), [self._tables.get(key) or self._make_table(key) for key in keys]
+        tables = []
+        for combination in combinations.tolist():
+            named = {column: distinct[k][combination[k]] for k, column in enumerate(columns)}
+            key = self._rows.key(named)
+            tables.append(self._tables.get(key) or self._make_table(key))
+        return cell.ravel(), tables
 
     def _check_columns(self, groups: Mapping[str, object]) -> None:
-        if not groups.keys() <= self._labels.keys():
-            found = ", ".join(sorted(set(groups) - set(self._labels)))
-            expected = "of " + ", ".join(self._labels)
+        if unknown := set(groups) - set(self._known):
+            found = ", ".join(sorted(unknown))
+            expected = "of " + ", ".join(self._known)
             raise InputError(
                 Finding("the plan has no such group column", column="groups", found=found, expected=expected)
             )
-        for column in self._columns:
+        for column in self._rows.columns:
             if column not in groups:
                 raise InputError(Finding("a price needs the user's label in this column", column=column))
 
-    def _make_table(self, codes: Codes) -> _Table:
+    def _make_table(self, key: Key) -> _Table:
         """Collapse all prices for the users of one combination of labels, and keep the result."""
-        own = dict(zip(self._columns, codes, strict=True))
-
-        def inside(term: Term) -> bool:
-            return all(own[column] in wanted for column, wanted in term.users.items())
-
-        n = len(self._names)
-        prices: dict[str, Array] = {"count": np.zeros(n), "value": np.zeros(n)}
-        for term, price in self._charges:
-            if inside(term):
-                prices.setdefault(term.measure, np.zeros(n))[term.coupons] += price
-        for term in self._excluded:
-            if inside(term):
-                prices["count"][term.coupons] = np.inf
-        fixed, kept = prices.pop("count"), 1.0 - prices.pop("value")
-        table = _Table(fixed, kept, tuple(prices.items()))
+        found = self._rows.make(key)
+        paid = {name: self._prices[found.rows] @ weights for name, weights in found.weights}
+        nothing = np.zeros(len(self._names))
+        fixed, kept = paid.pop("count", nothing), 1.0 - paid.pop("value", nothing)
+        table = _Table(np.where(found.excluded, np.inf, fixed), kept, tuple(paid.items()))
         if len(self._tables) >= MOST_TABLES:
             self._tables = {}
-        self._tables[codes] = table
+        self._tables[key] = table
         return table
 
 

@@ -1,0 +1,303 @@
+"""Decides what users get as they arrive, from a plan's prices, within limits that are never overspent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.errors import Finding, InputError
+from allocator.online.book import Book
+from allocator.online.cells import Cell, Cells
+from allocator.online.ledger import Entries, Ledger
+from allocator.online.pacing import Pacer
+from allocator.online.plan import OnlinePlan
+from allocator.online.records import MILLIONTHS, DecisionRequest, Outcome, Reservation, State
+from allocator.online.settling import Settlement, settle
+
+Array = NDArray[np.float64]
+Pacing = Literal["adaptive", "fixed"]
+
+WEEK = 7 * 24 * 3600.0
+EXPIRE_AT_ONCE = 64  # overdue reservations that one decision releases, besides one for each request
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a row of the plan stands.
+
+    Parameters
+    ----------
+    label, at_least, at_most, guaranteed
+        As in `allocator.online.plan.PlanRow`.
+    held
+        Used, or held for coupons that may still be used; never above `at_most` where guaranteed. None for
+        other rows.
+    expected
+        Used, and what is expected of coupons that may still be used.
+    price
+        By which decisions go now.
+    """
+
+    label: str
+    at_least: float
+    at_most: float
+    guaranteed: bool
+    held: float | None
+    expected: float
+    price: float
+
+
+class Decider:
+    """Decides for users one after another, or in batches. May be shared between threads.
+
+    Every call opens the ledger once, for itself alone: what it reads cannot change before it has written,
+    whatever other threads and processes do with the same ledger.
+
+    Parameters
+    ----------
+    plan
+        Limits and prices.
+    ledger
+        Keeps counters and reservations.
+    clock
+        Returns seconds since the epoch.
+    hold_for
+        Seconds until a coupon that was not used expires, and what is held for it is free again.
+    pacing
+        ``adaptive``: prices follow what is left and who is still to come. ``fixed``: they stay the plan's.
+    """
+
+    def __init__(
+        self,
+        plan: OnlinePlan,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float] = time.time,
+        hold_for: float = WEEK,
+        pacing: Pacing = "adaptive",
+    ) -> None:
+        if pacing not in ("adaptive", "fixed"):
+            message = "must be adaptive or fixed"
+            raise InputError(Finding(message, column="pacing", found=repr(pacing)))
+        if not hold_for > 0:
+            raise InputError(Finding("must be more than 0", column="hold_for", found=f"{hold_for:g}"))
+        self.plan = plan
+        self._ledger = ledger
+        self._clock = clock
+        self._hold_for = hold_for
+        self._cells = Cells(plan)
+        self._prices = np.array([row.price for row in self._cells.rows])
+        self._pacer = Pacer(plan, self._cells.rows) if pacing == "adaptive" else None
+        self._columns = plan.group_columns
+        self._measures = plan.measures
+        self._counts_value = any(term.measure == "value" for row in plan.rows for term in row.terms)
+
+    def decide(self, requests: Sequence[DecisionRequest]) -> list[list[Reservation]]:
+        """Return what each request is given: its coupons, best first, or one reservation for nothing.
+
+        A request that was decided before, in this batch or ever, gets the same answer again.
+
+        Raises
+        ------
+        InputError
+            If a request lacks a measure or a group column that a row needs; then nothing was decided.
+        """
+        self._check(requests)
+        users = [None if r.user_id is None else self._digest(r.user_id) for r in requests]
+        with self._ledger.open(self.plan.plan_id) as entries:
+            now = self._clock()
+            self._expire(entries, now, EXPIRE_AT_ONCE + len(requests))
+            known = entries.of_requests({request.request_id for request in requests})
+            had = dict(entries.coupons_of_users({user for user in users if user is not None}))
+            book = Book(self.plan, entries)
+            pace = None if self._pacer is None else self._pacer.begin(entries.pacing)
+            new: list[Reservation] = []
+            for request, user in zip(requests, users, strict=True):
+                if request.request_id in known:
+                    continue
+                has = 0 if user is None else had.get(user, 0)
+                cell = self._cells.of(request.groups)
+                use = cell.use(request.value, request.measures)
+                prices = self._prices if pace is None else pace.prices
+                found = self._decide(request, user, has, cell, use, prices, book, now)
+                if pace is not None:
+                    pace.see(now, request.value, cell, use, book.expected)
+                if user is not None:
+                    had[user] = has + sum(r.state is State.HELD for r in found)
+                known[request.request_id] = found
+                new += found
+            if new:
+                entries.add(new)
+                if pace is not None:
+                    entries.set_pacing(pace.state())
+        return [known[request.request_id] for request in requests]
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Settlement]:
+        """Say what became of coupons that were given, and return how each outcome was taken.
+
+        What was really used replaces what was held, as long as that fits the guaranteed limits; a coupon
+        that will not be used frees what was held. An outcome told twice is answered twice alike.
+        """
+        with self._ledger.open(self.plan.plan_id) as entries:
+            now = self._clock()
+            known = entries.of_requests({outcome.request_id for outcome in outcomes})
+            book = Book(self.plan, entries)
+            return [
+                settle(outcome, known, self._cells, book, entries, now, self.plan) for outcome in outcomes
+            ]
+
+    def expire(self, most: int = 1000) -> int:
+        """Free what up to `most` overdue reservations hold, and return how many there were.
+
+        Decisions do so, too; this is for times when nobody comes.
+        """
+        with self._ledger.open(self.plan.plan_id) as entries:
+            return self._expire(entries, self._clock(), most)
+
+    def standings(self) -> list[Standing]:
+        """Return how every row with bounds stands."""
+        with self._ledger.open(self.plan.plan_id) as entries:
+            held, expected = dict(entries.held), dict(entries.expected)
+            prices = self._prices if self._pacer is None else self._pacer.begin(entries.pacing).prices
+        return [
+            Standing(
+                row.label,
+                row.at_least,
+                row.at_most,
+                row.is_guaranteed,
+                held.get(row.label, 0) / MILLIONTHS if row.is_guaranteed else None,
+                expected.get(row.label, 0) / MILLIONTHS,
+                price,
+            )
+            for row, price in zip(self._cells.rows, prices.tolist(), strict=True)
+            if not row.is_open
+        ]
+
+    def _decide(
+        self,
+        request: DecisionRequest,
+        user: str | None,
+        has: int,
+        cell: Cell,
+        use: Array,
+        prices: Array,
+        book: Book,
+        now: float,
+    ) -> list[Reservation]:
+        """Give the best coupons that fit, and write them into the book."""
+        reduced = self._reduced(request, cell, use, prices)
+        given: list[Reservation] = []
+        reason = self._closed(now, has)
+        if reason is None:
+            fewest, most = self.plan.per_user
+            order = sorted(
+                (j for j, worth in enumerate(reduced) if worth > -math.inf), key=lambda j: -reduced[j]
+            )
+            hold = use
+            if request.most:
+                hold = cell.use(request.value, self._most_of(request))
+            full: str | None = None
+            for j in order:
+                if has + len(given) >= most or not (reduced[j] > 0 or has + len(given) < fewest):
+                    break
+                expected, held = cell.to_expect(use[:, j]), cell.to_hold(hold[:, j])
+                if (label := book.too_little(held, expected)) is not None:
+                    full = full or book.says(label)
+                    continue
+                book.add(held, expected)
+                given.append(
+                    Reservation(
+                        request.request_id,
+                        len(given),
+                        self.plan.coupon_ids[j],
+                        user,
+                        expected,
+                        held,
+                        State.HELD,
+                        f"worth {reduced[j]:.4g} after the limits' prices" + (f"; {full}" if full else ""),
+                        now,
+                        now + self._hold_for,
+                        {column: str(request.groups[column]) for column in self._columns},
+                        self._amounts(request, j),
+                    )
+                )
+            reason = full or _nothing(request, reduced)
+        if given:
+            return given
+        return [Reservation(request.request_id, 0, None, user, {}, {}, State.NOTHING, reason, now, now)]
+
+    def _reduced(self, request: DecisionRequest, cell: Cell, use: Array, prices: Array) -> list[float]:
+        """Return value less prices paid for each coupon, -inf where not eligible."""
+        reduced = request.value - prices[cell.rows] @ use
+        if cell.excluded is not None:
+            reduced[cell.excluded] = -np.inf
+        return [worth if worth == worth else -math.inf for worth in reduced.tolist()]
+
+    def _closed(self, now: float, has: int) -> str | None:
+        """Return why nothing can be given to the user at all, or None."""
+        plan, most = self.plan, self.plan.per_user[1]
+        if plan.starts_at is not None and now < plan.starts_at:
+            return "the plan has not started"
+        if plan.ends_at is not None and now > plan.ends_at:
+            return "the plan is over"
+        if has >= most:
+            return f"the user has {most} {'coupon' if most == 1 else 'coupons'} already, the most allowed"
+        return None
+
+    def _most_of(self, request: DecisionRequest) -> dict[str, Array]:
+        """Return what is held of each measure: the most it may come to, and no less than expected."""
+        most = {name: np.asarray(array) for name, array in request.measures.items()}
+        for name, array in request.most.items():
+            most[name] = np.fmax(most[name], array)
+        return most
+
+    def _amounts(self, request: DecisionRequest, coupon: int) -> dict[str, float]:
+        """Return what is held of each measure for one coupon."""
+        most = self._most_of(request) if request.most else request.measures
+        amounts = {name: float(most[name][coupon]) for name in self._measures}
+        if self._counts_value:
+            amounts["value"] = float(request.value[coupon])
+        return amounts
+
+    def _expire(self, entries: Entries, now: float, most: int) -> int:
+        overdue = entries.expired(now, most)
+        for reservation in overdue:
+            entries.replace(reservation, replace(reservation, state=State.EXPIRED, expected={}, held={}))
+        return len(overdue)
+
+    def _digest(self, user_id: str) -> str:
+        """Return what stands for a user in the ledger: not the id, and another one in every plan."""
+        return blake2b(f"{self.plan.plan_id}\0{user_id}".encode(), digest_size=16).hexdigest()
+
+    def _check(self, requests: Sequence[DecisionRequest]) -> None:
+        findings = []
+        for request in requests:
+            where = f"request '{request.request_id}'"
+            findings += [
+                Finding(f"{where}: a row needs this measure", column=name)
+                for name in self._measures
+                if name not in request.measures
+            ]
+            findings += [
+                Finding(f"{where}: a row needs the user's label in this column", column=column)
+                for column in self._columns
+                if column not in request.groups
+            ]
+        if findings:
+            raise InputError(findings)
+
+
+def _nothing(request: DecisionRequest, reduced: Sequence[float]) -> str:
+    """Return why no coupon is worth giving."""
+    if max(reduced) == -math.inf:
+        return "no coupon is open to this user"
+    if not np.nanmax(request.value) > 0:
+        return "no coupon is expected to earn anything"
+    return "others earn more from what the limits allow"
