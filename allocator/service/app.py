@@ -1,0 +1,129 @@
+"""The app: its parts put together, started and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+import allocator
+from allocator.errors import AllocateError, Finding, InputError
+from allocator.service import openapi
+from allocator.service.database import connect, create_tables
+from allocator.service.gate import Gate
+from allocator.service.jobs import Jobs
+from allocator.service.logs import log
+from allocator.service.metrics import Metrics
+from allocator.service.problems import refusal_of, refusal_of_status
+from allocator.service.routes import health, jobs, solve, whatif
+from allocator.service.schemas.jobs import JobDocument, JobList, SolveResult, WhatIfResult
+from allocator.service.schemas.solve import CampaignWhatIf, InlineProblem, JobWhatIf, NamedCampaign
+from allocator.service.service import Service
+from allocator.service.settings import Settings
+
+DESCRIPTION = """\
+Decides which customer gets which coupon so that a fixed budget earns the most, and proves how close to the
+best possible that is.
+
+Send a problem to `/v1/solve`; large ones become a job. Decide for single users as they arrive at
+`/v1/decide`, from the prices of a plan: its limits are never overspent. Every error is a problem document
+(RFC 9457) that says everything that is wrong at once.
+"""
+ROUTERS = (solve.router, whatif.router, jobs.router, health.router)
+MODELS = (
+    InlineProblem, NamedCampaign, CampaignWhatIf, JobWhatIf, SolveResult, WhatIfResult, JobDocument, JobList,
+    health.Health,
+)  # fmt: skip
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the service as an ASGI app; it keeps nothing outside itself and its data folder.
+
+    Its lifespan opens the database and starts the worker processes.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings, metrics) as service:
+            app.state.service = service
+            yield
+
+    app = FastAPI(
+        title="Allocate", version=allocator.__version__, description=DESCRIPTION, lifespan=lifespan,
+        redoc_url=None, redirect_slashes=False,
+    )  # fmt: skip
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_exception_handler(AllocateError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.openapi = lambda: openapi.describe(app, MODELS)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
+    """Start the parts of a service, and stop them at the end."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    alone = settings.database_url.startswith("sqlite")
+    with _locked(settings.data) if alone else nullcontext():
+        engine = connect(settings.database_url)
+        create_tables(engine)
+        parts = Jobs(settings, metrics, engine, alone=alone)
+        service = Service(settings, metrics, engine, parts)
+        metrics.watch(parts.store.counts, lambda: ())
+        await parts.start()
+        try:
+            yield service
+        finally:
+            service.closing = True
+            await parts.stop()
+            engine.dispose()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep a second server out of a data folder; the system frees it whenever this process ends."""
+    import fcntl
+
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = "another server uses this data folder; stop it, or give another with --data"
+            raise InputError(Finding(message, file=str(folder))) from error
+        yield
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    problem = refusal_of(error)
+    if problem.status >= 500:
+        log(40, "failed", error=error, id=request.scope["state"]["request_id"])
+    return problem.response(request.scope["state"]["request_id"])
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = refusal_of_status(error.status_code, error.detail, error.headers)
+    return problem.response(request.scope["state"]["request_id"])
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    findings = [_parameter(detail) for detail in error.errors()]
+    return refusal_of(InputError(findings)).response(request.scope["state"]["request_id"])
+
+
+def _parameter(detail: dict[str, object]) -> Finding:
+    place = detail["loc"]
+    assert isinstance(place, Iterable)
+    where, *names = map(str, place)
+    return Finding(str(detail["msg"]), where, column=".".join(names), found=repr(detail.get("input"))[:60])

@@ -1,0 +1,83 @@
+"""The description of the service: bodies, answers and problems by model, since routes work on bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from allocator.service.problems import MEDIA_TYPE, ProblemDocument
+
+REF = "#/components/schemas/{model}"
+COMMON = (401, 421, 500, 503)  # whatever is asked for
+BODY = (408, 413, 415, 422)  # wherever there is a body
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def body(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return the description of a body that is one of some models, with their examples."""
+    schemas = [_reference(model) for model in models]
+    content = {
+        "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
+        "examples": examples(models),
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def answers(
+    ok: dict[int, tuple[str, type[BaseModel] | None]], problems: Sequence[int] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """Return the description of answers: of those that are right by model, of problems by status."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for status, (text, model) in ok.items():
+        found[status] = {"description": text}
+        if model is not None:
+            content = {"schema": _reference(model), "examples": examples([model])}
+            found[status]["content"] = {"application/json": {k: v for k, v in content.items() if v}}
+    for status in sorted({*problems, *COMMON}):
+        content = {MEDIA_TYPE: {"schema": _reference(ProblemDocument)}}
+        found[status] = {"description": HTTPStatus(status).phrase, "content": content}
+    return found
+
+
+def examples(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """Return the examples that models state, under names of their own."""
+    return {
+        f"{model.__name__} {i}": {"value": example}
+        for model in models
+        for i, example in enumerate(_stated(model), start=1)
+    }
+
+
+def _stated(model: type[BaseModel]) -> list[Any]:
+    extra = model.model_config.get("json_schema_extra")
+    found: Any = extra.get("examples", []) if isinstance(extra, dict) else []
+    return list(found)
+
+
+def describe(app: FastAPI, models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """Return the OpenAPI document of an app, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes,
+            tags=app.openapi_tags,
+        )  # fmt: skip
+        every: list[type[BaseModel]] = [*models, ProblemDocument]
+        _, schemas = models_json_schema([(model, "validation") for model in every], ref_template=REF)
+        components = document.setdefault("components", {})
+        components["schemas"] = schemas["$defs"]
+        components["securitySchemes"] = SCHEMES
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REF.format(model=model.__name__)}

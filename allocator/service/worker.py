@@ -1,0 +1,75 @@
+"""A process that does jobs: one line of JSON in for each, lines of JSON out about how it goes.
+
+It ends when its standard input does, that is with the server, even where that was killed; whatever it was
+doing is then done again by the next server.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+PROGRESS_SECONDS = 0.2
+
+
+def main() -> None:
+    """Do jobs until there is nobody to do them for."""
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what a library prints must not stand between the lines
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    from allocator.service import work
+    from allocator.solver import solve as solver  # noqa: F401  loaded now, so that the first job need not
+
+    _tell(out, event="ready")
+    while True:
+        asked = json.loads(lines.get())
+        folders = {key: None if asked[key] is None else Path(asked[key]) for key in ("jobs", "campaigns")}
+        _do(work.Work(**asked | folders), out)
+
+
+def _listen(lines: queue.SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        lines.put(line)
+    os._exit(0)
+
+
+def _do(job: Any, out: BinaryIO) -> None:
+    from allocator.errors import AllocateError
+    from allocator.service.problems import refusal_of
+
+    told = 0.0
+
+    def progress(step: str, done: int, total: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told >= PROGRESS_SECONDS:
+            told = now
+            _tell(out, event="progress", step=step, done=done, total=total)
+
+    try:
+        job.do(progress)
+    except AllocateError as error:
+        _tell(out, event="problem", problem=refusal_of(error).document)
+    except Exception as error:
+        logging.getLogger("allocate.service").error("job %s", job.job, exc_info=error)
+        _tell(out, event="problem", problem=refusal_of(error).document)
+    else:
+        _tell(out, event="done")
+
+
+def _tell(out: BinaryIO, **event: Any) -> None:
+    try:
+        out.write(json.dumps(event).encode() + b"\n")
+    except BrokenPipeError:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
