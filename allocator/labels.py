@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding
+from allocator.frames import is_missing
 
 MISSING = "(missing)"
 CHUNK = 1 << 18  # labels at work at once, so that text takes little memory
@@ -52,7 +53,7 @@ class Grouping:
 def _as_text(labels: NDArray[Any]) -> NDArray[np.str_]:
     if labels.dtype.kind in "fO":
         labels = np.array(
-            [MISSING if x is None or x != x else str(x) for x in labels.ravel().tolist()], dtype=np.str_
+            [MISSING if is_missing(x) else str(x) for x in labels.ravel().tolist()], dtype=np.str_
         ).reshape(labels.shape)
     return labels.astype(np.str_, copy=False)
 
@@ -62,19 +63,43 @@ def code_type(n_labels: int) -> np.dtype[np.unsignedinteger]:
     return np.dtype(np.min_scalar_type(max(n_labels - 1, 0)))
 
 
-def labels_of(labels: ArrayLike, n: int, name: str, findings: list[Finding]) -> NDArray[np.str_]:
-    """Return distinct labels as text, one for each of `n`; add what is wrong to `findings`."""
-    array = np.asarray(labels).astype(np.str_)
+def text_of(labels: ArrayLike, name: str, findings: list[Finding]) -> tuple[NDArray[np.str_], np.dtype[Any]]:
+    """Return ids as text, and the type that gives them back as they came: whole numbers or text.
+
+    Adds to `findings` ids that are missing, or decimal numbers.
+    """
+    array = np.asarray(labels)
+    if array.dtype.kind in "fO":
+        entries = array.ravel().tolist()
+        missing = [k for k, x in enumerate(entries) if is_missing(x)]
+        if missing:
+            found = f"{len(missing):,} of {len(entries):,}, the first in row {missing[0]}, counted from 0"
+            findings.append(Finding("ids are missing", column=name, found=found))
+        elif array.dtype.kind == "f" and len(entries):
+            message = "ids must be text or whole numbers; a gap turns whole numbers into decimal ones"
+            findings.append(Finding(message, column=name, found=repr(entries[0])))
+        if entries and all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in entries):
+            array = np.array(entries)  # of the type that holds them, if there is one
+    kind = array.dtype if array.dtype.kind in "iu" else np.dtype(np.str_)
+    return array.astype(np.str_), kind
+
+
+def labels_of(
+    labels: ArrayLike, n: int, name: str, findings: list[Finding]
+) -> tuple[NDArray[np.str_], np.dtype[Any]]:
+    """Return distinct ids as `text_of`, one for each of `n`; add what is wrong to `findings`."""
+    before = len(findings)
+    array, kind = text_of(labels, name, findings)
     if array.shape != (n,):
         findings.append(
             Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,)))
         )
-    else:
+    elif len(findings) == before:
         distinct, counts = np.unique(array, return_counts=True)
         if len(distinct) < n:
             found = repr(str(distinct[counts > 1][0]))
             findings.append(Finding("a label occurs twice", column=name, found=found))
-    return array
+    return array, kind
 
 
 def groupings_of(

@@ -68,6 +68,8 @@ class ParquetProblem(Problem):
             raise InputError(Finding("there are no rows: a problem needs a user", file=str(path)))
         self._n_coupons = widths[0]
         self._label(widths[0], coupon_ids, coupon_groups, per_user, findings)
+        if user_id and not self._schema[user_id].is_integer():
+            self.id_types["user_id"] = np.dtype(np.str_)
         self.groups = {column: self._grouping(column) for column in groups}
         self.measures = _OnDisk(measures or {})
         self._types = self._number_types()

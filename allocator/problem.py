@@ -14,9 +14,12 @@ from allocator.batch import Batch
 from allocator.combinations import Combinations
 from allocator.entries import EntryChecks
 from allocator.errors import Finding, InputError
+from allocator.frames import Matrix, check_order
 from allocator.labels import Grouping, groupings_of, labels_of
 
 BUILT_IN_MEASURES = ("count", "value")
+Table = Any
+"""A pandas or polars DataFrame, an Arrow table, a dict of columns; for numbers also what NumPy reads."""
 MOST_COUPONS = 32_767  # choices are stored in 16 bits
 
 
@@ -27,12 +30,14 @@ class Problem:
     ----------
     value
         (n_users, n_coupons) expected incremental value of giving a coupon to a user, in objective
-        units; NaN where the user is not eligible for the coupon. float32 or float64.
+        units; NaN or null where the user is not eligible for the coupon. A NumPy array (float32 or
+        float64), or a pandas, polars or Arrow table with a column for each coupon, by position.
     measures
-        What limits count, by name: each (n_users, n_coupons) or broadcastable to it. ``count`` and
-        ``value`` are built in; ``cost`` is the usual other one.
+        What limits count, by name: each (n_users, n_coupons), as `value`, or broadcastable to it. ``count``
+        and ``value`` are built in; ``cost`` is the usual other one.
     user_ids, coupon_ids
-        Labels; 0, 1, 2, ... unless given.
+        Labels, text or whole numbers; 0, 1, 2, ... unless given. Names of columns and rows of a table are
+        used only where given here, as in ``coupon_ids=frame.columns``.
     groups
         Labels of users by column, for example ``{"region": labels}``, each (n_users,).
     coupon_groups
@@ -51,8 +56,8 @@ class Problem:
 
     def __init__(
         self,
-        value: ArrayLike,
-        measures: Mapping[str, ArrayLike] | None = None,
+        value: Table,
+        measures: Mapping[str, Table] | None = None,
         *,
         user_ids: ArrayLike | None = None,
         coupon_ids: ArrayLike | None = None,
@@ -60,19 +65,32 @@ class Problem:
         coupon_groups: Mapping[str, ArrayLike | Grouping] | None = None,
         per_user: tuple[int, int] = (0, 1),
     ) -> None:
-        self.value = _matrix(value)
-        n, m = self.value.shape
         findings: list[Finding] = []
+        table = Matrix.of(value, "value", findings)
+        tables = {
+            name: Matrix.of(measure, f"measures[{name}]", findings)
+            for name, measure in (measures or {}).items()
+        }
+        if findings:
+            raise InputError(findings)
+        self.value = _matrix(table.array)
+        n, m = self.value.shape
+        for name, measure in tables.items():
+            table.check_order(measure, f"measures[{name}]", findings)
+        check_order("columns", table.columns, coupon_ids, "coupon_ids", findings)
+        check_order("rows", table.rows, user_ids, "user_ids", findings)
         # Compiled passes want one type for all measures: the narrow one only if every measure has it.
-        narrow = all(np.asarray(array).dtype == np.float32 for array in (measures or {}).values())
+        narrow = all(measure.array.dtype == np.float32 for measure in tables.values())
         self._measure_type = np.float32 if narrow else np.float64
         self.measures: Mapping[str, NDArray[np.floating]] = {
             name: wide
-            for name, array in (measures or {}).items()
-            if (wide := self._measure(name, array, findings)) is not None
+            for name, measure in tables.items()
+            if (wide := self._measure(name, measure.array, findings)) is not None
         }
         self._label(m, coupon_ids, coupon_groups, per_user, findings)
-        self._user_ids = None if user_ids is None else labels_of(user_ids, n, "user_ids", findings)
+        self._user_ids: NDArray[np.str_] | None = None
+        if user_ids is not None:
+            self._user_ids, self.id_types["user_id"] = labels_of(user_ids, n, "user_ids", findings)
         self.groups = groupings_of(groups, n, "groups", findings)
         checks = EntryChecks(self.per_user[0])
         for batch in self.batches():
@@ -94,7 +112,8 @@ class Problem:
             found, expected = f"{n_coupons:,}", f"at most {MOST_COUPONS:,}"
             findings.append(Finding("too many coupons", found=found, expected=expected))
         names = np.arange(n_coupons) if coupon_ids is None else coupon_ids
-        self.coupon_ids = labels_of(names, n_coupons, "coupon_ids", findings)
+        self.coupon_ids, of_coupons = labels_of(names, n_coupons, "coupon_ids", findings)
+        self.id_types = {"user_id": np.dtype(np.int64), "coupon_id": of_coupons}
         self._combinations: dict[tuple[str, ...], Combinations] = {}
         self.coupon_groups = groupings_of(coupon_groups, n_coupons, "coupon_groups", findings)
         self.per_user = (int(per_user[0]), int(per_user[1]))
@@ -113,6 +132,11 @@ class Problem:
         """Number of coupons."""
         return int(self.value.shape[1])
 
+    def ids_as_given(self, users: NDArray[np.int64], coupons: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
+        """Return ``user_id`` and ``coupon_id`` of pairs of indices, as text or whole numbers as they came."""
+        ids = {"user_id": self.ids_of(users), "coupon_id": self.coupon_ids[coupons]}
+        return {name: labels.astype(self.id_types[name]) for name, labels in ids.items()}
+
     @property
     def user_ids(self) -> NDArray[np.str_]:
         """Labels of all users, (n_users,); `ids_of` makes those of some without those of all."""
@@ -130,49 +154,53 @@ class Problem:
     @classmethod
     def from_scores(
         cls,
-        user_id: ArrayLike,
-        coupon_id: ArrayLike,
-        value: ArrayLike,
-        measures: Mapping[str, ArrayLike] | None = None,
+        scores: Table,
         *,
-        user_ids: ArrayLike | None = None,
-        coupon_ids: ArrayLike | None = None,
-        **options: Any,
+        user_id: str = "user_id",
+        coupon_id: str = "coupon_id",
+        value: str = "value",
+        measures: Sequence[str] | Mapping[str, str] = (),
+        users: Table | None = None,
+        groups: Sequence[str] | Mapping[str, str] = (),
+        coupons: Table | None = None,
+        coupon_groups: Sequence[str] | Mapping[str, str] = (),
+        per_user: tuple[int, int] = (0, 1),
     ) -> Self:
-        """Build a problem from one row for each eligible user-coupon pair; it is stored in full.
+        """Build a problem from a table with one row for each eligible pair; it is stored in full.
+
+        Every table may be a pandas or polars DataFrame, an Arrow table, or a dict of columns.
 
         Parameters
         ----------
-        user_id, coupon_id, value
-            The pairs and their values, each (n_pairs,).
+        scores
+            The pairs; a row without a value counts for nothing.
+        user_id, coupon_id
+            Columns with the ids, text or whole numbers, in `scores` and in `users` or `coupons`.
+        value
+            Column with the value of each pair.
         measures
-            By name, each (n_pairs,).
-        user_ids, coupon_ids
-            Order of users and coupons, and those without a pair; order of appearance unless given.
-        options
-            Further parameters of `Problem`.
+            Columns with what limits count, or the column of each measure by its name.
+        users
+            One row for each user, with or without pairs; those of the pairs, in order of appearance, unless
+            given.
+        groups
+            Group columns of `users`, or the column of each by its name.
+        coupons, coupon_groups
+            The same for coupons.
+        per_user
+            Fewest and most coupons a user may get.
+
+        Raises
+        ------
+        InputError
+            With every finding: columns that are missing or hold no numbers, missing ids, pairs named twice,
+            ids that `users` or `coupons` lack.
         """
-        users, row = _index(np.asarray(user_id, dtype=np.str_), user_ids, "user_id")
-        coupons, column = _index(np.asarray(coupon_id, dtype=np.str_), coupon_ids, "coupon_id")
-        place = row * len(coupons) + column
-        for name, pairs in {"value": value, **(measures or {})}.items():
-            if np.shape(pairs) != place.shape:
-                found, expected = str(np.shape(pairs)), str(place.shape)
-                raise InputError(
-                    Finding(
-                        "there is not one number for each pair", column=name, found=found, expected=expected
-                    )
-                )
-        if len(np.unique(place)) < len(place):
-            raise InputError("the scores name a user-coupon pair twice; keep one row for each pair")
+        from allocator.scores import ScoreTables
 
-        def dense(pairs: ArrayLike, missing: float) -> NDArray[np.float64]:
-            full = np.full(len(users) * len(coupons), missing)
-            full[place] = np.asarray(pairs, dtype=np.float64)
-            return full.reshape(len(users), len(coupons))
-
-        tables = {name: dense(pairs, 0.0) for name, pairs in (measures or {}).items()}
-        return cls(dense(value, np.nan), tables, user_ids=users, coupon_ids=coupons, **options)
+        tables = ScoreTables(scores, users, coupons)
+        found = tables.read(user_id, coupon_id, value, measures, groups, coupon_groups)
+        return cls(**found, per_user=per_user)
 
     @classmethod
     def from_parquet(
@@ -288,12 +316,19 @@ class Problem:
         """Return where a coupon may be given, (n_users, n_coupons)."""
         return np.asarray(~np.isnan(self.value))
 
-    def _measure(self, name: str, array: ArrayLike, findings: list[Finding]) -> NDArray[np.floating] | None:
+    def _measure(
+        self, name: str, array: NDArray[Any], findings: list[Finding]
+    ) -> NDArray[np.floating] | None:
         if name in BUILT_IN_MEASURES:
             findings.append(Finding(f"'{name}' is built in; give the measure another name", column=name))
             return None
         try:
-            wide = np.broadcast_to(np.asarray(array, dtype=self._measure_type), self.value.shape)
+            numbers = np.asarray(array, dtype=self._measure_type)
+        except (TypeError, ValueError):
+            findings.append(Finding("the measure must be numbers", column=name, found=str(array.dtype)))
+            return None
+        try:
+            wide = np.broadcast_to(numbers, self.value.shape)
         except ValueError:
             found, expected = str(np.shape(array)), str(self.value.shape)
             findings.append(
@@ -305,10 +340,7 @@ class Problem:
         return np.ascontiguousarray(wide)
 
 
-def _matrix(value: ArrayLike) -> NDArray[np.floating]:
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    array = np.asarray(value)
+def _matrix(array: NDArray[Any]) -> NDArray[np.floating]:
     if array.dtype != np.float32:
         try:
             array = array.astype(np.float64, copy=False)
@@ -321,26 +353,3 @@ def _matrix(value: ArrayLike) -> NDArray[np.floating]:
             Finding("value must be users x coupons", column="value", found=f"shape {array.shape}")
         )
     return np.ascontiguousarray(array)
-
-
-def _index(
-    ids: NDArray[np.str_], order: ArrayLike | None, name: str
-) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """Return the distinct labels in order, and each row's place among them."""
-    if order is None:
-        distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-        by_appearance = np.argsort(first)
-        rank = np.empty_like(by_appearance)
-        rank[by_appearance] = np.arange(len(distinct))
-        return distinct[by_appearance], rank[inverse]
-    labels = np.asarray(order).astype(np.str_)
-    sorter = np.argsort(labels)
-    place = sorter[np.minimum(np.searchsorted(labels, ids, sorter=sorter), len(labels) - 1)]
-    unknown = labels[place] != ids
-    if unknown.any():
-        raise InputError(
-            Finding(
-                f"unknown {name}", row=int(np.argmax(unknown)), column=name, found=repr(str(ids[unknown][0]))
-            )
-        )
-    return labels, place

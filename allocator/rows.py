@@ -18,9 +18,10 @@ from allocator.errors import Finding, InputError
 from allocator.labels import Grouping
 from allocator.problem import BUILT_IN_MEASURES, Problem
 
-Users = Mapping[str, str | Sequence[str]]
+Label = str | int
+Users = Mapping[str, Label | Sequence[Label]]
 """Which users: for each group column the label or labels; all columns must match."""
-Coupons = Sequence[str] | Mapping[str, str | Sequence[str]]
+Coupons = Sequence[Label] | Mapping[str, Label | Sequence[Label]]
 """Which coupons: coupon labels, or for each coupon group column the label or labels."""
 By = str | Sequence[str]
 """A group column, or several: then each combination of labels that some user has is a group."""
@@ -283,7 +284,7 @@ def _coupons(
         ).items():
             inside &= np.isin(problem.coupon_groups[column].codes, list(codes))
         return inside
-    names = [coupons] if isinstance(coupons, str) else list(coupons)
+    names = [str(name) for name in ([coupons] if isinstance(coupons, str | int) else coupons)]
     known = set(problem.coupon_ids.tolist())
     for name in names:
         if name not in known:
@@ -300,7 +301,7 @@ def _match(
             findings.append(_unknown_column(where, column, groups))
             continue
         known = {label: code for code, label in enumerate(groups[column].labels)}
-        labels = [labels] if isinstance(labels, str) else list(labels)
+        labels = [str(label) for label in ([labels] if isinstance(labels, str | int) else labels)]
         for label in labels:
             if label not in known:
                 shown = ", ".join(list(known)[:12])

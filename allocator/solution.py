@@ -6,11 +6,12 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.frames import Kind
 from allocator.pricer import Pricer
 from allocator.problem import Problem
 from allocator.rows import LimitLike
@@ -212,11 +213,33 @@ class Solution:
 
         return price_of_fairness(self, labels, threads)
 
-    def assignments(self) -> pl.DataFrame:
-        """Return one row an assignment: ``user_id, coupon_id, value`` and every measure."""
+    @overload
+    def assignments(self, to: Literal["polars"] = "polars") -> pl.DataFrame: ...
+    @overload
+    def assignments(self, to: Literal["numpy"]) -> dict[str, NDArray[Any]]: ...
+    @overload
+    def assignments(self, to: Literal["pandas", "arrow"]) -> Any: ...
+    def assignments(self, to: Kind = "polars") -> Any:
+        """Return one row an assignment: ``user_id, coupon_id, value`` and every measure.
+
+        Parameters
+        ----------
+        to
+            ``polars`` or ``pandas`` for a DataFrame, ``arrow`` for a pyarrow.Table, ``numpy`` for a dict of
+            arrays. Ids have the type they came in.
+
+        Raises
+        ------
+        InputError
+            If there is no such kind of table.
+        PluginError
+            If the library for it is not installed.
+        """
         import polars as pl
 
-        return pl.concat(self._assignments())
+        from allocator.frames import table_as
+
+        return table_as(lambda: pl.concat(self._assignments()), to)
 
     def write_assignments(self, path: str | Path) -> None:
         """Write `assignments` to a Parquet file, batch by batch: for more users than memory holds."""
@@ -241,12 +264,9 @@ class Solution:
             of_batch = choice[batch.users]
             user, slot = np.nonzero(of_batch >= 0)
             coupon = of_batch[user, slot]
-            columns = {
-                "user_id": self.problem.ids_of(batch.indices()[user]),
-                "coupon_id": self.problem.coupon_ids[coupon],
-                "value": batch.value[user, coupon],
-            }
-            yield pl.DataFrame(columns | {name: m[user, coupon] for name, m in batch.measures.items()})
+            ids = self.problem.ids_as_given(batch.indices()[user], coupon)
+            numbers = {"value": batch.value, **batch.measures}
+            yield pl.DataFrame(ids | {name: array[user, coupon] for name, array in numbers.items()})
 
     def pricer(self) -> Pricer:
         """Return what decides for a user that the plan has not seen."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 
 from allocator import (
@@ -56,31 +55,6 @@ def test_measure_missing_where_value_is_given_is_an_error():
 def test_value_must_be_a_matrix_of_numbers(value):
     with pytest.raises(InputError, match="value must be"):
         Problem(value)
-
-
-def test_frames_are_accepted():
-    problem = Problem(pl.DataFrame({"a": [1.0, 2.0], "b": [3.0, 0.0]}), {"cost": np.ones(2)})
-    assert solve(problem, [Budget(1, label="total")]).assignments().rows() == [("0", "1", 3.0, 1.0)]
-
-
-def test_from_scores_takes_pairs_in_any_order_and_keeps_labels():
-    problem = Problem.from_scores(
-        ["u2", "u1", "u2"],
-        ["B", "A", "A"],
-        [5.0, 1.0, 2.0],
-        {"cost": [1.0, 1.0, 1.0]},
-        user_ids=["u1", "u2", "u3"],
-    )
-    assert problem.n_users == 3
-    plan = {row["user_id"]: row["coupon_id"] for row in solve(problem).assignments().iter_rows(named=True)}
-    assert plan == {"u1": "A", "u2": "B"}
-
-
-def test_from_scores_rejects_a_pair_twice_and_an_unknown_user():
-    with pytest.raises(InputError, match="twice"):
-        Problem.from_scores(["u", "u"], ["A", "A"], [1.0, 2.0])
-    with pytest.raises(InputError, match="unknown user_id"):
-        Problem.from_scores(["u"], ["A"], [1.0], user_ids=["other"])
 
 
 def test_per_user_is_checked():

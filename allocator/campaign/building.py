@@ -163,12 +163,10 @@ def _worth_of_scores(campaign: Campaign) -> Worth:
     if active["value_error"].null_count():  # not known, or not of every pair
         names.remove("value_error")
     problem = Problem.from_scores(
-        active["user_id"].to_numpy(),
-        active["coupon_id"].to_numpy(),
-        active["value"].to_numpy(),
-        {name: active[name].to_numpy() for name in names},
-        user_ids=campaign.user_ids,
-        coupon_ids=campaign.coupon_ids,
+        active,
+        measures=names,
+        users={"user_id": campaign.user_ids},
+        coupons={"coupon_id": campaign.coupon_ids},
     )
     measures = {name: np.asarray(array, np.float64) for name, array in problem.measures.items()}
     error = measures.pop("value_error", None)
