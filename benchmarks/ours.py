@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from allocator import AllocateError, Solution, solve
+from allocator import AllocateError, Budget, Solution, solve
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute
 from benchmarks.instances import CHANGES, Instance, khan, retail
@@ -61,6 +62,39 @@ def warm_task(n_users: int, change: str, gap: float, limit: float) -> Generator[
             found |= {f"{name}_passes": solution.trace[-1].passes, f"{name}_gap": solution.gap}
     cold, warm = (statistics.median(seconds[name]) for name in ("cold", "warm"))
     return found | {"cold_seconds": cold, "warm_seconds": warm, "ratio": warm / cold}
+
+
+def sweep_task(n_users: int, points: int, gap: float, limit: float) -> Generator[None, None, dict[str, Any]]:
+    """Time a sweep of the budget, each plan from the one before it, against the first solve of this process,
+    which loads the compiled kernels, and a later one from nothing (the median of three).
+    """
+    problem, limits = retail(n_users)
+    place = next(i for i, limit_ in enumerate(limits) if isinstance(limit_, Budget))
+    budget = limits[place]
+    assert isinstance(budget, Budget)
+    yield
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        solve(problem, limits, gap=gap, time_limit=limit)
+        seconds.append(time.perf_counter() - began)
+    first, cold = seconds[0], statistics.median(seconds[1:])
+    plan, gaps = None, []
+    began = time.perf_counter()
+    for at_most in np.linspace(0.4, 1.6, points) * budget.at_most:
+        changed = [*limits[:place], replace(budget, at_most=float(at_most)), *limits[place + 1 :]]
+        plan = solve(problem, changed, gap=gap, time_limit=limit, warm_start=plan)
+        gaps.append(plan.gap)
+    whole = time.perf_counter() - began
+    return {
+        "points": points,
+        "first_seconds": first,
+        "cold_seconds": cold,
+        "sweep_seconds": whole,
+        "over_first": whole / first,
+        "over_cold": whole / cold,
+        "gap": max(gaps),
+    }
 
 
 def device_task(n_users: int, device: str) -> Generator[None, None, dict[str, Any]]:

@@ -21,10 +21,11 @@ from benchmarks import (
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import CHANGES, COUPONS, KINDS
 from benchmarks.measure import in_process
-from benchmarks.ours import device_task, khan_task, pass_task, solve_task, warm_task
+from benchmarks.ours import device_task, khan_task, pass_task, solve_task, sweep_task, warm_task
 from benchmarks.peers import PEERS, WHOLE, peer_task
 from benchmarks.record import Columns, Row
 
+SWEEP_POINTS = 20
 GRACE = 60.0  # seconds past its own time limit before a process is stopped
 OPTIMA = {"I01": 173.0, "I02": 364.0, "I03": 1602.0, "I04": 3597.0, "I05": 3905.7, "I06": 4799.3}
 """Khan's instances that are solved to optimality."""
@@ -67,6 +68,15 @@ def warm(settings: Namespace) -> Iterator[Row]:
                 warm_task, n, change, settings.gap, settings.limit, limit=10 * settings.limit + GRACE
             )
             yield {"users": n, "change": change} | found.row()
+
+
+def sweep(settings: Namespace) -> Iterator[Row]:
+    """Yield a frontier of twenty budgets in units of one solve, a size each."""
+    for n in settings.sizes:
+        found = in_process(
+            sweep_task, n, SWEEP_POINTS, settings.gap, settings.limit, limit=25 * settings.limit + GRACE
+        )
+        yield {"users": n} | found.row()
 
 
 def growth(settings: Namespace) -> Iterator[Row]:
@@ -187,6 +197,21 @@ TABLES: dict[str, Table] = {
             "pricing passes, warm": _number("warm_passes", "d"),
             "gap, cold": _number("cold_gap", ".1e"),
             "gap, warm": _number("warm_gap", ".1e"),
+        },
+        {"sizes": [100_000, 1_000_000], "limit": 60.0},
+    ),
+    "sweep": Table(
+        "a frontier of twenty budgets against single solves",
+        sweep,
+        {
+            "users x coupons": _users,
+            "points": _number("points", "d"),
+            "first solve of the process, s": _number("first_seconds", ".2f"),
+            "cold solve, kernels loaded, s": _number("cold_seconds", ".2f"),
+            "sweep, s": _number("sweep_seconds", ".2f"),
+            "sweep over first": _number("over_first", ".1f"),
+            "sweep over cold": _number("over_cold", ".1f"),
+            "gap": _GAP,
         },
         {"sizes": [100_000, 1_000_000], "limit": 60.0},
     ),

@@ -85,6 +85,7 @@ COMMANDS = {
     "speed": ["--sizes", "300", "--peers", "highs-ipm", "--gap", "0.01"],
     "passes": ["--sizes", "300", "--gap", "0.01"],
     "warm": ["--sizes", "300", "--gap", "0.01"],
+    "sweep": ["--sizes", "300", "--gap", "0.01"],
     "growth": ["--sizes", "300", "--gap", "0.01"],
     "quality": ["--sizes", "300", "--kinds", "plain", "--gap", "0.01"],
     "mmkp": [],
