@@ -37,19 +37,20 @@ def take(ledger: Ledger, request_id: str, cap: int) -> bool:
         if before:
             return before[0].state is State.HELD
         is_left = entries.held.get(ROW, 0) + MILLIONTHS <= cap * MILLIONTHS
-        time.sleep(0)  # lets another thread in, if the lock would
+        time.sleep(0.001)  # lets another in, if the lock would
         entries.add([unit(request_id) if is_left else nothing(request_id)])
         entries.set_pacing({"decided": (entries.pacing or {"decided": 0})["decided"] + 1})
     return is_left
 
 
 def main() -> None:
-    """Decide on NUMBER requests, naming each with what it got once that is committed."""
+    """Once told to, decide on NUMBER requests, naming each with what it got once that is committed."""
     url, name, number, cap = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     engine = connect(url)
     create_tables(engine)
     ledger = SqlLedger(engine)
     print("ready", flush=True)  # noqa: T201
+    sys.stdin.readline()
     for i in range(number):
         print(f"{name}-{i}", int(take(ledger, f"{name}-{i}", cap)), flush=True)  # noqa: T201
 

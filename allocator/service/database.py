@@ -16,12 +16,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from allocator.errors import AllocateError, InputError
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30  # how long a writer waits for another process's
+RETRY_SECONDS = 0.0005  # between one look and the next
 LOCK_SECONDS = 10  # the same on PostgreSQL; the holder of a lock is cut off after IDLE_SECONDS of silence
 IDLE_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -96,7 +98,7 @@ def create_tables(engine: sa.Engine) -> None:
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open a transaction that sees one moment's state and never waits for a writer; it must not write."""
+    """Open a transaction that never waits for a writer, and must not write."""
     with _clear(engine), engine.connect() as connection:
         connection.execution_options(reads=True)
         with connection.begin():
@@ -124,7 +126,7 @@ def _clear(engine: sa.Engine) -> Iterator[None]:
     """Turn what a driver says of a database out of reach into an error of ours."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, sqlite3.OperationalError) as error:
         raise _unavailable(engine.url, error) from error
     except DBAPIError as error:
         if error.connection_invalidated or "not a database" in str(error.orig):
@@ -132,7 +134,7 @@ def _clear(engine: sa.Engine) -> Iterator[None]:
         raise
 
 
-def _unavailable(url: sa.URL, error: SQLAlchemyError) -> UnavailableError:
+def _unavailable(url: sa.URL, error: Exception) -> UnavailableError:
     said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0].rstrip(".")
     advice = (
         "Look whether the folder exists, may be written to and has room"
@@ -169,11 +171,34 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # A transaction that reads first and writes later could find the file changed in between.
-        reads = connection.get_execution_options().get("reads")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        if connection.get_execution_options().get("reads"):
+            raw.execute("BEGIN")
+        else:
+            _begin_to_write(raw)
 
     return engine
+
+
+def _begin_to_write(connection: sqlite3.Connection) -> None:
+    """Lock the file at once: who only reads first may find it changed when it comes to write.
+
+    SQLite's own waiting sleeps longer each time, up to a tenth of a second, while others come and go.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(RETRY_SECONDS)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
