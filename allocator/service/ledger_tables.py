@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,6 +52,7 @@ def _word(state: State) -> sa.ColumnElement[str]:
     return sa.literal_column(f"'{state.value}'", sa.String)
 
 
+KEY = (reservations.c.request_id, reservations.c.position)
 _is_held = reservations.c.state == _word(State.HELD)
 _counts = reservations.c.state.in_([_word(State.HELD), _word(State.USED)])
 sa.Index(
@@ -65,30 +67,19 @@ sa.Index(
     "reservations_by_expiry",
     reservations.c.plan_id,
     reservations.c.expires_at,
+    *KEY,  # in the order that is asked for: the oldest are found without sorting the others
     sqlite_where=_is_held,
     postgresql_where=_is_held,
 )
 
 PLAN: sa.BindParameter[str] = sa.bindparam("plan")
-IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
 MOST: sa.BindParameter[int] = sa.bindparam("most")
-KEY = (reservations.c.request_id, reservations.c.position)
 
 READ_LEDGER = (
     sa.select(ledgers.c.revision, ledgers.c.pacing).where(ledgers.c.plan_id == PLAN).with_for_update()
 )
 READ_COUNTERS = sa.select(counters.c.label, counters.c.held, counters.c.expected).where(
     counters.c.plan_id == PLAN
-)
-OF_REQUESTS = (
-    sa.select(reservations)
-    .where(reservations.c.plan_id == PLAN, reservations.c.request_id.in_(IDS))
-    .order_by(*KEY)
-)
-OF_USERS = (
-    sa.select(reservations.c.user_digest, sa.func.count().label("coupons"))
-    .where(reservations.c.plan_id == PLAN, reservations.c.user_digest.in_(IDS), _counts)
-    .group_by(reservations.c.user_digest)
 )
 EXPIRED = (
     sa.select(reservations)
@@ -111,6 +102,36 @@ DELETE_SOME = sa.delete(reservations).where(
 DELETE_COUNTERS = sa.delete(counters).where(counters.c.plan_id == PLAN)
 DELETE_LEDGER = sa.delete(ledgers).where(ledgers.c.plan_id == PLAN)
 
+
+_OF_PLAN = reservations.c.plan_id == PLAN
+_COUPONS = sa.func.count().label("coupons")
+
+
+def _any_of(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam("ids", expanding=True))
+
+
+def _for_each_id(
+    columns: Sequence[Any], of: sa.Column[Any], *where: sa.ColumnElement[bool]
+) -> sa.Select[Any]:
+    """Look ids up one by one, by index: for a list, PostgreSQL's planner may scan the whole plan instead."""
+    ids = sa.func.unnest(sa.bindparam("ids", type_=postgresql.ARRAY(sa.Text)))
+    wanted = ids.table_valued("wanted").render_derived()
+    of_one = sa.select(*columns).where(_OF_PLAN, of == wanted.c.wanted, *where).offset(sa.literal_column("0"))
+    found = of_one.lateral()
+    return sa.select(wanted.c.wanted, found).select_from(wanted.join(found, sa.true()))
+
+
+OF_REQUESTS = {
+    "sqlite": sa.select(reservations).where(_OF_PLAN, _any_of(reservations.c.request_id)),
+    "postgresql": _for_each_id(list(reservations.c), reservations.c.request_id),
+}
+OF_USERS = {
+    "sqlite": sa.select(reservations.c.user_digest.label("wanted"), _COUPONS)
+    .where(_OF_PLAN, _any_of(reservations.c.user_digest), _counts)
+    .group_by(reservations.c.user_digest),
+    "postgresql": _for_each_id([_COUPONS], reservations.c.user_digest, _counts),
+}
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -146,13 +147,16 @@ class SqlEntries:
     def of_requests(self, request_ids: Iterable[str]) -> dict[str, list[Reservation]]:
         """Return the reservations of those requests that were decided, by position."""
         found: dict[str, list[Reservation]] = {}
-        for row in self._rows(tables.OF_REQUESTS, request_ids):
+        for row in self._rows(tables.OF_REQUESTS[self._dialect], request_ids):
             found.setdefault(row.request_id, []).append(_to_reservation(row))
+        for of_request in found.values():
+            of_request.sort(key=attrgetter("position"))
         return found
 
     def coupons_of_users(self, users: Iterable[str]) -> dict[str, int]:
         """Return how many coupons each user holds or used; users without any are left out."""
-        return {row.user_digest: row.coupons for row in self._rows(tables.OF_USERS, users)}
+        found = self._rows(tables.OF_USERS[self._dialect], users)
+        return {row.wanted: row.coupons for row in found if row.coupons}
 
     def expired(self, now: float, most: int) -> list[Reservation]:
         """Return up to `most` held reservations whose time is over, oldest first."""
