@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "Write a finished run as one page, with what-ifs.",
     "evaluate": "Judge predictions and plans on past sends.",
     "explain": "Say why a user gets this coupon and not another.",
+    "serve": "Answer solves and decisions over HTTP.",
     "plugins": "List predictors, copy writers and limit kinds.",
     "doctor": "Check that this installation can do its work.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -20,8 +20,19 @@ from allocator.service.gate import Gate
 from allocator.service.jobs import Jobs
 from allocator.service.logs import log
 from allocator.service.metrics import Metrics
+from allocator.service.plans import Plans
 from allocator.service.problems import refusal_of, refusal_of_status
-from allocator.service.routes import health, jobs, solve, whatif
+from allocator.service.routes import decide, health, jobs, plans, solve, whatif
+from allocator.service.schemas.decide import (
+    DecisionBatch,
+    Decisions,
+    OutcomeBatch,
+    OutcomeResults,
+    PlanDocument,
+    PlanList,
+    PlanSummary,
+    PlanUpload,
+)
 from allocator.service.schemas.jobs import JobDocument, JobList, SolveResult, WhatIfResult
 from allocator.service.schemas.solve import CampaignWhatIf, InlineProblem, JobWhatIf, NamedCampaign
 from allocator.service.service import Service
@@ -35,9 +46,12 @@ Send a problem to `/v1/solve`; large ones become a job. Decide for single users 
 `/v1/decide`, from the prices of a plan: its limits are never overspent. Every error is a problem document
 (RFC 9457) that says everything that is wrong at once.
 """
-ROUTERS = (solve.router, whatif.router, jobs.router, health.router)
+FAILURE = "failure"
+"""Of the app's state: why it could not be started."""
+ROUTERS = (solve.router, whatif.router, jobs.router, decide.router, plans.router, health.router)
 MODELS = (
     InlineProblem, NamedCampaign, CampaignWhatIf, JobWhatIf, SolveResult, WhatIfResult, JobDocument, JobList,
+    DecisionBatch, Decisions, OutcomeBatch, OutcomeResults, PlanUpload, PlanSummary, PlanDocument, PlanList,
     health.Health,
 )  # fmt: skip
 
@@ -51,8 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, metrics) as service:
-            app.state.service = service
+        async with AsyncExitStack() as stack:
+            try:
+                app.state.service = await stack.enter_async_context(running(settings, metrics))
+            except AllocateError as error:
+                setattr(app.state, FAILURE, error)
+                raise
             yield
 
     app = FastAPI(
@@ -77,15 +95,18 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service
     with _locked(settings.data) if alone else nullcontext():
         engine = connect(settings.database_url)
         create_tables(engine)
-        parts = Jobs(settings, metrics, engine, alone=alone)
-        service = Service(settings, metrics, engine, parts)
-        metrics.watch(parts.store.counts, lambda: ())
-        await parts.start()
+        work = Jobs(settings, metrics, engine, alone=alone)
+        deciding = Plans(settings, metrics, engine, work.store)
+        service = Service(settings, metrics, engine, work, deciding)
+        metrics.watch(work.store.counts, deciding.used)
         try:
+            await deciding.start()
+            await work.start()
             yield service
         finally:
             service.closing = True
-            await parts.stop()
+            await work.stop()
+            await deciding.stop()
             engine.dispose()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import re
 import secrets
 import shutil
 import time
@@ -31,6 +32,7 @@ LOOK_SECONDS = 2.0  # between looks for jobs that other servers put into the dat
 RENEW_SECONDS = 5.0
 CLEAN_SECONDS = 60.0
 DAY = 86_400.0
+JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass
@@ -148,7 +150,7 @@ class Jobs:
         ServiceError
             404 if they have none of this id.
         """
-        job = await asyncio.to_thread(self.store.get, job_id)
+        job = await asyncio.to_thread(self.store.get, job_id) if JOB_ID.fullmatch(job_id) else None
         if job is None or job.owner != owner:
             raise ServiceError(404, "not-found", "No such job", "You have no job of this id.")
         return job

@@ -25,6 +25,7 @@ def set_up(*, as_json: bool, quiet: bool) -> None:
     LOGGER.handlers[:] = [handler]
     LOGGER.propagate = False
     LOGGER.setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it says what is said here, in other words
 
 
 def _stamp(record: logging.LogRecord) -> str:

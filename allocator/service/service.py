@@ -11,6 +11,7 @@ from starlette.requests import Request
 from allocator.service.gate import OWNER
 from allocator.service.jobs import Jobs
 from allocator.service.metrics import Metrics
+from allocator.service.plans import Plans
 from allocator.service.settings import Settings
 
 
@@ -22,6 +23,7 @@ class Service:
     metrics: Metrics
     engine: sa.Engine
     jobs: Jobs
+    plans: Plans
     closing: bool = False
 
 
