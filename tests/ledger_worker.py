@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 
+import numpy as np
+
+from allocator.online.decider import Decider
 from allocator.online.ledger import Ledger
-from allocator.online.records import MILLIONTHS, Reservation, State
+from allocator.online.plan import OnlinePlan, PlanRow
+from allocator.online.records import MILLIONTHS, DecisionRequest, Reservation, State
+from allocator.row_tables import NamedTerm
 from allocator.service.database import connect, create_tables
 from allocator.service.sql_ledger import SqlLedger
 
@@ -30,17 +34,24 @@ def nothing(request_id: str) -> Reservation:
     return Reservation(request_id, 0, None, None, {}, {}, State.NOTHING, "no stock is left", 1e9, 1e9)
 
 
-def take(ledger: Ledger, request_id: str, cap: int) -> bool:
-    """Reserve a unit if one of CAP is left; a request that was decided before gets the same again."""
-    with ledger.open(PLAN) as entries:
-        before = entries.of_requests([request_id]).get(request_id)
-        if before:
-            return before[0].state is State.HELD
-        is_left = entries.held.get(ROW, 0) + MILLIONTHS <= cap * MILLIONTHS
-        time.sleep(0.001)  # lets another in, if the lock would
-        entries.add([unit(request_id) if is_left else nothing(request_id)])
-        entries.set_pacing({"decided": (entries.pacing or {"decided": 0})["decided"] + 1})
-    return is_left
+def decider(ledger: Ledger, cap: int) -> Decider:
+    """Return one that gives each user the coupon, at a cost of 3, while one of CAP is left."""
+    rows = (
+        PlanRow(label=ROW, terms=(NamedTerm("count", 1.0, {}, ("C1",)),), at_most=cap),
+        PlanRow(label="budget", terms=(NamedTerm("cost", 1.0, {}, ("C1",)),), at_most=4 * cap),
+    )
+    plan = OnlinePlan(
+        plan_id=PLAN, coupon_ids=("C1",), per_user=(0, 1), groups={}, rows=rows, users=cap, objective=cap
+    )
+    return Decider(plan, ledger, pacing="fixed")
+
+
+def is_given(by: Decider, request_id: str) -> bool:
+    """Decide on a request of a user of its own."""
+    cost = {"cost": np.array([3.0])}
+    request = DecisionRequest(request_id, np.array([5.0]), cost, user_id=f"user of {request_id}")
+    [[reservation]] = by.decide([request])
+    return reservation.state is State.HELD
 
 
 def main() -> None:
@@ -48,11 +59,11 @@ def main() -> None:
     url, name, number, cap = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     engine = connect(url)
     create_tables(engine)
-    ledger = SqlLedger(engine)
+    by = decider(SqlLedger(engine), cap)
     print("ready", flush=True)  # noqa: T201
     sys.stdin.readline()
     for i in range(number):
-        print(f"{name}-{i}", int(take(ledger, f"{name}-{i}", cap)), flush=True)  # noqa: T201
+        print(f"{name}-{i}", int(is_given(by, f"{name}-{i}")), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

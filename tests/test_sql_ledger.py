@@ -19,7 +19,7 @@ from allocator.online.records import MILLIONTHS, State
 from allocator.service import ledger_tables as tables
 from allocator.service.database import connect, create_tables, reading
 from allocator.service.sql_ledger import SqlLedger
-from ledger_worker import COST, PLAN, ROW, nothing, take, unit
+from ledger_worker import COST, PLAN, ROW, decider, is_given, nothing, unit
 from postgres_server import PostgresServer, postgres_server
 
 CAP = 100
@@ -183,12 +183,11 @@ def test_expired_reservations_come_oldest_first_until_they_are_replaced(ledger: 
 
 
 def test_a_request_is_decided_once(ledger: Ledger) -> None:
-    assert take(ledger, "a", CAP)
-
     def again() -> None:
         with ledger.open(PLAN) as entries:
             entries.add([unit("a")])
 
+    again()
     with pytest.raises(ValueError, match="decided"):
         again()
     with ledger.open(PLAN) as entries:
@@ -200,7 +199,8 @@ def test_a_reservation_that_changed_meanwhile_is_not_replaced(ledger: Ledger) ->
         with ledger.open(PLAN) as entries:
             entries.replace(unit("a"), replace(unit("a"), state=State.USED))
 
-    take(ledger, "a", CAP)
+    with ledger.open(PLAN) as entries:
+        entries.add([unit("a")])
     use()
     with pytest.raises(ValueError, match=r"replaced|changed"):
         use()
@@ -216,22 +216,23 @@ def test_many_ids_are_found(ledger: Ledger) -> None:
 
 
 def test_threads_share_the_last_units_exactly(ledger: Ledger) -> None:
-    start = threading.Barrier(64)
+    start, by = threading.Barrier(64), decider(ledger, CAP)
 
     def fight(name: int) -> int:
         start.wait()
-        return sum(take(ledger, f"{name}-{i}", CAP) for i in range(4))
+        return sum(is_given(by, f"{name}-{i}") for i in range(4))
 
     with ThreadPoolExecutor(64) as pool:
         assert sum(pool.map(fight, range(64))) == CAP
     with ledger.open(PLAN) as entries:
         assert dict(entries.held) == {ROW: CAP * MILLIONTHS, "budget": CAP * COST}
-        assert entries.pacing == {"decided": 256}
+        assert dict(entries.expected) == dict(entries.held)
 
 
 def test_counters_are_the_sums_over_reservations(engine: sa.Engine, sql: SqlLedger) -> None:
+    by = decider(sql, CAP)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: take(sql, f"r{i % 150}", CAP), range(300)))
+        list(pool.map(lambda i: is_given(by, f"r{i % 150}"), range(300)))  # each request twice
     assert count_exactly(engine)[ROW] == CAP * MILLIONTHS
 
 
@@ -243,15 +244,17 @@ def test_processes_share_the_last_units_exactly(url: str, engine: sa.Engine) -> 
     assert count_exactly(engine)[ROW] == CAP * MILLIONTHS
 
 
-def test_a_process_sees_at_once_what_another_wrote(url: str, sql: SqlLedger, engine: sa.Engine) -> None:
-    other = SqlLedger(connect(url))
+def test_a_ledger_sees_at_once_what_another_wrote(url: str, sql: SqlLedger) -> None:
+    engine = connect(url)
     for i in range(10):
-        for turn, ledger in enumerate((sql, other)):
-            take(ledger, f"{turn}-{i}", CAP)
+        for turn, ledger in enumerate((sql, SqlLedger(engine), sql)):
+            with ledger.open(PLAN) as entries:
+                entries.add([unit(f"{i}-{turn}")])
+                entries.set_pacing({"steps": (entries.pacing or {"steps": 0})["steps"] + 1})
     with sql.open(PLAN) as entries:
-        assert entries.pacing == {"decided": 20}
-        assert entries.held[ROW] == 20 * MILLIONTHS
-    other._engine.dispose()
+        assert entries.pacing == {"steps": 30}
+        assert entries.held[ROW] == 30 * MILLIONTHS
+    engine.dispose()
 
 
 def test_a_killed_process_loses_nothing_that_it_acknowledged(url: str, engine: sa.Engine) -> None:
