@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from allocator.solver.contested import row_scale
 from allocator.solver.highs import Program, solve_program
+from allocator.solver.interrupt import still_at_it
 from allocator.solver.standing import Classes
 
 Array = NDArray[np.float64]
@@ -69,6 +70,7 @@ def prove_losses(
     blocks, complete = _blocks(classes), True
     proven_of = np.zeros(len(blocks))
     for b, (members, rows) in enumerate(blocks):
+        still_at_it()
         proven, found = 0.0, None
         block, pairs = classes.part(members, rows)
         if len(rows) <= MOST_ROWS:

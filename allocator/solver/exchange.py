@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.solver.interrupt import still_at_it
 from allocator.solver.standing import Classes, Moves, Standing
 
 Array = NDArray[np.float64]
@@ -90,11 +91,13 @@ def _sweep(
     infeasible = bool(charge.any())
     moves = standing.moves(np.inf if infeasible else float(waste.sum()))
     for row in (*np.argsort(-(charge + waste), kind="stable").tolist(), None):
+        still_at_it()
         if row is not None and charge[row] == 0 and waste[row] <= 0.02 * enough:
             continue
         near = _touching(standing, moves, row, int(WIDTHS[0][1] * scale))
         while (found := _try(standing, near, nodes, scale)) is not None:
             standing = found
+            still_at_it()
             yield standing
             if time.monotonic() > deadline:
                 return

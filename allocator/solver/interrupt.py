@@ -1,19 +1,67 @@
-"""Compiled solvers that Ctrl-C can stop."""
+"""Compiled solvers that Ctrl-C, or what hears of progress, can stop."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 T = TypeVar("T")
+Progress = Callable[[str, int, int], None]
 
 LOOK_SECONDS = 0.05  # between two looks for a signal
+REPEAT_SECONDS = 0.25  # of silence until the last progress is repeated
+
+
+class _Reporter:
+    """Passes progress on, and repeats it when nothing was said for a while."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.last = ("start", 0, 0)
+        self.said = time.monotonic()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        self.last, self.said = (step, done, total), time.monotonic()
+        self.progress(step, done, total)
+
+    def repeat(self) -> None:
+        if time.monotonic() - self.said > REPEAT_SECONDS:
+            self(*self.last)
+
+
+_reporter: ContextVar[_Reporter | None] = ContextVar("_reporter", default=None)
+
+
+@contextmanager
+def reporting(progress: Progress | None) -> Iterator[Progress]:
+    """Yield what reports to `progress`, which within hears its last words again while a step takes long.
+
+    So it may raise to cancel at about any time, not only between two steps.
+    """
+    if progress is None:
+        yield lambda step, done, total: None
+        return
+    reporter = _Reporter(progress)
+    token = _reporter.set(reporter)
+    try:
+        yield reporter
+    finally:
+        _reporter.reset(token)
+
+
+def still_at_it() -> None:
+    """Let progress hear of a step that takes long; it may raise to cancel."""
+    if (reporter := _reporter.get()) is not None:
+        reporter.repeat()
 
 
 def run_interruptibly(run: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
-    """Return ``run()``, but let Ctrl-C through while it runs.
+    """Return ``run()``, but let Ctrl-C through while it runs, and what `reporting` repeats.
 
     Python sees a signal only between two steps of the main thread, which therefore must not be inside a
     library that runs for long: another thread is.
@@ -25,7 +73,7 @@ def run_interruptibly(run: Callable[[], T], cancel: Callable[[], object] | None 
     cancel
         Tells it to stop, which is then waited for. Without one, the call ends unseen in its own time.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if _reporter.get() is None and threading.current_thread() is not threading.main_thread():
         return run()
     outcome: Future[T] = Future()
 
@@ -41,9 +89,10 @@ def run_interruptibly(run: Callable[[], T], cancel: Callable[[], object] | None 
         # In short waits: a library that handles signals too (polars does) may make a long one go on.
         while not outcome.done():
             wait((outcome,), LOOK_SECONDS)
+            still_at_it()
         return outcome.result()
-    except KeyboardInterrupt:
-        if cancel is not None:
+    except BaseException:
+        if cancel is not None and worker.is_alive():
             cancel()
             worker.join()
         raise

@@ -19,6 +19,7 @@ from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.infeasibility import explain_clash
+from allocator.solver.interrupt import Progress, reporting
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute
 from allocator.solver.pricing.compute import Kind
@@ -30,8 +31,6 @@ from allocator.solver.watch import Watch
 Array = NDArray[np.float64]
 Method = Literal["auto", "decomposition", "exact", "convex"]
 OnInfeasible = Literal["raise", "least_violation"]
-Progress = Callable[[str, int, int], None]
-
 SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what decomposition leaves open
 
 TYPICAL_USERS = 10_000  # whose values tell the size of a problem's values
@@ -108,7 +107,8 @@ def solve(
         which breaks the limits as little as possible, each measured against all that it counts; its
         status says so, and its certificate is not valid.
     progress
-        Called as ``progress(step, done, total)``; may raise to cancel.
+        Called as ``progress(step, done, total)``, and again with the same while a long step goes on; may
+        raise to cancel, which leaves nothing behind.
     on_improvement
         Called with each `Improvement` of the proven bound or of the best plan; may raise to cancel.
 
@@ -133,12 +133,11 @@ def solve(
     compute = Compute(engine, device, threads)
     check_settings(method, objective, warm_start, gap, time_limit, seed, compute, on_infeasible)
     began = time.monotonic()
-    report = progress or (lambda step, done, total: None)
-    job = _Job(
-        problem, objective, method, gap, began, began + time_limit, seed, compute, warm_start, report,
-        on_improvement,
-    )  # fmt: skip
-    with compute.ready():
+    with compute.ready() as compute, reporting(progress) as report:
+        job = _Job(
+            problem, objective, method, gap, began, began + time_limit, seed, compute, warm_start, report,
+            on_improvement,
+        )  # fmt: skip
         try:
             return _attempt(job, limits)
         except (InfeasibleError, NoPlanError) as failure:

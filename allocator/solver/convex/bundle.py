@@ -11,6 +11,7 @@ Wolfe 1960, "Decomposition principle for linear programs".
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ Array = NDArray[np.float64]
 
 MOST_PASSES = 400
 MOST_CUTS = 200
+
+_FILTERS = threading.Lock()
 
 
 class Piece(Protocol):
@@ -247,7 +250,8 @@ class Bundle:
 
 
 def _solved(problem: cp.Problem) -> bool:
-    with warnings.catch_warnings():
+    # Filters of warnings belong to the whole process: two threads at once would leave each other's behind.
+    with _FILTERS, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Solution may be inaccurate")
         try:
             problem.solve(solver=cp.CLARABEL)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from allocator.errors import Finding
@@ -26,11 +28,14 @@ class Compute:
         Of torch, such as ``"cuda"`` or ``"cuda:1"``; for ``torch`` the first GPU unless given, else the CPU.
     threads
         Worker threads (``cpu``) or worker processes (``ray``); all cores unless given.
+    pool
+        Of worker threads, for all engines of one solve; each has its own unless given.
     """
 
     engine: Kind = "auto"
     device: str | None = None
     threads: int | None = None
+    pool: ThreadPoolExecutor | None = field(default=None, compare=False, repr=False)
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with the settings."""
@@ -50,15 +55,19 @@ class Compute:
         return wrong
 
     @contextmanager
-    def ready(self) -> Iterator[None]:
-        """Connect to a Ray cluster if the engine needs one; start one on this machine if there is none."""
-        if self.engine != "ray":
-            yield
-            return
-        from allocator.solver.pricing.ray_engine import connected
+    def ready(self) -> Iterator[Compute]:
+        """Yield the settings with what engines share, worker threads or a connection to a Ray cluster.
 
-        with connected(self.threads):
-            yield
+        Where there is no cluster, one starts on this machine. All ends with the context.
+        """
+        if self.engine == "ray":
+            from allocator.solver.pricing.ray_engine import connected
+
+            with connected(self.threads):
+                yield self
+        else:
+            with ThreadPoolExecutor(self.threads or os.cpu_count() or 1) as pool:
+                yield replace(self, pool=pool)
 
     def engine_for(self, model: Model) -> Engine:
         """Return an engine that prices all users of a model.
@@ -80,4 +89,4 @@ class Compute:
             return TorchEngine(model, self.device)
         from allocator.solver.pricing.cpu import CpuEngine
 
-        return CpuEngine(model, threads=self.threads)
+        return CpuEngine(model, threads=self.threads, pool=self.pool)

@@ -8,8 +8,10 @@ started again by Ray, loads the part again (from the object store, or from disk)
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -38,22 +40,42 @@ def _ray() -> Any:
     return ray
 
 
+_sharing = threading.Lock()
+_shares = 0  # solves in this process that use the connection made here
+_connection = ExitStack()
+
+
 @contextmanager
 def connected(workers: int | None = None) -> Iterator[None]:
     """Use the connection that there is, or the cluster that Ray finds, or start one on this machine.
 
-    What is started or connected here ends with the context.
+    What is started or connected here ends with the last solve that uses it.
     """
+    global _shares
     ray = _ray()
-    if ray.is_initialized():
+    with _sharing:
+        ours = _shares > 0 or not ray.is_initialized()
+        if ours and _shares == 0:
+            _connection.enter_context(_connect(ray, workers))
+        _shares += ours
+    try:
         yield
-        return
+    finally:
+        with _sharing:
+            _shares -= ours
+            if ours and _shares == 0:
+                _connection.close()
+
+
+@contextmanager
+def _connect(ray: Any, workers: int | None) -> Iterator[None]:
+    options = {"log_to_driver": False, "configure_logging": False}
     with _quiet():
-        options = {"log_to_driver": False, "configure_logging": False}
-        try:
-            ray.init(address="auto", **options)
-        except ConnectionError:
-            ray.init(address="local", num_cpus=workers, include_dashboard=False, **options)
+        with _own_signals():
+            try:
+                ray.init(address="auto", **options)
+            except ConnectionError:
+                ray.init(address="local", num_cpus=workers, include_dashboard=False, **options)
         try:
             yield
         finally:
@@ -74,6 +96,20 @@ def _quiet() -> Iterator[None]:
     finally:
         console._worker_logs_enabled = printing
         logger.setLevel(level)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Give the process back its answer to SIGTERM, which Ray replaces by its own in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None:  # None: set outside of Python
+            signal.signal(signal.SIGTERM, before)
 
 
 class RayEngine:
