@@ -226,20 +226,32 @@ class TestRay:
         assert_same_answer(mine, solve(problem, limits, **settings))
 
 
-def test_a_solve_starts_ray_if_it_must_and_ends_it_quietly():
+def test_a_solve_starts_ray_if_it_must_shares_it_and_ends_it_quietly():
     ray = pytest.importorskip("ray")
     assert not ray.is_initialized()
     code = (
+        "import signal, threading\n"
         "from allocator import Budget, Problem, solve\n"
         "import ray\n"
         "problem = Problem([[3.0, 5.0], [4.0, 2.0]], {'cost': [[1.0, 2.0], [1.0, 2.0]]})\n"
-        "print(solve(problem, [Budget(2)], engine='ray', threads=1).objective, ray.is_initialized())"
+        "def run(**more):\n"
+        "    solution = solve(problem, [Budget(2)], engine='ray', threads=2, **more)\n"
+        "    print(solution.objective, ray.is_initialized())\n"
+        "others = []\n"
+        "def meanwhile(*_):\n"
+        "    if not others:\n"
+        "        others.append(threading.Thread(target=run))\n"
+        "        others[0].start()\n"
+        "        others[0].join()\n"
+        "handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
+        "run(progress=meanwhile)\n"
+        "print(handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)])\n"
     )
     quiet = os.environ | {"RAY_ADDRESS": ""}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, env=quiet
     )
-    assert (done.stdout, done.stderr) == ("7.0 False\n", "")
+    assert (done.stdout, done.stderr) == ("7.0 True\n7.0 False\nTrue\n", "")
 
 
 def test_the_command_line_takes_an_engine_and_a_device(allocate, shared_starter):
