@@ -11,25 +11,39 @@ from allocator.online.records import MILLIONTHS, Reservation, to_cap
 LARGEST = 10**18  # millionths that a ledger can hold of one row
 
 
+class Caps:
+    """What the guaranteed rows of a plan allow, by label in millionths.
+
+    Parameters
+    ----------
+    plan
+        Its rows.
+    """
+
+    def __init__(self, plan: OnlinePlan) -> None:
+        rows = plan.guaranteed
+        self.held = {row.label: min(to_cap(row.at_most), LARGEST) for row in rows}
+        self.expected = {
+            row.label: min(to_cap(row.at_most - row.margin), LARGEST) for row in rows if row.margin > 0
+        }
+
+
 class Book:
     """Tells whether a coupon fits, and counts those that are given.
 
     Parameters
     ----------
-    plan
-        Whose guaranteed rows must never be overspent.
+    caps
+        Of the plan.
     entries
         Of the open ledger; what it says is taken over once.
     """
 
-    def __init__(self, plan: OnlinePlan, entries: Entries) -> None:
+    def __init__(self, caps: Caps, entries: Entries) -> None:
         self.held = dict(entries.held)
         self.expected = dict(entries.expected)
-        guaranteed = plan.guaranteed
-        self._caps = {row.label: min(to_cap(row.at_most), LARGEST) for row in guaranteed}
-        self._margins = {
-            row.label: min(to_cap(row.at_most - row.margin), LARGEST) for row in guaranteed if row.margin > 0
-        }
+        self._caps = caps.held
+        self._margins = caps.expected
 
     def too_little(self, held: Mapping[str, int], expected: Mapping[str, int]) -> str | None:
         """Return the label of a row that has too little left, None if all fits."""

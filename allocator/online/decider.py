@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.online.book import Book
+from allocator.online.book import Book, Caps
 from allocator.online.cells import Cell, Cells
 from allocator.online.ledger import Entries, Ledger
 from allocator.online.pacing import Pacer
@@ -95,6 +95,7 @@ class Decider:
         self._cells = Cells(plan)
         self._prices = np.array([row.price for row in self._cells.rows])
         self._pacer = Pacer(plan, self._cells.rows) if pacing == "adaptive" else None
+        self._caps = Caps(plan)
         self._columns = plan.group_columns
         self._measures = plan.measures
         self._counts_value = any(term.measure == "value" for row in plan.rows for term in row.terms)
@@ -116,19 +117,17 @@ class Decider:
             self._expire(entries, now, EXPIRE_AT_ONCE + len(requests))
             known = entries.of_requests({request.request_id for request in requests})
             had = dict(entries.coupons_of_users({user for user in users if user is not None}))
-            book = Book(self.plan, entries)
+            book = Book(self._caps, entries)
             pace = None if self._pacer is None else self._pacer.begin(entries.pacing)
             new: list[Reservation] = []
             for request, user in zip(requests, users, strict=True):
                 if request.request_id in known:
                     continue
                 has = 0 if user is None else had.get(user, 0)
-                cell = self._cells.of(request.groups)
-                use = cell.use(request.value, request.measures)
-                prices = self._prices if pace is None else pace.prices
-                found = self._decide(request, user, has, cell, use, prices, book, now)
+                visit = self._visit(request, user, has, now)
+                found = self._decide(visit, self._prices if pace is None else pace.prices, book)
                 if pace is not None:
-                    pace.see(now, request.value, cell, use, book.expected)
+                    pace.see(now, visit.value, visit.cell, visit.use, book.expected)
                 if user is not None:
                     had[user] = has + sum(r.state is State.HELD for r in found)
                 known[request.request_id] = found
@@ -148,7 +147,7 @@ class Decider:
         with self._ledger.open(self.plan.plan_id) as entries:
             now = self._clock()
             known = entries.of_requests({outcome.request_id for outcome in outcomes})
-            book = Book(self.plan, entries)
+            book = Book(self._caps, entries)
             return [
                 settle(outcome, known, self._cells, book, entries, now, self.plan) for outcome in outcomes
             ]
@@ -180,65 +179,66 @@ class Decider:
             if not row.is_open
         ]
 
-    def _decide(
-        self,
-        request: DecisionRequest,
-        user: str | None,
-        has: int,
-        cell: Cell,
-        use: Array,
-        prices: Array,
-        book: Book,
-        now: float,
-    ) -> list[Reservation]:
-        """Give the best coupons that fit, and write them into the book."""
-        reduced = self._reduced(request, cell, use, prices)
-        given: list[Reservation] = []
-        reason = self._closed(now, has)
-        if reason is None:
-            fewest, most = self.plan.per_user
-            order = sorted(
-                (j for j, worth in enumerate(reduced) if worth > -math.inf), key=lambda j: -reduced[j]
-            )
-            hold = use
-            if request.most:
-                hold = cell.use(request.value, self._most_of(request))
-            full: str | None = None
-            for j in order:
-                if has + len(given) >= most or not (reduced[j] > 0 or has + len(given) < fewest):
-                    break
-                expected, held = cell.to_expect(use[:, j]), cell.to_hold(hold[:, j])
-                if (label := book.too_little(held, expected)) is not None:
-                    full = full or book.says(label)
-                    continue
-                book.add(held, expected)
-                given.append(
-                    Reservation(
-                        request.request_id,
-                        len(given),
-                        self.plan.coupon_ids[j],
-                        user,
-                        expected,
-                        held,
-                        State.HELD,
-                        f"worth {reduced[j]:.4g} after the limits' prices" + (f"; {full}" if full else ""),
-                        now,
-                        now + self._hold_for,
-                        {column: str(request.groups[column]) for column in self._columns},
-                        self._amounts(request, j),
-                    )
-                )
-            reason = full or _nothing(request, reduced)
-        if given:
-            return given
-        return [Reservation(request.request_id, 0, None, user, {}, {}, State.NOTHING, reason, now, now)]
+    def _visit(self, request: DecisionRequest, user: str | None, has: int, now: float) -> _Visit:
+        """Work out what is open to the user, and what it would use."""
+        cell = self._cells.of(request.groups)
+        closed, value = self._closed(now, has), request.value
+        if closed is not None:
+            value = np.full(len(value), np.nan)
+        elif cell.excluded is not None:
+            value = np.where(cell.excluded, np.nan, value)
+        return _Visit(request, user, has, now, cell, value, cell.use(request.value, request.measures), closed)
 
-    def _reduced(self, request: DecisionRequest, cell: Cell, use: Array, prices: Array) -> list[float]:
-        """Return value less prices paid for each coupon, -inf where not eligible."""
-        reduced = request.value - prices[cell.rows] @ use
-        if cell.excluded is not None:
-            reduced[cell.excluded] = -np.inf
-        return [worth if worth == worth else -math.inf for worth in reduced.tolist()]
+    def _decide(self, visit: _Visit, prices: Array, book: Book) -> list[Reservation]:
+        """Give the best coupons that fit, and write them into the book."""
+        reduced = (visit.value - prices[visit.cell.rows] @ visit.use).tolist()
+        fewest, most = self.plan.per_user
+        given: list[Reservation] = []
+        full: str | None = None
+        hold = self._hold(visit)
+        # NaN, where a coupon is not open to the user, is never more than anything.
+        for j in sorted(
+            (j for j, worth in enumerate(reduced) if worth > -math.inf), key=lambda j: -reduced[j]
+        ):
+            has = visit.has + len(given)
+            if has >= most or not (reduced[j] > 0 or has < fewest):
+                break
+            expected, held = visit.cell.to_expect(visit.use[:, j]), visit.cell.to_hold(hold[:, j])
+            if (label := book.too_little(held, expected)) is not None:
+                full = full or book.says(label)
+                continue
+            book.add(held, expected)
+            reason = f"worth {reduced[j]:.4g} after the limits' prices" + (f"; {full}" if full else "")
+            given.append(self._reserve(visit, len(given), j, expected, held, reason))
+        return given or [self._nothing(visit, visit.closed or full or _why_nothing(visit, reduced))]
+
+    def _reserve(
+        self,
+        visit: _Visit,
+        position: int,
+        coupon: int,
+        expected: dict[str, int],
+        held: dict[str, int],
+        reason: str,
+    ) -> Reservation:
+        return Reservation(
+            visit.request.request_id,
+            position,
+            self.plan.coupon_ids[coupon],
+            visit.user,
+            expected,
+            held,
+            State.HELD,
+            reason,
+            visit.now,
+            visit.now + self._hold_for,
+            {column: str(visit.request.groups[column]) for column in self._columns},
+            self._amounts(visit.request, coupon),
+        )
+
+    def _nothing(self, visit: _Visit, reason: str) -> Reservation:
+        request_id, now = visit.request.request_id, visit.now
+        return Reservation(request_id, 0, None, visit.user, {}, {}, State.NOTHING, reason, now, now)
 
     def _closed(self, now: float, has: int) -> str | None:
         """Return why nothing can be given to the user at all, or None."""
@@ -250,6 +250,12 @@ class Decider:
         if has >= most:
             return f"the user has {most} {'coupon' if most == 1 else 'coupons'} already, the most allowed"
         return None
+
+    def _hold(self, visit: _Visit) -> Array:
+        """Return what would be held for each coupon, as `Cell.use`."""
+        if not visit.request.most:
+            return visit.use
+        return visit.cell.use(visit.request.value, self._most_of(visit.request))
 
     def _most_of(self, request: DecisionRequest) -> dict[str, Array]:
         """Return what is held of each measure: the most it may come to, and no less than expected."""
@@ -294,10 +300,26 @@ class Decider:
             raise InputError(findings)
 
 
-def _nothing(request: DecisionRequest, reduced: Sequence[float]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A request as it is decided: `closed` says why nothing can be given at all; `value` is NaN where a
+    coupon is not open to the user; `use` is what each coupon uses of the cell's rows.
+    """
+
+    request: DecisionRequest
+    user: str | None
+    has: int
+    now: float
+    cell: Cell
+    value: Array
+    use: Array
+    closed: str | None
+
+
+def _why_nothing(visit: _Visit, reduced: Sequence[float]) -> str:
     """Return why no coupon is worth giving."""
-    if max(reduced) == -math.inf:
+    if not any(worth > -math.inf for worth in reduced):
         return "no coupon is open to this user"
-    if not np.nanmax(request.value) > 0:
+    if not any(value > 0 for value in visit.value.tolist()):
         return "no coupon is expected to earn anything"
     return "others earn more from what the limits allow"

@@ -15,12 +15,12 @@ from allocator.online.volume import Volume
 
 Array = NDArray[np.float64]
 
-STRIDE = 32  # arrivals between two steps
-BATCH = 256  # recent arrivals that a step looks at
+STRIDE = 4  # arrivals between two steps
+BATCH = 128  # recent arrivals that a step looks at
 RECENT = 8192  # arrivals remembered, at most
 ENTRIES = 1 << 22  # numbers remembered of them, at most
-STEP = 0.05
-LEAST_RATE = 0.005
+STEP = 0.01  # share of a row's worth by which its price moves when arrivals use twice its rate
+LEAST_RATE = 0.005  # rows that move less go by this rate, or one arrival would move their price too far
 
 
 class Pacer:
@@ -45,9 +45,10 @@ class Pacer:
         self._step = np.array(
             [0.0 if row.is_open else STEP * row.worth / max(row.rate, LEAST_RATE) for row in rows]
         )
-        self._per_user = plan.per_user
         size = max(len(plan.coupon_ids) * len(rows), 1)
-        self._recent = _Recent(max(BATCH, min(RECENT, ENTRIES // size)), len(plan.coupon_ids), len(rows))
+        known = max(BATCH, min(RECENT, ENTRIES // size))
+        most = min(plan.per_user[1], len(plan.coupon_ids))
+        self._recent = _Recent(known, len(plan.coupon_ids), len(rows), most)
 
     def begin(self, state: dict[str, Any] | None) -> Pace:
         """Go on from a state; None: from the plan's prices."""
@@ -57,15 +58,17 @@ class Pacer:
 
     def step(self, prices: Array, coming: float, spent: Mapping[str, int]) -> Array:
         """Return the prices after one step."""
-        use = self._recent.use(prices, self._per_user)
+        use = self._recent.use(prices)
         if use is None:
             return prices
         gone = np.array([spent.get(label, 0) for label in self._labels]) / MILLIONTHS
         least, most = (self._least - gone) / coming, (self._most - gone) / coming
-        target = np.where(prices > 0, most, np.where(prices < 0, least, np.clip(use, least, most)))
+        between = np.minimum(np.maximum(use, least), most)
+        target = np.where(prices > 0, most, np.where(prices < 0, least, between))
         moved = prices + self._step * (use - target)
         moved[moved * prices < 0] = 0.0  # a price changes sides only from 0
-        return np.clip(moved, -self._ceiling, self._ceiling)
+        bounded: Array = np.minimum(np.maximum(moved, -self._ceiling), self._ceiling)
+        return bounded
 
 
 class Pace:
@@ -104,7 +107,8 @@ class Pace:
 class _Recent:
     """Recent arrivals, the oldest forgotten first."""
 
-    def __init__(self, size: int, n_coupons: int, n_rows: int) -> None:
+    def __init__(self, size: int, n_coupons: int, n_rows: int, most: int) -> None:
+        self._most = most  # coupons that a user may get
         self._value = np.empty((size, n_coupons))
         self._use = np.empty((size, n_coupons, n_rows))
         self._seen = 0
@@ -117,7 +121,7 @@ class _Recent:
         self._use[place][:, cell.rows] = use.T
         self._seen += 1
 
-    def use(self, prices: Array, per_user: tuple[int, int]) -> Array | None:
+    def use(self, prices: Array) -> Array | None:
         """Return what a batch uses of each row on average at these prices; None while too few came."""
         known = min(self._seen, len(self._value))
         if known < BATCH:
@@ -126,10 +130,13 @@ class _Recent:
             self._next = 0
         part = slice(self._next, self._next + BATCH)
         self._next += BATCH
-        use = self._use[part]
+        use, each = self._use[part], np.arange(BATCH)
         reduced = self._value[part] - use @ prices
         reduced[np.isnan(reduced)] = -np.inf
-        best = reduced.argmax(axis=1)
-        each = np.arange(BATCH)
-        given = reduced[each, best] > 0
-        return np.asarray(given @ use[each, best]) / BATCH
+        total = np.zeros(len(prices))
+        for _ in range(self._most):
+            best = reduced.argmax(axis=1)
+            given = reduced[each, best] > 0
+            total += given @ use[each, best]
+            reduced[each, best] = -np.inf
+        return total / BATCH

@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MILLIONTHS = 1_000_000
+NOISE = 0.0005  # of a millionth: what float arithmetic may add to an amount or take away
 
 
 def to_amount(quantity: float) -> int:
-    """Return a quantity in millionths, rounded up (after dropping what float arithmetic adds)."""
-    return math.ceil(round(quantity * MILLIONTHS, 3))
+    """Return a quantity in millionths, rounded up, but for the noise of float arithmetic."""
+    return math.ceil(quantity * MILLIONTHS - NOISE)
 
 
 def to_cap(bound: float) -> int:
-    """Return an upper bound in millionths, rounded down (after dropping what float arithmetic takes away)."""
-    return math.floor(round(bound * MILLIONTHS, 3))
+    """Return an upper bound in millionths, rounded down, but for the noise of float arithmetic."""
+    return math.floor(bound * MILLIONTHS + NOISE)
 
 
 @dataclass(frozen=True, slots=True)

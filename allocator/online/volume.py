@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import accumulate
 
 from allocator.online.plan import OnlinePlan
 
-BINS = 100  # parts of the campaign's time after which the estimate is brought up to date
-LEVEL, TREND = 0.5, 0.75
-"""How far volume may be from the forecast: standard deviations of its level, and of its change from the
-campaign's start to its end, both relative to the forecast."""
+BINS = 200  # parts of the campaign's time after which the estimate is brought up to date
+LEVEL, TREND = 0.7, 1.0
+"""How far volume may be from the forecast: standard deviations of its level in the middle of the campaign,
+and of its change from the start to the end, both relative to the forecast."""
 NOISE = 1.5  # variance of a count over its mean that is allowed for from the start
 LEAST = 0.05  # of the forecast's volume that is always thought to be coming
 
@@ -19,19 +19,20 @@ class Volume:
 
     Volume relative to the forecast is taken to be a straight line over the forecast's own time, level and
     trend unknown: Bayesian linear regression, whose prior says that the forecast is right (West and
-    Harrison, "Bayesian Forecasting and Dynamic Models", 1997). Early counts so move the estimate little;
-    the variance of counts about the line is estimated, too, so that ups and downs are not taken for trends.
+    Harrison, "Bayesian Forecasting and Dynamic Models", 1997). A slow start so means fewer users, or
+    users who come later, until the counts tell which. The variance of counts about the line is estimated,
+    too, so that ups and downs are not taken for trends.
 
     Its state is a list of numbers: what was seen, and the posterior's sufficient statistics.
     """
 
     def __init__(self, plan: OnlinePlan) -> None:
         self._users = float(plan.users)
-        self._times = None
+        self._span = None
         if plan.starts_at is not None and plan.ends_at is not None:
-            parts = np.asarray(plan.profile or (1.0,))
-            shares = np.concatenate([[0.0], np.cumsum(parts / parts.sum())])
-            self._times = np.linspace(plan.starts_at, plan.ends_at, len(shares)), shares
+            self._span = plan.starts_at, plan.ends_at
+        parts = plan.profile or (1.0,)
+        self._shares = [0.0, *(part / sum(parts) for part in accumulate(parts))]
 
     def first(self) -> list[float]:
         """Return the state before anybody came."""
@@ -41,13 +42,17 @@ class Volume:
 
     def progress(self, now: float) -> float:
         """Return the share of the forecast's arrivals that were to come until now."""
-        assert self._times is not None
-        return float(np.interp(now, *self._times))
+        assert self._span is not None
+        starts_at, ends_at = self._span
+        parts = len(self._shares) - 1
+        place = min(max((now - starts_at) / (ends_at - starts_at), 0.0), 1.0) * parts
+        part = min(int(place), parts - 1)
+        return self._shares[part] + (place - part) * (self._shares[part + 1] - self._shares[part])
 
     def see(self, state: list[float], now: float, arrivals: int = 1) -> None:
         """Note that users came."""
         state[0] += arrivals
-        if self._times is None:
+        if self._span is None:
             return
         at = self.progress(now)
         if at - state[1] >= 1.0 / BINS:
@@ -55,18 +60,18 @@ class Volume:
 
     def coming(self, state: list[float], now: float) -> float:
         """Return how many users are still to come, at least 1."""
-        if self._times is None:
+        if self._span is None:
             return max(self._users - state[0], LEAST * self._users, 1.0)
         at = self.progress(now)
         level, trend = _line(state)
         left = 1.0 - at
-        mean = max(level + trend * (at + 1.0) / 2, LEAST)
+        mean = max(level + trend * at / 2, LEAST)
         return max(self._users * left * mean, 1.0)
 
     def _update(self, state: list[float], at: float) -> None:
         """Take in the count since the last update."""
         width, count = at - state[1], state[0] - state[2]
-        middle = at - width / 2
+        middle = at - width / 2 - 0.5
         level, trend = _line(state)
         thought = max(level + trend * middle, LEAST)
         mean = self._users * width * thought
