@@ -48,7 +48,15 @@ Send a problem to `/v1/solve`; large ones become a job. Decide for single users 
 """
 FAILURE = "failure"
 """Of the app's state: why it could not be started."""
-ROUTERS = (solve.router, whatif.router, jobs.router, decide.router, plans.router, health.router)
+# Decisions first, because they are looked for a thousand times a second; the order of the topics in the
+# description is that of TAGS.
+ROUTERS = (decide.router, solve.router, whatif.router, jobs.router, plans.router, health.router)
+TAGS = (
+    {"name": "solve", "description": "Whole campaigns: plans, and what would change them."},
+    {"name": "jobs", "description": "Work that takes longer than a request."},
+    {"name": "decide", "description": "Single users as they arrive, and what became of their coupons."},
+    {"name": "operation", "description": "For whoever runs the service."},
+)
 MODELS = (
     InlineProblem, NamedCampaign, CampaignWhatIf, JobWhatIf, SolveResult, WhatIfResult, JobDocument, JobList,
     DecisionBatch, Decisions, OutcomeBatch, OutcomeResults, PlanUpload, PlanSummary, PlanDocument, PlanList,
@@ -75,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Allocate", version=allocator.__version__, description=DESCRIPTION, lifespan=lifespan,
-        redoc_url=None, redirect_slashes=False,
+        openapi_tags=list(TAGS), redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
     for router in ROUTERS:
         app.include_router(router)

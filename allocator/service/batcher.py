@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
+SPACING = 0.003
+"""Seconds from one batch to the next: under load, a few items share what writing costs."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -56,7 +58,9 @@ class Batcher(Generic[Item, Result]):
                 while self._waiting and size + len(self._waiting[0][0]) <= self._most:
                     batch.append(self._waiting.popleft())
                     size += len(batch[-1][0])
+                began = loop.time()
                 await self._write(loop, batch)
+                await asyncio.sleep(max(0.0, began + SPACING - loop.time()))
         finally:
             self._task = None
 

@@ -1,0 +1,261 @@
+"""How many decisions a second the service answers, and how fast: ``python -m benchmarks.service_load``.
+
+An open loop: requests are due at fixed times whether or not earlier ones are answered, and a request's time
+counts from when it was due, so that a stall shows in everything that waited for it. The generator runs on
+the same machine as the service. With ``--soak`` it reports memory along the way, and with ``--fight`` so many
+clients ask at once for the last units of a budget, which are then counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+COUPONS = 10
+USERS = 2000  # of the plan
+CONNECTIONS = 64
+WARMING = 50
+ROOT = Path(__file__).parents[1]
+
+
+class Connection(asyncio.Protocol):
+    """One kept-alive connection with one request at a time, as lean as can be."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where to write."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer once all of an answer is there."""
+        self._buffer += data
+        head, mark, rest = self._buffer.partition(b"\r\n\r\n")
+        if not mark:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        if len(rest) >= length and self._answer is not None:
+            self._buffer = rest[length:]
+            answer, self._answer = self._answer, None
+            answer.set_result((int(head[9:12]), rest[:length]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Say so to whoever waits."""
+        if self._answer is not None:
+            self._answer.set_exception(error or ConnectionResetError())
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Send a request; return status and body of its answer."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        return await self._answer
+
+
+@dataclass
+class Measured:
+    """What came of one run."""
+
+    rate: float
+    seconds: float
+    times: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+    given: int = 0
+    memory: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    due: list[float] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """Return a percentile of the times, in milliseconds."""
+        return 1000 * sorted(self.times)[min(len(self.times) - 1, int(share * len(self.times)))]
+
+    def by_second(self) -> list[float]:
+        """Return the 99th percentile of each second, in milliseconds."""
+        by_second: dict[int, list[float]] = {}
+        for due, took in zip(self.due, self.times, strict=True):
+            by_second.setdefault(int(due), []).append(took)
+        worst = {s: round(1000 * sorted(t)[int(0.99 * len(t))], 1) for s, t in by_second.items()}
+        return [worst[s] for s in sorted(worst)]
+
+    def document(self) -> dict[str, Any]:
+        """Return the figures."""
+        return {
+            "asked_per_s": self.rate, "answered_per_s": round(len(self.times) / self.seconds, 1),
+            "answers": len(self.times), "statuses": self.statuses, "given": self.given,
+            **{f"p{100 * p:g}_ms": round(self.percentile(p), 2) for p in (0.5, 0.9, 0.99, 0.999)},
+            "p99_ms_by_second": self.by_second(),
+            "cpu_ms_each": round(1000 * self.cpu / len(self.times), 3),
+            "max_ms": round(1000 * max(self.times), 2), "memory_mib": [round(m, 1) for m in self.memory],
+        }  # fmt: skip
+
+
+@contextmanager
+def service(folder: Path, *options: str) -> Iterator[tuple[str, int, int]]:
+    """Start the service; yield its host, port and process id, and stop it at the end."""
+    command = [sys.executable, "-m", "cli", "serve", "--port", "0", "--data", str(folder), *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    log = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+    try:
+        host, port = line.split("http://")[1].split()[0].rsplit(":", 1)
+        yield host, int(port), process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        log.wait(30)
+
+
+def problem(budget: float, rng: random.Random) -> bytes:
+    """Return a problem of as many users as a plan needs to have good prices."""
+    pairs: dict[str, list[Any]] = {"user_id": [], "coupon_id": [], "value": [], "cost": []}
+    for user in range(USERS):
+        for coupon in range(COUPONS):
+            cost = 1.0 + coupon % 5
+            for name, cell in zip(
+                pairs, (f"u{user}", f"C{coupon}", cost * rng.uniform(0, 2), cost), strict=True
+            ):
+                pairs[name].append(cell)
+    limits = [{"kind": "budget", "label": "total", "at_most": budget}]
+    stock = {f"C{coupon}": budget for coupon in range(COUPONS)}
+    limits.append({"kind": "inventory", "label": "stock", "at_most": stock})
+    return json.dumps({"pairs": pairs, "limits": limits, "time_limit": 20}).encode()
+
+
+def decision(plan: str, number: int, rng: random.Random) -> bytes:
+    """Return the body of one decision."""
+    cost = {f"C{coupon}": 1.0 + coupon % 5 for coupon in range(COUPONS)}
+    value = {coupon: round(amount * rng.uniform(0, 2), 4) for coupon, amount in cost.items()}
+    request = {
+        "request_id": f"r{number}",
+        "user_id": f"v{number}",
+        "value": value,
+        "measures": {"cost": cost},
+    }
+    return json.dumps({"plan": plan, "requests": [request]}).encode()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    parts = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> float:
+    """Return the memory of a process in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+async def load(host: str, port: int, pid: int, rate: float, seconds: float, budget: float) -> Measured:
+    """Ask at a constant rate."""
+    loop, rng = asyncio.get_running_loop(), random.Random(7)
+    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(CONNECTIONS):
+        idle.put_nowait((await loop.create_connection(Connection, host, port))[1])
+    first = await idle.get()
+    while (await first.ask("GET", "/readyz"))[0] != 200:
+        await asyncio.sleep(0.2)
+    status, answer = await first.ask("POST", "/v1/solve", problem(budget, rng))
+    if status != 200:
+        raise SystemExit(f"the plan was not solved: {answer[:500]!r}")
+    plan = json.loads(answer)["plan"]
+    for number in range(WARMING):  # a first decision also reads the plan
+        await first.ask("POST", "/v1/decide", decision(plan, -1 - number, rng))
+    idle.put_nowait(first)
+    measured = Measured(rate, seconds)
+    running: set[asyncio.Task[None]] = set()
+
+    async def one(due: float, body: bytes) -> None:
+        connection = await idle.get()
+        status, answer = await connection.ask("POST", "/v1/decide", body)
+        measured.times.append(loop.time() - due)
+        measured.due.append(due - began)
+        measured.statuses[status] = measured.statuses.get(status, 0) + 1
+        measured.given += b'"state":"held"' in answer
+        idle.put_nowait(connection)
+
+    used = cpu_seconds(pid)
+    began, every = loop.time(), max(1, int(rate * seconds / 20))
+    for number in range(int(rate * seconds)):
+        due = began + number / rate
+        body = decision(plan, number, rng)
+        if (early := due - loop.time()) > 0:
+            await asyncio.sleep(early)
+        if number % every == 0:
+            measured.memory.append(resident(pid))
+        task = asyncio.create_task(one(due, body))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    await asyncio.gather(*running)
+    measured.cpu = cpu_seconds(pid) - used
+    measured.seconds = loop.time() - began
+    measured.memory.append(resident(pid))
+    return measured
+
+
+async def fight(host: str, port: int, clients: int, units: int) -> dict[str, int]:
+    """Let many clients ask at once until nothing is left; return what they were given, and what is booked."""
+    loop, rng = asyncio.get_running_loop(), random.Random(7)
+    connections = [(await loop.create_connection(Connection, host, port))[1] for _ in range(clients)]
+    while (await connections[0].ask("GET", "/readyz"))[0] != 200:
+        await asyncio.sleep(0.2)
+    plan = json.loads((await connections[0].ask("POST", "/v1/solve", problem(units, rng)))[1])["plan"]
+
+    async def client(place: int) -> int:
+        spent = 0
+        for number in range(2 * units // clients + 20):
+            _, answer = await connections[place].ask(
+                "POST", "/v1/decide", decision(plan, 1_000_000 * place + number, random.Random(place))
+            )
+            (given,) = json.loads(answer)["decisions"]
+            spent += 0 if given["coupon_id"] is None else 1 + int(given["coupon_id"][1:]) % 5
+        return spent
+
+    spent = sum(await asyncio.gather(*(client(place) for place in range(clients))))
+    rows = json.loads((await connections[0].ask("GET", f"/v1/plans/{plan}"))[1])["rows"]
+    return {"budget": units, "given": spent, "booked": next(r["held"] for r in rows if r["label"] == "total")}
+
+
+def main() -> None:
+    """Measure, and print one JSON document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rate", type=float, default=1000, help="decisions a second")
+    parser.add_argument("--seconds", type=float, default=30, help="for so long; 300 for a soak")
+    parser.add_argument("--budget", type=float, default=1e6)
+    parser.add_argument("--fight", type=int, metavar="CLIENTS", help="fight for the last units instead")
+    parser.add_argument("--database", help="URL; SQLite in a folder of its own unless given")
+    arguments = parser.parse_args()
+    options = ["--database", arguments.database] if arguments.database else []
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder), *options) as (host, port, pid):
+        if arguments.fight:
+            document: dict[str, Any] = asyncio.run(fight(host, port, arguments.fight, 500))
+        else:
+            run = load(host, port, pid, arguments.rate, arguments.seconds, arguments.budget)
+            document = asyncio.run(run).document()
+    document["cores"], document["wall_s"] = os.cpu_count(), round(time.perf_counter() - began, 1)
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()
