@@ -10,6 +10,7 @@ from benchmarks import hundred_million
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.growth_plot import STREAMED, draw
 from benchmarks.instances import KINDS
+from benchmarks.ledger import LEDGERS
 from benchmarks.peers import PEERS
 from benchmarks.record import DOCUMENT, RESULTS, record, write_into
 from benchmarks.tables import TABLES, Table
@@ -23,6 +24,7 @@ ON_REQUEST = (
     "winners_curse",
     "learned_plans",
     "scoring",
+    "ledger",
     "copy_safety",
     "copy_quality",
     "copy_lora",
@@ -82,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")
     parser.add_argument("--predictors", nargs="+", metavar="PREDICTOR", help="plugins that score")
     parser.add_argument("--seeds", type=int, metavar="N", help="splits of each experiment")
+    parser.add_argument("--ledgers", nargs="+", choices=LEDGERS, metavar="LEDGER", help=", ".join(LEDGERS))
+    parser.add_argument("--decisions", type=int, metavar="N", help="to time for each ledger and batch")
     parser.add_argument("--coupons", type=int, metavar="N", help="random coupons to write messages for")
     parser.add_argument("--texts", type=int, metavar="N", help="wrong messages to make of right ones")
     parser.add_argument("--written", type=int, metavar="N", help="messages whose hook the local model writes")

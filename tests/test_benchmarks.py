@@ -95,6 +95,7 @@ COMMANDS = {
     "scoring": ["--sizes", "600", "--predictors", "baseline"],
     "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
     "ranks": [],
+    "ledger": ["--ledgers", "memory", "sqlite", "--decisions", "100"],
     "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "4"],
     "copy_quality": ["--cells", "4"],
     "copy_lora": ["--cells", "2", "--epochs", "1", "--per-line", "1", "--themes", "2"],
