@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,8 @@ from allocator.campaign.run_folder import (
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons, summarise, summarise_copy
 from allocator.errors import AllocateError, Finding, InputError
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_file import PLAN_FILE
 from allocator.protocols import Copy, Evaluation, Predictions, PreparedCopyWriter, Progress, no_progress
 from allocator.report.plan import render_plan
 from allocator.solution import Solution
@@ -305,8 +309,18 @@ def _save(
         write_table(message_table(sent, texts), path / f"messages.{ending}")
     write_text(path / "campaign.toml", resolved_toml(campaign))
     write_text(path / "prices.json", dump_json(solution.prices))
+    if solution.utility is None:
+        plan = OnlinePlan.from_solution(solution, _plan_id(campaign, solution))
+        write_text(path / PLAN_FILE, plan.to_json())
     write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))
     write_text(path / "summary.json", dump_json(summary))
+
+
+def _plan_id(campaign: Campaign, solution: Solution) -> str:
+    """Return an id for the online plan: the campaign's name, and a digest of the plan's choices."""
+    digest = hashlib.sha256(solution.choice.tobytes())
+    digest.update(json.dumps([campaign.digests, dict(solution.prices)], sort_keys=True).encode())
+    return f"{campaign.config.name}-{digest.hexdigest()[:12]}"
 
 
 @contextmanager

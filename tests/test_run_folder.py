@@ -18,7 +18,7 @@ from allocator.runs import open_run, verify_run
 
 FAST = Options(predictor="baseline", writer="template")
 TABLES = {"assignments.csv", "messages.csv", "copy.csv", "skipped.csv"}
-REST = {"summary.json", "report.html", "campaign.toml", "prices.json", "manifest.json"}
+REST = {"summary.json", "report.html", "campaign.toml", "prices.json", "plan.json", "manifest.json"}
 
 
 @pytest.fixture(scope="module")

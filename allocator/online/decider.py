@@ -126,7 +126,7 @@ class Decider:
                 has = 0 if user is None else had.get(user, 0)
                 visit = self._visit(request, user, has, now)
                 found = self._decide(visit, self._prices if pace is None else pace.prices, book)
-                if pace is not None:
+                if pace is not None and self._outside(now) is None:
                     pace.see(now, visit.value, visit.cell, visit.use, book.expected)
                 if user is not None:
                     had[user] = has + sum(r.state is State.HELD for r in found)
@@ -242,13 +242,17 @@ class Decider:
 
     def _closed(self, now: float, has: int) -> str | None:
         """Return why nothing can be given to the user at all, or None."""
-        plan, most = self.plan, self.plan.per_user[1]
-        if plan.starts_at is not None and now < plan.starts_at:
-            return "the plan has not started"
-        if plan.ends_at is not None and now > plan.ends_at:
-            return "the plan is over"
+        most = self.plan.per_user[1]
         if has >= most:
             return f"the user has {most} {'coupon' if most == 1 else 'coupons'} already, the most allowed"
+        return self._outside(now)
+
+    def _outside(self, now: float) -> str | None:
+        """Return why the plan does not run at this time, or None."""
+        if self.plan.starts_at is not None and now < self.plan.starts_at:
+            return "the plan has not started"
+        if self.plan.ends_at is not None and now > self.plan.ends_at:
+            return "the plan is over"
         return None
 
     def _hold(self, visit: _Visit) -> Array:
