@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ from allocator.service.database import writing
 
 PLANS_KEPT = 64  # plans whose counters stay in memory between one `open` and the next
 IDS_AT_ONCE = 500  # in one query
-FORGOTTEN_AT_ONCE = 5_000  # reservations deleted in one transaction, for which decisions wait
+FORGOTTEN_AT_ONCE = 250  # reservations deleted in one transaction, for which decisions wait
+FORGET_PAUSE = 0.002
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -64,7 +66,7 @@ class SqlLedger:
     def forget(self, plan_id: str) -> None:
         """Delete a plan's counters and reservations, for one that nobody decides on any more.
 
-        Reservations go a few thousand a transaction, so that decisions on other plans do not wait.
+        Reservations go a few hundred at a time, with a pause that lets decisions on other plans in.
         """
         plan = self._plan(plan_id)
         with plan.lock:
@@ -78,6 +80,7 @@ class SqlLedger:
                     if not left:
                         connection.execute(tables.DELETE_COUNTERS, some)
                         connection.execute(tables.DELETE_LEDGER, some)
+                time.sleep(FORGET_PAUSE)
         with self._plans_lock:
             self._plans.pop(plan_id, None)
 
