@@ -74,7 +74,9 @@ class Served:
             cwd=Path(__file__).parents[1],
         )  # fmt: skip
         self.log: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._clients: list[httpx2.Client] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         wait_for(lambda: any("http://" in line for line in self.log) or self.process.poll() is not None)
         assert self.process.poll() is None, self.log
         line = next(line for line in self.log if "http://" in line)
@@ -82,7 +84,8 @@ class Served:
 
     def client(self, key: str | None = None) -> httpx2.Client:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=SECONDS)
+        self._clients.append(httpx2.Client(base_url=self.url, headers=headers, timeout=SECONDS))
+        return self._clients[-1]
 
     def ready(self, key: str | None = None) -> httpx2.Client:
         client = self.client(key)
@@ -97,6 +100,14 @@ class Served:
         self.process.send_signal(sign)
         return self.process.wait(SECONDS)
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for client in self._clients:
+            client.close()
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+        self._reader.join(SECONDS)
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
@@ -110,8 +121,7 @@ def served(data: Path, *options: str, env: Mapping[str, str] | None = None) -> I
     try:
         yield service
     finally:
-        if service.process.poll() is None:
-            service.end(signal.SIGKILL)
+        service.close()
 
 
 def is_alive(pid: int) -> bool:

@@ -112,7 +112,7 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service
             await work.start()
             yield service
         finally:
-            service.closing = True
+            service.close()
             await work.stop()
             await deciding.stop()
             engine.dispose()

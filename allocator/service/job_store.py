@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -150,11 +150,11 @@ class JobStore:
             found = {row[0]: row[1] for row in connection.execute(query)}
         return {str(status): found.get(status, 0) for status in JobStatus}
 
-    def take(self, lane: str) -> Job | None:
-        """Take the oldest job of a lane for this server, None if none waits."""
+    def take(self, lanes: Collection[str]) -> Job | None:
+        """Take the oldest job of some lanes for this server, None if none waits."""
         oldest = (
             sa.select(jobs.c.id)
-            .where(jobs.c.status == JobStatus.QUEUED, jobs.c.lane == lane)
+            .where(jobs.c.status == JobStatus.QUEUED, jobs.c.lane.in_(lanes))
             .order_by(jobs.c.created_at, jobs.c.id)
             .limit(1)
         )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
 import re
 import secrets
 import shutil
@@ -29,6 +30,7 @@ from allocator.service.work import REQUEST_FILE, RESULT_FILE, Work, write_bytes
 T = TypeVar("T")
 SMALL, LARGE = "small", "large"
 LOOK_SECONDS = 2.0  # between looks for jobs that other servers put into the database
+ASK_SECONDS = 0.25  # between looks of a request that waits, for the same reason
 RENEW_SECONDS = 5.0
 CLEAN_SECONDS = 60.0
 DAY = 86_400.0
@@ -37,9 +39,9 @@ JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass
 class _Slot:
-    """One worker process and the lane it takes jobs from."""
+    """One worker process and the lanes it takes jobs from."""
 
-    lane: str
+    lanes: tuple[str, ...]
     process: WorkerProcess = field(default_factory=WorkerProcess)
     ready: bool = False
 
@@ -70,9 +72,11 @@ class Jobs:
     def __init__(self, settings: Settings, metrics: Metrics, engine: sa.Engine, *, alone: bool) -> None:
         self.settings, self.metrics, self._alone = settings, metrics, alone
         self.store = JobStore(engine, secrets.token_hex(8))
-        self._slots = [_Slot(SMALL), *(_Slot(LARGE) for _ in range(settings.workers))]
+        # One slot never has a large job, so that small ones do not wait for those.
+        self._slots = [_Slot((SMALL,)), *(_Slot((LARGE, SMALL)) for _ in range(settings.workers))]
         self._running: dict[str, _Running] = {}
-        self._wake = {SMALL: asyncio.Event(), LARGE: asyncio.Event()}
+        self._wake = asyncio.Event()
+        self._patience = math.inf  # until when a request may wait for its job
         self._over: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -101,6 +105,10 @@ class Jobs:
         await asyncio.gather(*(slot.process.stop() for slot in self._slots))
         await asyncio.to_thread(self.store.release)
 
+    def hurry(self) -> None:
+        """Let requests wait for their jobs no longer than half of what they have: the service stops."""
+        self._patience = time.monotonic() + 0.5 * self.settings.grace_seconds
+
     async def submit(
         self, owner: str, kind: str, body: bytes, *, small: bool, idempotency_key: str | None = None
     ) -> Job:
@@ -124,7 +132,7 @@ class Jobs:
             return queued
 
         queued = await asyncio.to_thread(queue)
-        self._wake[queued.lane].set()
+        self._wake.set()
         return queued
 
     async def wait(self, job: Job, seconds: float) -> Job:
@@ -134,11 +142,11 @@ class Jobs:
         try:
             while True:
                 found = await asyncio.to_thread(self.store.get, job.id)
-                left = until - time.monotonic()
+                left = min(until, self._patience) - time.monotonic()
                 if found is None or found.status.is_over or left <= 0:
                     return found or job
                 with contextlib.suppress(TimeoutError):  # another server may do the job, and not tell
-                    await asyncio.wait_for(event.wait(), min(left, LOOK_SECONDS))
+                    await asyncio.wait_for(event.wait(), min(left, ASK_SECONDS))
         finally:
             self._over.pop(job.id, None)
 
@@ -207,23 +215,22 @@ class Jobs:
             event.set()
 
     async def _serve(self, slot: _Slot) -> None:
-        """Take jobs from a lane, one after another."""
-        wake = self._wake[slot.lane]
+        """Take jobs, one after another."""
         while True:
             try:
                 await slot.process.start()
                 slot.ready = True
-                wake.clear()
-                job = await asyncio.to_thread(self.store.take, slot.lane)
+                self._wake.clear()
+                job = await asyncio.to_thread(self.store.take, slot.lanes)
                 if job is not None:
                     await self._run(slot, job)
                     continue
             except (UnavailableError, WorkerLostError, OSError) as error:
                 slot.ready = not isinstance(error, WorkerLostError | OSError)
-                log(logging.ERROR, "worker", lane=slot.lane, error=error)
+                log(logging.ERROR, "worker", error=error)
                 await asyncio.sleep(1)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
 
     async def _run(self, slot: _Slot, job: Job) -> None:
         running = self._running[job.id] = _Running(slot)

@@ -27,6 +27,7 @@ from allocator.online import (
     Standing,
     read_online_plan,
 )
+from allocator.online.plan_file import PLAN_FILE
 from allocator.service.batcher import Batcher
 from allocator.service.database import UnavailableError
 from allocator.service.job_store import JobStatus, JobStore
@@ -36,7 +37,6 @@ from allocator.service.plan_store import EVERYONE, PlanStore, StoredPlan
 from allocator.service.problems import ServiceError
 from allocator.service.settings import Settings
 from allocator.service.sql_ledger import SqlLedger
-from allocator.service.work import PLAN_FILE
 
 MOST_AT_WORK = 200  # plans kept ready; others are read again when they are asked for
 WRITTEN_AT_ONCE = 256

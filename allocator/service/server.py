@@ -127,5 +127,5 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         service: Any = getattr(self._app.state, "service", None)
         if service is not None:
-            service.closing = True
+            service.close()
         super().handle_exit(sig, frame)

@@ -26,6 +26,11 @@ class Service:
     plans: Plans
     closing: bool = False
 
+    def close(self) -> None:
+        """Take no part in new work: the service was told to stop."""
+        self.closing = True
+        self.jobs.hurry()
+
 
 def service_of(request: Request) -> Service:
     """Return the service that a request came to."""

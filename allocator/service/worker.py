@@ -13,8 +13,12 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from allocator.protocols import Progress
 
 PROGRESS_SECONDS = 0.2
 
@@ -25,14 +29,16 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not stand between the lines
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
-    from allocator.service import work
+    from allocator.service import doing
+    from allocator.service.work import Work
     from allocator.solver import solve as solver  # noqa: F401  loaded now, so that the first job need not
 
     _tell(out, event="ready")
     while True:
         asked = json.loads(lines.get())
         folders = {key: None if asked[key] is None else Path(asked[key]) for key in ("jobs", "campaigns")}
-        _do(work.Work(**asked | folders), out)
+        job = Work(**asked | folders)
+        _do(partial(doing.do, job), job.job, out)
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -41,7 +47,7 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
-def _do(job: Any, out: BinaryIO) -> None:
+def _do(do: Callable[[Progress], None], job_id: str, out: BinaryIO) -> None:
     from allocator.errors import AllocateError
     from allocator.service.problems import refusal_of
 
@@ -54,11 +60,11 @@ def _do(job: Any, out: BinaryIO) -> None:
             _tell(out, event="progress", step=step, done=done, total=total)
 
     try:
-        job.do(progress)
+        do(progress)
     except AllocateError as error:
         _tell(out, event="problem", problem=refusal_of(error).document)
     except Exception as error:
-        logging.getLogger("allocate.service").error("job %s", job.job, exc_info=error)
+        logging.getLogger("allocate.service").error("job %s", job_id, exc_info=error)
         _tell(out, event="problem", problem=refusal_of(error).document)
     else:
         _tell(out, event="done")

@@ -98,10 +98,11 @@ async def answer_or_job(
     jobs, settings = service.jobs, service.settings
     prefer = preferences(request.headers.getlist("prefer"))
     asynchronous = "respond-async" in prefer
+    small = small and not asynchronous
     job = await jobs.submit(
         owner_of(request), kind, body, small=small, idempotency_key=idempotency_key(request)
     )
-    seconds = settings.wait_seconds if small and not asynchronous else 0.0
+    seconds = settings.wait_seconds if small else 0.0
     if "wait" in prefer:
         seconds = min(float(prefer["wait"] or 0), settings.wait_seconds)
     if seconds:
