@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -135,3 +136,34 @@ def test_the_notebook_is_valid_without_outputs_and_runs():
     values = [row["value"] for row in names["curve"]]
     assert values == sorted(values)
     assert max(row["gap"] for row in names["curve"]) < 1e-4
+
+
+def test_decisions_keep_the_plans_limits_however_many_come(capsys):
+    load("decide").main()
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"[\d,]+ of 10,000 visitors got a coupon", lines[0])
+    for line, most in zip(lines[1:], (3_000, 400), strict=True):
+        used = float(re.search(r": ([\d,.]+) of", line)[1].replace(",", ""))
+        assert 0.9 * most < used <= most
+
+
+def test_one_visit_gets_one_answer_and_what_is_given_back_is_free():
+    example = load("decide")
+    shop = example.Shop(example.plan_ahead())
+    cost = {"TEN": 1.0, "SHIP": 1.0}
+    first = shop.visit("v", "ann", {"TEN": 9.0, "SHIP": 1.0}, cost)
+    assert first == "TEN"
+    assert shop.visit("v", "ann", {"TEN": 9.0, "SHIP": 1.0}, cost) == first
+    assert shop.visit("w", "ann", {"TEN": 9.0, "SHIP": 1.0}, cost) is None  # one coupon a user
+    shop.bought("v", None)
+    assert {row.held for row in shop.decider.standings()} == {0.0}
+
+
+def test_a_ray_cluster_gives_the_plan_of_one_machine(tmp_path):
+    pytest.importorskip("ray")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "ray_service.py", "20000"],
+        capture_output=True, text=True, check=False, env=os.environ | {"RAY_ADDRESS": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "the same plan"
