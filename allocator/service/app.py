@@ -91,7 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(AllocateError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.openapi = lambda: openapi.describe(app, MODELS)  # type: ignore[method-assign]
+    has_keys = bool(settings.keys)
+    app.openapi = lambda: openapi.describe(app, MODELS, keys=has_keys)  # type: ignore[method-assign]
     return app
 
 
@@ -141,7 +142,11 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = refusal_of_status(error.status_code, error.detail, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the framework names only the methods of one of the path's routes
+        path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+        headers["Allow"] = ", ".join(method.upper() for method in sorted(path)) or headers["Allow"]
+    problem = refusal_of_status(error.status_code, error.detail, headers)
     return problem.response(request.scope["state"]["request_id"])
 
 

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from allocator.service.gate import OPEN
 from allocator.service.problems import MEDIA_TYPE, ProblemDocument
 
 REF = "#/components/schemas/{model}"
@@ -63,8 +64,8 @@ def _stated(model: type[BaseModel]) -> list[Any]:
     return list(found)
 
 
-def describe(app: FastAPI, models: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    """Return the OpenAPI document of an app, made once."""
+def describe(app: FastAPI, models: Sequence[type[BaseModel]], *, keys: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of an app, made once; with `keys`, callers need one."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes,
@@ -74,9 +75,21 @@ def describe(app: FastAPI, models: Sequence[type[BaseModel]]) -> dict[str, Any]:
         _, schemas = models_json_schema([(model, "validation") for model in every], ref_template=REF)
         components = document.setdefault("components", {})
         components["schemas"] = schemas["$defs"]
-        components["securitySchemes"] = SCHEMES
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                _drop_own_422(operation["responses"])
+                if keys and path not in OPEN:
+                    operation["security"] = [{name: []} for name in SCHEMES]
+        if keys:
+            components["securitySchemes"] = SCHEMES
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _drop_own_422(responses: dict[str, Any]) -> None:
+    """Drop what FastAPI adds to routes with parameters: here such a thing is a problem document."""
+    if MEDIA_TYPE not in responses.get("422", {}).get("content", {MEDIA_TYPE: None}):
+        del responses["422"]
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
