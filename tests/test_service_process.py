@@ -1,5 +1,6 @@
 """The real `allocate serve`: started, called over sockets, told to stop, killed, started again."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from allocator import run_campaign
 from services import SMALL, finished, hard, is_alive, log_documents, served, wait_for
 
 
@@ -167,15 +169,14 @@ def test_keys_open_the_service_and_nothing_of_them_is_stored(tmp_path, command):
 
 def test_plan_of_a_run_folder_decides_from_the_start(tmp_path, command, tiny):
     run = tmp_path / "spring"
-    assert command("solve", tiny.path, "--out", run, "--no-charts").code == 0
+    run_campaign(tiny.path, run, copy=False)
     with served(tmp_path / "data", "--plan", str(run)) as service:
-        client = service.ready()
+        client = service.client()
         assert decide(client, "spring", "r1")["coupon_id"] == "C1"
         assert held(client, "spring") == 1
-    tiny.replace("campaign.toml", "at_most = 6", "at_most = 7")
-    other = tmp_path / "other"
-    command("solve", tiny.path, "--out", other, "--no-charts")
-    refused = command("serve", "--port", "0", "--data", tmp_path / "data", "--plan", f"spring={other}")
+    plan = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").write_text(json.dumps(plan | {"users": 5}))
+    refused = command("serve", "--port", "0", "--data", tmp_path / "data", "--plan", run)
     assert refused.code == 3
     assert "another plan is stored as 'spring'" in refused.err
 
