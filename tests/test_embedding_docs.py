@@ -99,8 +99,9 @@ def test_every_command_of_the_page_on_http_works(service, tmp_path):
     assert json.loads((tmp_path / "plan.json").read_text())["certificate"]["valid"]
 
 
-def test_the_client_solves_decides_and_settles_and_says_what_is_wrong(service):
+def test_the_client_solves_decides_and_settles_and_says_what_is_wrong(service, tmp_path):
     url, key = service
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0  # what callers send is for nobody else
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -99,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
     """Start the parts of a service, and stop them at the end."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what callers sent
     alone = settings.database_url.startswith("sqlite")
     with _locked(settings.data) if alone else nullcontext():
         engine = connect(settings.database_url)
@@ -122,6 +124,9 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep a second server out of a data folder; the system frees it whenever this process ends."""
+    if sys.platform == "win32":
+        yield  # no such lock; SQLite still lets one write at a time
+        return
     import fcntl
 
     with (folder / "lock").open("w") as file:
@@ -136,7 +141,7 @@ def _locked(folder: Path) -> Iterator[None]:
 async def _on_error(request: Request, error: Exception) -> Response:
     problem = refusal_of(error)
     if problem.status >= 500:
-        log(40, "failed", error=error, id=request.scope["state"]["request_id"])
+        log(logging.ERROR, "failed", error=error, id=request.scope["state"]["request_id"])
     return problem.response(request.scope["state"]["request_id"])
 
 
