@@ -6,16 +6,28 @@ import json
 import logging
 import sys
 import time
+import traceback
 from typing import Any
+
+from allocator.errors import AllocateError
 
 LOGGER = logging.getLogger("allocate.service")
 FIELDS = "fields"
 
 
 def log(level: int, message: str, *, error: BaseException | None = None, **fields: Any) -> None:
-    """Write a line with named fields."""
+    """Write a line with named fields, and what is known of an error."""
     if LOGGER.isEnabledFor(level):
-        LOGGER.log(level, message, extra={FIELDS: fields}, exc_info=error)
+        told = {} if error is None else {"trace": trace_of(error)}
+        LOGGER.log(level, message, extra={FIELDS: fields | told})
+
+
+def trace_of(error: BaseException) -> str:
+    """Return where an error comes from. What it says is left out unless we wrote it: it may quote data."""
+    if isinstance(error, AllocateError):
+        return str(error)
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{frames}{type(error).__module__}.{type(error).__qualname__}"
 
 
 def set_up(*, as_json: bool, quiet: bool) -> None:
@@ -38,8 +50,7 @@ class _Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {key}={value}" for key, value in getattr(record, FIELDS, {}).items())
-        text = f"{_stamp(record)} {record.levelname.lower()} {record.getMessage()}{fields}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return f"{_stamp(record)} {record.levelname.lower()} {record.getMessage()}{fields}"
 
 
 class _JsonLines(logging.Formatter):
@@ -48,6 +59,4 @@ class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         document = {"time": _stamp(record), "level": record.levelname.lower(), "event": record.getMessage()}
         document |= getattr(record, FIELDS, {})
-        if record.exc_info:
-            document["traceback"] = self.formatException(record.exc_info)
         return json.dumps(document, ensure_ascii=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from allocator.service.logs import log
 from allocator.service.work import Work
 
 LINE = 1 << 24  # longest line of a worker: a problem with many findings
@@ -69,6 +71,8 @@ class WorkerProcess:
             await process.stdin.drain()
             while (event := await _event(process))["event"] == "progress":
                 tell({key: event[key] for key in ("step", "done", "total")})
+            if "bug" in event:
+                log(logging.ERROR, "bug", job=work.job, trace=event["bug"])
             return event["problem"] if event["event"] == "problem" else None
         except OSError as error:
             raise WorkerLostError from error

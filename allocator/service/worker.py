@@ -7,7 +7,6 @@ doing is then done again by the next server.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import queue
 import sys
@@ -38,7 +37,7 @@ def main() -> None:
         asked = json.loads(lines.get())
         folders = {key: None if asked[key] is None else Path(asked[key]) for key in ("jobs", "campaigns")}
         job = Work(**asked | folders)
-        _do(partial(doing.do, job), job.job, out)
+        _do(partial(doing.do, job), out)
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -47,8 +46,9 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
-def _do(do: Callable[[Progress], None], job_id: str, out: BinaryIO) -> None:
+def _do(do: Callable[[Progress], None], out: BinaryIO) -> None:
     from allocator.errors import AllocateError
+    from allocator.service.logs import trace_of
     from allocator.service.problems import refusal_of
 
     told = 0.0
@@ -64,8 +64,7 @@ def _do(do: Callable[[Progress], None], job_id: str, out: BinaryIO) -> None:
     except AllocateError as error:
         _tell(out, event="problem", problem=refusal_of(error).document)
     except Exception as error:
-        logging.getLogger("allocate.service").error("job %s", job_id, exc_info=error)
-        _tell(out, event="problem", problem=refusal_of(error).document)
+        _tell(out, event="problem", problem=refusal_of(error).document, bug=trace_of(error))
     else:
         _tell(out, event="done")
 

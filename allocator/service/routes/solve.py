@@ -42,7 +42,8 @@ async def solve(request: Request, prefer: Prefer = None, idempotency_key: Idempo
 
     A small problem is answered with its plan; a large one, or one that takes long after all, with a job.
     The plan keeps every limit, and its certificate recomputes them and the bound from the data. Limits
-    that clash are a problem that names them, and what would make a plan possible.
+    that clash are a problem that names them, and what would make a plan possible. A body of more than
+    about 1 MiB is checked by its job, so that what is wrong with it is found there.
     """
     service = service_of(request)
     content = await read_body(request)
