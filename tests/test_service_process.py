@@ -96,6 +96,20 @@ def test_cancelled_job_stops_its_process_and_another_takes_its_place(running):
     assert finished(client, again)["status"] == "done"
 
 
+def test_job_whose_process_dies_is_tried_again_but_not_forever(running):
+    service, client = running
+    job = client.post("/v1/solve", json=hard(), headers={"Prefer": "respond-async"}).json()["id"]
+    for attempt in (1, 2, 3):
+        wait_for(lambda: (client.get(f"/v1/jobs/{job}").json()["progress"] or {}).get("step") == "exact")
+        for pid in service.children():
+            os.kill(pid, signal.SIGKILL)
+        if attempt < 3:
+            wait_for(lambda n=attempt: sum("tried again" in line for line in service.log) == n)
+    document = finished(client, job)
+    assert (document["status"], document["problem"]["title"]) == ("failed", "No process")
+    assert client.post("/v1/solve", json=SMALL).json()["objective"] == 13
+
+
 def test_sigterm_finishes_requests_and_gives_running_jobs_back(tmp_path):
     with served(tmp_path) as service:
         client = service.ready()

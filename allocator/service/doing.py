@@ -138,7 +138,11 @@ def _whatif(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
 def _base(work: Work, request: CampaignWhatIf | JobWhatIf) -> Campaign:
     if isinstance(request, CampaignWhatIf):
         return _named(work, request.campaign, request)
-    body = (work.jobs / request.job / REQUEST_FILE).read_bytes()  # the service has checked whose it is
+    try:
+        body = (work.jobs / request.job / REQUEST_FILE).read_bytes()  # the service has checked whose it is
+    except FileNotFoundError:
+        message = "the job that this is about was deleted meanwhile"
+        raise InputError(Finding(message, REQUEST, column="job")) from None
     return _with_settings(_campaign(work, parse(solve_request, body), body), request)
 
 

@@ -22,7 +22,7 @@ from allocator.service.database import UnavailableError
 from allocator.service.job_store import MOST_ATTEMPTS, Job, JobStatus, JobStore
 from allocator.service.logs import log
 from allocator.service.metrics import Metrics
-from allocator.service.problems import Refusal, ServiceError, refusal, unavailable
+from allocator.service.problems import Refusal, ServiceError, refusal, refusal_of, unavailable
 from allocator.service.processes import WorkerLostError, WorkerProcess
 from allocator.service.settings import Settings
 from allocator.service.work import REQUEST_FILE, RESULT_FILE, Work, write_bytes
@@ -225,8 +225,8 @@ class Jobs:
                 if job is not None:
                     await self._run(slot, job)
                     continue
-            except (UnavailableError, WorkerLostError, OSError) as error:
-                slot.ready = not isinstance(error, WorkerLostError | OSError)
+            except Exception as error:  # whatever it is, the slot goes on taking jobs
+                slot.ready = slot.process.is_alive
                 log(logging.ERROR, "worker", error=error)
                 await asyncio.sleep(1)
             with contextlib.suppress(TimeoutError):
@@ -254,14 +254,18 @@ class Jobs:
         except asyncio.CancelledError:
             await slot.process.stop()  # `stop` returns the job to the queue
             raise
+        except Exception as error:
+            await slot.process.stop()
+            log(logging.ERROR, "bug", job=job.id, error=error)
+            await self._finish(job, JobStatus.FAILED, refusal_of(error).document)
         finally:
             del self._running[job.id]
 
     async def _lost(self, job: Job) -> None:
         """Try a job again whose process ended under it, but not forever."""
         if job.attempts < MOST_ATTEMPTS:
-            log(logging.WARNING, "worker lost; the job is tried again", job=job.id, attempt=job.attempts)
             await self._insist(lambda: self.store.put_back(job.id))
+            log(logging.WARNING, "worker lost; the job is tried again", job=job.id, attempt=job.attempts)
             return
         text = "The process that worked on the job ended each time, perhaps for want of memory."
         await self._finish(job, JobStatus.FAILED, refusal(500, "worker", "No process", text).document)
@@ -284,8 +288,8 @@ class Jobs:
             await asyncio.sleep(seconds)
             try:
                 await do()
-            except UnavailableError as error:
-                log(logging.ERROR, "database", error=error)
+            except Exception as error:  # the next time may be better, and nothing else does this
+                log(logging.ERROR, "upkeep", error=error)
 
     async def _renew(self) -> None:
         """Hold on to what runs here, drop what does not any more, and take up what others left."""

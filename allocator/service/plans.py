@@ -29,7 +29,6 @@ from allocator.online import (
 )
 from allocator.online.plan_file import PLAN_FILE
 from allocator.service.batcher import Batcher
-from allocator.service.database import UnavailableError
 from allocator.service.job_store import JobStatus, JobStore
 from allocator.service.logs import log
 from allocator.service.metrics import Metrics
@@ -239,8 +238,8 @@ class Plans:
             for plan in list(self._at_work.values()):
                 try:
                     await asyncio.to_thread(plan.decider.expire)
-                except UnavailableError as error:
-                    log(logging.ERROR, "database", error=error)
+                except Exception as error:  # the next time may be better
+                    log(logging.ERROR, "upkeep", error=error)
 
 
 def check_plan_id(plan_id: str) -> None:
