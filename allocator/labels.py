@@ -63,8 +63,8 @@ def code_type(n_labels: int) -> np.dtype[np.unsignedinteger]:
     return np.dtype(np.min_scalar_type(max(n_labels - 1, 0)))
 
 
-def text_of(labels: ArrayLike, name: str, findings: list[Finding]) -> tuple[NDArray[np.str_], np.dtype[Any]]:
-    """Return ids as text, and the type that gives them back as they came: whole numbers or text.
+def ids_of(labels: ArrayLike, name: str, findings: list[Finding]) -> NDArray[Any]:
+    """Return ids as whole numbers if they are, else as text.
 
     Adds to `findings` ids that are missing, or decimal numbers.
     """
@@ -80,16 +80,17 @@ def text_of(labels: ArrayLike, name: str, findings: list[Finding]) -> tuple[NDAr
             findings.append(Finding(message, column=name, found=repr(entries[0])))
         if entries and all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in entries):
             array = np.array(entries)  # of the type that holds them, if there is one
-    kind = array.dtype if array.dtype.kind in "iu" else np.dtype(np.str_)
-    return array.astype(np.str_), kind
+    return array if array.dtype.kind in "iu" else array.astype(np.str_)
 
 
 def labels_of(
     labels: ArrayLike, n: int, name: str, findings: list[Finding]
 ) -> tuple[NDArray[np.str_], np.dtype[Any]]:
-    """Return distinct ids as `text_of`, one for each of `n`; add what is wrong to `findings`."""
+    """Return distinct ids as text, one for each of `n`, and the type they came in, as `ids_of`; add what is
+    wrong to `findings`.
+    """
     before = len(findings)
-    array, kind = text_of(labels, name, findings)
+    array = ids_of(labels, name, findings)
     if array.shape != (n,):
         findings.append(
             Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,)))
@@ -99,7 +100,7 @@ def labels_of(
         if len(distinct) < n:
             found = repr(str(distinct[counts > 1][0]))
             findings.append(Finding("a label occurs twice", column=name, found=found))
-    return array, kind
+    return array.astype(np.str_), array.dtype if array.dtype.kind in "iu" else np.dtype(np.str_)
 
 
 def groupings_of(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.frames import numbers_of, pick
-from allocator.labels import text_of
+from allocator.labels import ids_of
 
 Names = Sequence[str] | Mapping[str, str]
 
@@ -68,8 +68,8 @@ class ScoreTables:
         return {
             "value": dense(numbers.pop("value"), np.nan),
             "measures": {name: dense(pairs, 0.0) for name, pairs in numbers.items()},
-            "user_ids": users.ids.astype(users.kind),
-            "coupon_ids": coupons.ids.astype(coupons.kind),
+            "user_ids": users.ids,
+            "coupon_ids": coupons.ids,
             "groups": users.groups,
             "coupon_groups": coupons.groups,
         }
@@ -85,10 +85,8 @@ class ScoreTables:
         if column not in pairs or (table is not None and column not in found):
             return None
         before = len(self.findings)
-        ids, kind = text_of(pairs[column], f"scores, {column}", self.findings)
-        order, their_kind = (
-            (None, kind) if table is None else text_of(found[column], f"{name}, {column}", self.findings)
-        )
+        ids = ids_of(pairs[column], f"scores, {column}", self.findings)
+        order = None if table is None else ids_of(found[column], f"{name}, {column}", self.findings)
         if len(self.findings) > before:
             return None
         if order is not None and len(np.unique(order)) < len(order):
@@ -101,7 +99,7 @@ class ScoreTables:
             self._wrong(message, name, column, f"{str(lost[0])!r} in the scores")
             return None
         labels = {group: found[of] for group, of in groups.items() if of in found}
-        return _Side(distinct, their_kind, place, labels)
+        return _Side(distinct, place, labels)
 
     def _wrong(self, message: str, table: str, column: str, found: str) -> None:
         self.findings.append(Finding(message, file=table, column=column, found=found))
@@ -133,10 +131,9 @@ class ScoreTables:
 
 @dataclass(frozen=True)
 class _Side:
-    """Users or coupons: their ids and the type these came in, each pair's place among them, their groups."""
+    """Users or coupons: their ids, each pair's place among them, their groups."""
 
-    ids: NDArray[np.str_]
-    kind: np.dtype[Any]
+    ids: NDArray[Any]
     place: NDArray[np.int64]
     groups: dict[str, Any]
 
@@ -146,14 +143,12 @@ def _by_name(columns: Names) -> dict[str, str]:
     return dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
 
 
-def _repeated(ids: NDArray[np.str_]) -> str:
+def _repeated(ids: NDArray[Any]) -> str:
     distinct, counts = np.unique(ids, return_counts=True)
     return repr(str(distinct[counts > 1][0]))
 
 
-def _index(
-    ids: NDArray[np.str_], order: NDArray[np.str_] | None
-) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+def _index(ids: NDArray[Any], order: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the distinct ids, in the given order or by appearance, and each row's place, -1 for none."""
     if order is None:
         distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -163,6 +158,9 @@ def _index(
         return distinct[by_appearance], rank[inverse]
     if not len(order):
         return order, np.full(len(ids), -1)
-    sorter = np.argsort(order)
-    place = sorter[np.minimum(np.searchsorted(order, ids, sorter=sorter), len(order) - 1)]
-    return order, np.where(order[place] == ids, place, -1)
+    known = order
+    if known.dtype.kind != ids.dtype.kind:  # 7 and "7" are one
+        known, ids = known.astype(np.str_), ids.astype(np.str_)
+    sorter = np.argsort(known)
+    place = sorter[np.minimum(np.searchsorted(known, ids, sorter=sorter), len(known) - 1)]
+    return order, np.where(known[place] == ids, place, -1)

@@ -220,3 +220,10 @@ def test_a_streamed_problem_gives_ids_of_the_type_of_its_column(tmp_path):
     for column, kind in (("user", pl.Int64), ("name", pl.String), (None, pl.Int64)):
         problem = Problem.from_parquet(tmp_path / "users.parquet", ["v"], user_id=column)
         assert solve(problem).assignments().schema["user_id"] == kind
+
+
+def test_ids_of_two_tables_match_by_what_they_say_and_come_back_as_in_the_table_of_users():
+    scores = {"user_id": [7, 8], "coupon_id": ["A", "A"], "value": [1.0, 2.0]}
+    problem = Problem.from_scores(scores, users={"user_id": ["8", "7"]})
+    assert problem.value.ravel().tolist() == [2.0, 1.0]
+    assert solve(problem).assignments()["user_id"].to_list() == ["8", "7"]
