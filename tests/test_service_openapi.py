@@ -56,6 +56,8 @@ def test_every_operation_is_described():
             answers = operation["responses"]
             assert set(answers) >= {"401", "500", "503"}
             for status, answer in answers.items():
+                told = answer.get("content", {}).get("application/json")
+                assert told is None or told["examples"], (method, path, status)
                 assert (status >= "400") == ("application/problem+json" in answer.get("content", {}))
             if method == "post":
                 content = operation["requestBody"]["content"]["application/json"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -25,27 +25,32 @@ SCHEMES = {
 
 def body(*models: type[BaseModel]) -> dict[str, Any]:
     """Return the description of a body that is one of some models, with their examples."""
-    schemas = [_reference(model) for model in models]
-    content = {
-        "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
-        "examples": examples(models),
-    }
+    content = {"schema": _one_of(models), "examples": examples(models)}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def answers(
-    ok: dict[int, tuple[str, type[BaseModel] | None]], problems: Sequence[int] = ()
+    ok: Mapping[int, tuple[str | type[BaseModel], ...]], problems: Sequence[int] = ()
 ) -> dict[int | str, dict[str, Any]]:
-    """Return the description of answers: of those that are right by model, of problems by status."""
+    """Return the description of answers.
+
+    Parameters
+    ----------
+    ok
+        By status what a right answer is, in words, and the models of which its document is one.
+    problems
+        Statuses of problem documents, beside those that any request may get.
+    """
     found: dict[int | str, dict[str, Any]] = {}
-    for status, (text, model) in ok.items():
+    for status, (text, *rest) in ok.items():
+        models = [model for model in rest if not isinstance(model, str)]
         found[status] = {"description": text}
-        if model is not None:
-            content = {"schema": _reference(model), "examples": examples([model])}
-            found[status]["content"] = {"application/json": {k: v for k, v in content.items() if v}}
+        if models:
+            content = {"schema": _one_of(models), "examples": examples(models)}
+            found[status]["content"] = {"application/json": content}
     for status in sorted({*problems, *COMMON}):
-        content = {MEDIA_TYPE: {"schema": _reference(ProblemDocument)}}
-        found[status] = {"description": HTTPStatus(status).phrase, "content": content}
+        problem = {MEDIA_TYPE: {"schema": _one_of([ProblemDocument])}}
+        found[status] = {"description": HTTPStatus(status).phrase, "content": problem}
     return found
 
 
@@ -92,5 +97,6 @@ def _drop_own_422(responses: dict[str, Any]) -> None:
         del responses["422"]
 
 
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": REF.format(model=model.__name__)}
+def _one_of(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    references = [{"$ref": REF.format(model=model.__name__)} for model in models]
+    return references[0] if len(references) == 1 else {"anyOf": references}

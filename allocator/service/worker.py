@@ -20,11 +20,14 @@ from typing import Any, BinaryIO
 from allocator.protocols import Progress
 
 PROGRESS_SECONDS = 0.2
+NICENESS = 5  # decisions, which somebody waits for, come first
 
 
 def main() -> None:
     """Do jobs until there is nobody to do them for."""
     out = os.fdopen(os.dup(1), "wb", buffering=0)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     os.dup2(2, 1)  # what a library prints must not stand between the lines
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()

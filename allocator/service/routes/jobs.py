@@ -17,7 +17,7 @@ from allocator.service.job_store import Job, JobStatus
 from allocator.service.jobs import Jobs
 from allocator.service.openapi import answers
 from allocator.service.problems import Refusal
-from allocator.service.schemas.jobs import JobDocument, JobList
+from allocator.service.schemas.jobs import JobDocument, JobList, SolveResult, WhatIfResult
 from allocator.service.service import Service, owner_of, service_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -53,7 +53,9 @@ async def get_job(request: Request, job_id: str) -> Response:
 
 @router.get(
     "/{job_id}/result",
-    responses=answers({200: ("As the request would have been answered at once.", None)}, [404, 409]),
+    responses=answers(
+        {200: ("As the request would have been answered at once.", SolveResult, WhatIfResult)}, [404, 409]
+    ),
     response_class=Response,
 )
 async def get_result(request: Request, job_id: str) -> Response:
@@ -66,7 +68,7 @@ async def get_result(request: Request, job_id: str) -> Response:
 @router.delete(
     "/{job_id}",
     responses=answers(
-        {200: ("It is cancelled.", JobDocument), 204: ("It and its result are deleted.", None)}, [404]
+        {200: ("It is cancelled.", JobDocument), 204: ("It and its result are deleted.",)}, [404]
     ),
     response_class=Response,
 )

@@ -204,6 +204,17 @@ class PlanRowDocument(BaseModel):
     price: float = Field(description="What a unit of it costs decisions now.")
 
 
+SUMMARY = {
+    "id": PLAN,
+    "coupons": ["C1", "C2"],
+    "measures": ["cost"],
+    "group_columns": [],
+    "users": 3,
+    "objective": 13.0,
+    "created_at": "2026-06-01T09:00:00.120Z",
+}
+
+
 class PlanSummary(BaseModel):
     """A stored plan."""
 
@@ -215,17 +226,7 @@ class PlanSummary(BaseModel):
     objective: float
     created_at: str
 
-    model_config = stating(
-        {
-            "id": PLAN,
-            "coupons": ["C1", "C2"],
-            "measures": ["cost"],
-            "group_columns": [],
-            "users": 3,
-            "objective": 13.0,
-            "created_at": "2026-06-01T09:00:00.120Z",
-        }
-    )
+    model_config = stating(SUMMARY)
 
 
 class PlanDocument(PlanSummary):
@@ -233,24 +234,15 @@ class PlanDocument(PlanSummary):
 
     rows: list[PlanRowDocument]
 
-    model_config = stating(
-        {
-            "id": PLAN,
-            "coupons": ["C1", "C2"],
-            "measures": ["cost"],
-            "group_columns": [],
-            "users": 3,
-            "objective": 13.0,
-            "created_at": "2026-06-01T09:00:00.120Z",
-            "rows": [ROW],
-        }
-    )
+    model_config = stating({**SUMMARY, "rows": [ROW]})
 
 
 class PlanList(BaseModel):
     """The plans you may decide with."""
 
     plans: list[PlanSummary]
+
+    model_config = stating({"plans": [SUMMARY]})
 
 
 decision_batch = TypeAdapter(DecisionBatch)

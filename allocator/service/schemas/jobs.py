@@ -22,6 +22,64 @@ JOB = {
 }
 
 
+SOLVED = {
+    "job": JOB["id"],
+    "plan": JOB["id"],
+    "status": "optimal",
+    "objective": 13.0,
+    "bound": 13.0,
+    "gap": 0.0,
+    "method": "decomposition",
+    "seconds": 0.012,
+    "seed": 7,
+    "users": 3,
+    "coupons": 2,
+    "assigned": 3,
+    "spend": 6.0,
+    "value": 13.0,
+    "limits": [
+        {
+            "label": "total", "used": 6.0, "at_least": None, "at_most": 6.0, "slack": 0.0, "price": 2.0,
+            "binding": True,
+        }
+    ],
+    "prices": {"total": 2.0},
+    "certificate": {
+        "valid": True,
+        "objective": 13.0,
+        "dual_bound": 13.0,
+        "problems": [],
+        "rows": [
+            {"label": "total", "used": 6.0, "at_least": None, "at_most": 6.0, "violation": 0.0, "soft": False}
+        ],
+    },
+    "assignments": {
+        "user_id": ["u1", "u2", "u3"], "coupon_id": ["C1", "C2", "C2"], "value": [3.0, 4.0, 6.0],
+        "cost": [1.0, 2.0, 3.0],
+    },
+    "digests": {"request": "d33b5980b2104bd9ff29b7014842c2df985162b88e9e40447f2309f060ac9dbe"},
+    "versions": {"allocate": "0.1.0"},
+    "notes": [],
+}  # fmt: skip
+SWEPT = {
+    "job": JOB["id"],
+    "name": "problem",
+    "currency": "USD",
+    "sweeps": [{"path": "total.at_most", "values": [2, 4]}],
+    "points": [
+        {
+            "at": [at], "value": value, "bound": value, "gap": 0.0, "spend": at, "users": 2, "marginal": 2.0,
+            "error": None,
+        }
+        for at, value in ((2, 5), (4, 9))
+    ],
+    "base": [6],
+    "knee": None,
+    "floor": None,
+    "floor_at": None,
+}  # fmt: skip
+
+
 class JobProgress(BaseModel):
     """How far a running job is."""
 
@@ -104,7 +162,7 @@ class SolveResult(BaseModel):
     versions: dict[str, str]
     notes: list[str]
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow") | stating(SOLVED)
 
 
 class WhatIfResult(BaseModel):
@@ -116,4 +174,4 @@ class WhatIfResult(BaseModel):
     scenarios: list[dict[str, Any]] | None = None
     points: list[dict[str, Any]] | None = None
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow") | stating(SWEPT)
