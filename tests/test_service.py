@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,7 +40,15 @@ def client(tmp_path_factory: pytest.TempPathFactory, shared_starter: Path) -> It
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A service with two callers and room for two jobs."""
-    yield from opened(Settings(tmp_path_factory.mktemp("guarded"), keys=KEYS, max_jobs=2, pairs_at_once=100))
+    yield from opened(
+        Settings(
+            tmp_path_factory.mktemp("guarded"),
+            keys=KEYS,
+            max_jobs=2,
+            pairs_at_once=100,
+            hold_days=1.5 / 86400,
+        )
+    )
 
 
 def as_(key: str, **headers: str) -> dict[str, str]:
@@ -329,6 +338,9 @@ def test_uploaded_plan_decides_under_its_own_id(guarded):
     given = guarded.post("/v1/decide", json=ask, headers=headers).json()["decisions"]
     assert [each["coupon_id"] for each in given] == ["C1", None, None]
     assert given[1]["reason"] == "limit 'total' is used up"
+    time.sleep(1.6)  # not used by then, it is free again
+    later = {"plan": "spring", "requests": [{"request_id": "later", "value": {"C1": 1.0}}]}
+    assert guarded.post("/v1/decide", json=later, headers=headers).json()["decisions"][0]["coupon_id"] == "C1"
     assert [each["id"] for each in guarded.get("/v1/plans", headers=headers).json()["plans"]] == ["spring"]
     assert guarded.delete("/v1/plans/spring", headers=as_(BEN)).status_code == 404
     assert guarded.delete("/v1/plans/spring", headers=headers).status_code == 204

@@ -24,7 +24,7 @@ from allocator.service.logs import log
 from allocator.service.metrics import Metrics
 from allocator.service.problems import Refusal, ServiceError, refusal, refusal_of, unavailable
 from allocator.service.processes import WorkerLostError, WorkerProcess
-from allocator.service.settings import Settings
+from allocator.service.settings import DAY, Settings
 from allocator.service.work import REQUEST_FILE, RESULT_FILE, Work, write_bytes
 
 T = TypeVar("T")
@@ -33,7 +33,6 @@ LOOK_SECONDS = 2.0  # between looks for jobs that other servers put into the dat
 ASK_SECONDS = 0.25  # between looks of a request that waits, for the same reason
 RENEW_SECONDS = 5.0
 CLEAN_SECONDS = 60.0
-DAY = 86_400.0
 JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 

@@ -34,7 +34,7 @@ from allocator.service.logs import log
 from allocator.service.metrics import Metrics
 from allocator.service.plan_store import EVERYONE, PlanStore, StoredPlan
 from allocator.service.problems import ServiceError
-from allocator.service.settings import Settings
+from allocator.service.settings import DAY, Settings
 from allocator.service.sql_ledger import SqlLedger
 
 MOST_AT_WORK = 200  # plans kept ready; others are read again when they are asked for
@@ -56,11 +56,16 @@ class PlanAtWork:
     """A plan that decides."""
 
     def __init__(
-        self, stored: StoredPlan, ledger: SqlLedger, executor: ThreadPoolExecutor, metrics: Metrics
+        self,
+        stored: StoredPlan,
+        ledger: SqlLedger,
+        hold_for: float,
+        executor: ThreadPoolExecutor,
+        metrics: Metrics,
     ) -> None:
         self.stored, self.plan, self._metrics = stored, stored.read(), metrics
         self._last, self._mine = 0.0, threading.local()
-        self.decider = Decider(self.plan, ledger, clock=self._tick)
+        self.decider = Decider(self.plan, ledger, clock=self._tick, hold_for=hold_for)
         self.reader = RequestReader(self.plan)
         self.decisions = Batcher(executor, self._decide, WRITTEN_AT_ONCE)
         self.outcomes = Batcher(executor, self._settle, WRITTEN_AT_ONCE)
@@ -225,7 +230,9 @@ class Plans:
         return self._add(read_online_plan(file), job.owner) if file.is_file() else None
 
     def _take_up(self, stored: StoredPlan) -> PlanAtWork:
-        plan = self._at_work[stored.id] = PlanAtWork(stored, self._ledger, self._executor, self.metrics)
+        hold_for = DAY * self.settings.hold_days
+        plan = PlanAtWork(stored, self._ledger, hold_for, self._executor, self.metrics)
+        self._at_work[stored.id] = plan
         for plan_id in list(self._at_work)[: max(0, len(self._at_work) - MOST_AT_WORK)]:
             if self._at_work[plan_id].is_idle:
                 del self._at_work[plan_id]

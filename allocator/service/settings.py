@@ -10,6 +10,7 @@ from pathlib import Path
 from allocator.service.keys import Keys
 
 MEBIBYTE = 1 << 20
+DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Settings:
         How long an answer at once may take before a job is returned instead.
     max_time_limit, job_seconds
         Longest `time_limit` of a solve; longest that a whole job may run.
+    hold_days
+        How long a coupon that was given is held; not used by then, it is free again.
     keep_days
         How long results of finished jobs are kept.
     grace_seconds
@@ -67,6 +70,7 @@ class Settings:
     wait_seconds: float = 30.0
     max_time_limit: float = 600.0
     job_seconds: float = 3600.0
+    hold_days: float = 7.0
     keep_days: float = 7.0
     grace_seconds: float = 10.0
 

@@ -104,6 +104,13 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> int:
     help="Up to so many user-coupon pairs a solve is answered at once; more make a job.",
 )
 @click.option(
+    "--hold-days",
+    type=NumberRange(min=0, min_open=True),
+    default=7,
+    show_default=True,
+    help="How long a coupon that was given is held; not used by then, it is free again.",
+)
+@click.option(
     "--keep-days",
     type=NumberRange(min=0, min_open=True),
     default=7,
