@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import hundred_million
+from benchmarks import hundred_million, pacing, pacing_plot
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.growth_plot import STREAMED, draw
 from benchmarks.instances import KINDS
@@ -23,6 +23,7 @@ ON_REQUEST = (
     "ranks",
     "winners_curse",
     "learned_plans",
+    "pacing",
     "scoring",
     "ledger",
     "copy_safety",
@@ -46,12 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def report(document: Path, results: Path) -> None:
-    """Write the recorded tables into the document, and draw the growth beside it."""
+    """Write the recorded tables into the document, and draw growth and pacing beside it."""
     columns = {name: table.columns for name, table in TABLES.items()} | {STREAMED: hundred_million.TABLE}
     for name in columns:
         if not write_into(document, name, columns[name], results):
             print(f"nothing recorded for {name}")
+    write_into(document.parent / "online.md", "pacing", pacing.SHARES, results)
     draw(document.parent / "growth.svg", results)
+    pacing_plot.draw(document.parent / "pacing.svg", results)
 
 
 def _measure(name: str, table: Table, settings: argparse.Namespace) -> None:

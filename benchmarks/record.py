@@ -91,9 +91,11 @@ def read(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
 
 
 def write_into(document: Path, name: str, columns: Columns, folder: Path = RESULTS) -> bool:
-    """Write a recorded table between its marks in a Markdown document; False if none is recorded."""
+    """Write a recorded table between its marks in a Markdown document; False if there is no such record, or
+    no such document.
+    """
     found = read(name, folder)
-    if found is None:
+    if found is None or not document.is_file():
         return False
     start, end = f"<!-- {name} -->\n", "<!-- end -->"
     text = document.read_text(encoding="utf-8")

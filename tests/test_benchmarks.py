@@ -92,6 +92,7 @@ COMMANDS = {
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
     "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS],
+    "pacing": ["--sizes", "300"],
     "scoring": ["--sizes", "600", "--predictors", "baseline"],
     "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
     "ranks": [],

@@ -15,11 +15,12 @@ from allocator.online.volume import Volume
 
 Array = NDArray[np.float64]
 
-STRIDE = 4  # arrivals between two steps
-BATCH = 128  # recent arrivals that a step looks at
+STRIDE = 2  # arrivals between two steps
+BATCH, FEWEST = 128, 16  # recent arrivals that a step looks at; fewer only while fewer are known
 RECENT = 8192  # arrivals remembered, at most
 ENTRIES = 1 << 22  # numbers remembered of them, at most
 STEP = 0.01  # share of a row's worth by which its price moves when arrivals use twice its rate
+STEPS, LONGEST_STEP = 100, 0.1  # in a small campaign so many worths over all users, and no more than that
 LEAST_RATE = 0.005  # rows that move less go by this rate, or one arrival would move their price too far
 
 
@@ -42,8 +43,9 @@ class Pacer:
         self._least = np.array([row.at_least for row in rows])
         self._most = np.array([row.at_most - row.margin for row in rows])
         self._ceiling = np.array([row.penalty for row in rows])
+        step = max(STEP, min(STEPS / plan.users, LONGEST_STEP))
         self._step = np.array(
-            [0.0 if row.is_open else STEP * row.worth / max(row.rate, LEAST_RATE) for row in rows]
+            [0.0 if row.is_open else step * row.worth / max(row.rate, LEAST_RATE) for row in rows]
         )
         size = max(len(plan.coupon_ids) * len(rows), 1)
         known = max(BATCH, min(RECENT, ENTRIES // size))
@@ -124,13 +126,14 @@ class _Recent:
     def use(self, prices: Array) -> Array | None:
         """Return what a batch uses of each row on average at these prices; None while too few came."""
         known = min(self._seen, len(self._value))
-        if known < BATCH:
+        if known < FEWEST:
             return None
-        if self._next + BATCH > known:
+        batch = min(BATCH, known)
+        if self._next + batch > known:
             self._next = 0
-        part = slice(self._next, self._next + BATCH)
-        self._next += BATCH
-        use, each = self._use[part], np.arange(BATCH)
+        part = slice(self._next, self._next + batch)
+        self._next += batch
+        use, each = self._use[part], np.arange(batch)
         reduced = self._value[part] - use @ prices
         reduced[np.isnan(reduced)] = -np.inf
         total = np.zeros(len(prices))
@@ -139,4 +142,4 @@ class _Recent:
             given = reduced[each, best] > 0
             total += given @ use[each, best]
             reduced[each, best] = -np.inf
-        return total / BATCH
+        return total / batch
