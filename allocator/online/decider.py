@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.online.book import Book, Caps
-from allocator.online.cells import Cell, Cells
+from allocator.online.cells import Cells
 from allocator.online.ledger import Entries, Ledger
 from allocator.online.pacing import Pacer
 from allocator.online.plan import OnlinePlan
 from allocator.online.records import MILLIONTHS, DecisionRequest, Outcome, Reservation, State
 from allocator.online.settling import Settlement, settle
+from allocator.online.visit import Visit, why_nothing
 
 Array = NDArray[np.float64]
 Pacing = Literal["adaptive", "fixed"]
@@ -179,7 +180,7 @@ class Decider:
             if not row.is_open
         ]
 
-    def _visit(self, request: DecisionRequest, user: str | None, has: int, now: float) -> _Visit:
+    def _visit(self, request: DecisionRequest, user: str | None, has: int, now: float) -> Visit:
         """Work out what is open to the user, and what it would use."""
         cell = self._cells.of(request.groups)
         closed, value = self._closed(now, has), request.value
@@ -187,9 +188,9 @@ class Decider:
             value = np.full(len(value), np.nan)
         elif cell.excluded is not None:
             value = np.where(cell.excluded, np.nan, value)
-        return _Visit(request, user, has, now, cell, value, cell.use(request.value, request.measures), closed)
+        return Visit(request, user, has, now, cell, value, cell.use(request.value, request.measures), closed)
 
-    def _decide(self, visit: _Visit, prices: Array, book: Book) -> list[Reservation]:
+    def _decide(self, visit: Visit, prices: Array, book: Book) -> list[Reservation]:
         """Give the best coupons that fit, and write them into the book."""
         reduced = (visit.value - prices[visit.cell.rows] @ visit.use).tolist()
         fewest, most = self.plan.per_user
@@ -210,11 +211,11 @@ class Decider:
             book.add(held, expected)
             reason = f"worth {reduced[j]:.4g} after the limits' prices" + (f"; {full}" if full else "")
             given.append(self._reserve(visit, len(given), j, expected, held, reason))
-        return given or [self._nothing(visit, visit.closed or full or _why_nothing(visit, reduced))]
+        return given or [self._nothing(visit, visit.closed or full or why_nothing(visit, reduced))]
 
     def _reserve(
         self,
-        visit: _Visit,
+        visit: Visit,
         position: int,
         coupon: int,
         expected: dict[str, int],
@@ -236,7 +237,7 @@ class Decider:
             self._amounts(visit.request, coupon),
         )
 
-    def _nothing(self, visit: _Visit, reason: str) -> Reservation:
+    def _nothing(self, visit: Visit, reason: str) -> Reservation:
         request_id, now = visit.request.request_id, visit.now
         return Reservation(request_id, 0, None, visit.user, {}, {}, State.NOTHING, reason, now, now)
 
@@ -255,7 +256,7 @@ class Decider:
             return "the plan is over"
         return None
 
-    def _hold(self, visit: _Visit) -> Array:
+    def _hold(self, visit: Visit) -> Array:
         """Return what would be held for each coupon, as `Cell.use`."""
         if not visit.request.most:
             return visit.use
@@ -302,28 +303,3 @@ class Decider:
             ]
         if findings:
             raise InputError(findings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """A request as it is decided: `closed` says why nothing can be given at all; `value` is NaN where a
-    coupon is not open to the user; `use` is what each coupon uses of the cell's rows.
-    """
-
-    request: DecisionRequest
-    user: str | None
-    has: int
-    now: float
-    cell: Cell
-    value: Array
-    use: Array
-    closed: str | None
-
-
-def _why_nothing(visit: _Visit, reduced: Sequence[float]) -> str:
-    """Return why no coupon is worth giving."""
-    if not any(worth > -math.inf for worth in reduced):
-        return "no coupon is open to this user"
-    if not any(value > 0 for value in visit.value.tolist()):
-        return "no coupon is expected to earn anything"
-    return "others earn more from what the limits allow"
