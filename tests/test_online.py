@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -227,3 +229,13 @@ def test_settings_that_cannot_be_are_refused():
         decider(pacing="quick")
     with pytest.raises(InputError, match="hold_for"):
         decider(hold_for=0)
+
+
+def test_deciding_needs_numpy_and_nothing_heavier():
+    code = (
+        "import sys, allocator.online; "
+        "heavy = {'pydantic', 'polars', 'numba', 'scipy', 'sqlalchemy', 'fastapi'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -53,8 +53,8 @@ class Pacer:
         self._recent = _Recent(known, len(plan.coupon_ids), len(rows), most)
 
     def begin(self, state: dict[str, Any] | None) -> Pace:
-        """Go on from a state; None: from the plan's prices."""
-        if state is None:
+        """Go on from a state; None, or one of other rows: from the plan's prices."""
+        if state is None or len(state["prices"]) != len(self._first):
             return Pace(self, np.array(self._first), self.volume.first())
         return Pace(self, np.array(state["prices"]), list(state["volume"]))
 
@@ -134,12 +134,13 @@ class _Recent:
         part = slice(self._next, self._next + batch)
         self._next += batch
         use, each = self._use[part], np.arange(batch)
-        reduced = self._value[part] - use @ prices
+        paid = use.reshape(-1, len(prices)) @ prices  # one product for all pairs is faster
+        reduced = self._value[part] - paid.reshape(batch, -1)
         reduced[np.isnan(reduced)] = -np.inf
         total = np.zeros(len(prices))
         for _ in range(self._most):
             best = reduced.argmax(axis=1)
-            given = reduced[each, best] > 0
+            given = (reduced[each, best] > 0).astype(np.float64)
             total += given @ use[each, best]
             reduced[each, best] = -np.inf
         return total / batch
