@@ -26,6 +26,7 @@ ON_REQUEST = (
     "pacing",
     "scoring",
     "ledger",
+    "service",
     "copy_safety",
     "copy_quality",
     "copy_lora",
@@ -89,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, metavar="N", help="splits of each experiment")
     parser.add_argument("--ledgers", nargs="+", choices=LEDGERS, metavar="LEDGER", help=", ".join(LEDGERS))
     parser.add_argument("--decisions", type=int, metavar="N", help="to time for each ledger and batch")
+    parser.add_argument("--rate", type=float, metavar="N", help="requests a second that the service is asked")
+    parser.add_argument("--seconds", type=float, nargs="+", help="how long decisions are asked for")
+    parser.add_argument("--clients", type=int, metavar="N", help="that fight for the last units")
     parser.add_argument("--coupons", type=int, metavar="N", help="random coupons to write messages for")
     parser.add_argument("--texts", type=int, metavar="N", help="wrong messages to make of right ones")
     parser.add_argument("--written", type=int, metavar="N", help="messages whose hook the local model writes")

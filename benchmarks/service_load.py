@@ -1,14 +1,14 @@
-"""How many decisions a second the service answers, and how fast: ``python -m benchmarks.service_load``.
+"""How many decisions a second the service answers, how fast, and in how much memory.
 
 An open loop: requests are due at fixed times whether or not earlier ones are answered, and a request's time
 counts from when it was due, so that a stall shows in everything that waited for it. The generator runs on
-the same machine as the service. With ``--soak`` it reports memory along the way, and with ``--fight`` so many
-clients ask at once for the last units of a budget, which are then counted.
+the same machine as the service. What a decision costs is set against a health check, which is what the
+framework and the network take. In the fight so many clients ask at once for the last units of a budget,
+which are then counted.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -17,18 +17,23 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import Columns, Row
+
+ABOUT = "the HTTP service under load, and its memory over time"
+HEALTH, DECISION, FIGHT = "health check", "decision", "the last units"
+BUDGET = 1e6  # never used up
+UNITS = 500
 COUPONS = 10
 USERS = 2000  # of the plan
 CONNECTIONS = 64
 WARMING = 50
-FAST = 0.02
 ROOT = Path(__file__).parents[1]
 
 
@@ -83,30 +88,25 @@ class Measured:
     given: int = 0
     memory: list[float] = field(default_factory=list)
     cpu: float = 0.0
-    due: list[float] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
         """Return a percentile of the times, in milliseconds."""
         return 1000 * sorted(self.times)[min(len(self.times) - 1, int(share * len(self.times)))]
 
-    def fast_seconds(self) -> float:
-        """Return the share of seconds whose own 99th percentile is below 20 ms."""
-        by_second: dict[int, list[float]] = {}
-        for due, took in zip(self.due, self.times, strict=True):
-            by_second.setdefault(int(due), []).append(took)
-        fast = [sorted(times)[int(0.99 * len(times))] < FAST for times in by_second.values()]
-        return round(sum(fast) / len(fast), 3)
-
-    def document(self) -> dict[str, Any]:
-        """Return the figures."""
+    def row(self) -> Row:
+        """Return the figures; memory in MiB over the run."""
         return {
-            "asked_per_s": self.rate, "answered_per_s": round(len(self.times) / self.seconds, 1),
-            "answers": len(self.times), "statuses": self.statuses, "given": self.given,
-            **{f"p{100 * p:g}_ms": round(self.percentile(p), 2) for p in (0.5, 0.9, 0.99, 0.999)},
-            "fast_seconds": self.fast_seconds(),
-            "cpu_ms_each": round(1000 * self.cpu / len(self.times), 3),
-            "max_ms": round(1000 * max(self.times), 2), "memory_mib": [round(m, 1) for m in self.memory],
-        }  # fmt: skip
+            "asked_per_s": self.rate,
+            "answered_per_s": len(self.times) / self.seconds,
+            "answers": len(self.times),
+            "refused": len(self.times) - self.statuses.get(200, 0),
+            "given": self.given,
+            "p50_ms": self.percentile(0.5),
+            "p99_ms": self.percentile(0.99),
+            "max_ms": 1000 * max(self.times),
+            "cpu_ms_each": 1000 * self.cpu / len(self.times),
+            "memory_mib": [round(size, 1) for size in self.memory],
+        }
 
 
 @contextmanager
@@ -167,8 +167,8 @@ def resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
-async def load(host: str, port: int, pid: int, rate: float, seconds: float, budget: float) -> Measured:
-    """Ask at a constant rate."""
+async def load(host: str, port: int, pid: int, asked: str, rate: float, seconds: float) -> Measured:
+    """Ask for decisions, or for its health, at a constant rate."""
     loop, rng = asyncio.get_running_loop(), random.Random(7)
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(CONNECTIONS):
@@ -176,7 +176,7 @@ async def load(host: str, port: int, pid: int, rate: float, seconds: float, budg
     first = await idle.get()
     while (await first.ask("GET", "/readyz"))[0] != 200:
         await asyncio.sleep(0.2)
-    status, answer = await first.ask("POST", "/v1/solve", problem(budget, rng))
+    status, answer = await first.ask("POST", "/v1/solve", problem(BUDGET, rng))
     if status != 200:
         raise SystemExit(f"the plan was not solved: {answer[:500]!r}")
     plan = json.loads(answer)["plan"]
@@ -188,9 +188,10 @@ async def load(host: str, port: int, pid: int, rate: float, seconds: float, budg
 
     async def one(due: float, body: bytes) -> None:
         connection = await idle.get()
-        status, answer = await connection.ask("POST", "/v1/decide", body)
+        status, answer = await connection.ask(
+            *(("POST", "/v1/decide") if body else ("GET", "/healthz")), body
+        )
         measured.times.append(loop.time() - due)
-        measured.due.append(due - began)
         measured.statuses[status] = measured.statuses.get(status, 0) + 1
         measured.given += b'"state":"held"' in answer
         idle.put_nowait(connection)
@@ -199,7 +200,7 @@ async def load(host: str, port: int, pid: int, rate: float, seconds: float, budg
     began, every = loop.time(), max(1, int(rate * seconds / 20))
     for number in range(int(rate * seconds)):
         due = began + number / rate
-        body = decision(plan, number, rng)
+        body = decision(plan, number, rng) if asked == DECISION else b""
         if (early := due - loop.time()) > 0:
             await asyncio.sleep(early)
         if number % every == 0:
@@ -237,26 +238,44 @@ async def fight(host: str, port: int, clients: int, units: int) -> dict[str, int
     return {"budget": units, "given": spent, "booked": next(r["held"] for r in rows if r["label"] == "total")}
 
 
-def main() -> None:
-    """Measure, and print one JSON document."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rate", type=float, default=1000, help="decisions a second")
-    parser.add_argument("--seconds", type=float, default=30, help="for so long; 300 for a soak")
-    parser.add_argument("--budget", type=float, default=1e6)
-    parser.add_argument("--fight", type=int, metavar="CLIENTS", help="fight for the last units instead")
-    parser.add_argument("--database", help="URL; SQLite in a folder of its own unless given")
-    arguments = parser.parse_args()
-    options = ["--database", arguments.database] if arguments.database else []
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, service(Path(folder), *options) as (host, port, pid):
-        if arguments.fight:
-            document: dict[str, Any] = asyncio.run(fight(host, port, arguments.fight, 500))
-        else:
-            run = load(host, port, pid, arguments.rate, arguments.seconds, arguments.budget)
-            document = asyncio.run(run).document()
-    document["cores"], document["wall_s"] = os.cpu_count(), round(time.perf_counter() - began, 1)
-    print(json.dumps(document))
+def rows(settings: Namespace) -> Iterator[Row]:
+    """Yield a health check and a decision at each length, and the fight for the last units."""
+    health: Row | None = None
+    for seconds in settings.seconds:
+        for asked in (HEALTH, DECISION) if health is None else (DECISION,):
+            with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as there:
+                found = asyncio.run(load(*there, asked, settings.rate, seconds)).row()
+            health = health or found
+            ratio = found["cpu_ms_each"] / health["cpu_ms_each"]
+            yield {"asked": asked, "seconds": seconds, "ratio": ratio, **found}
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as (host, port, _):
+        yield {"asked": FIGHT, **asyncio.run(fight(host, port, settings.clients, UNITS))}
 
 
-if __name__ == "__main__":
-    main()
+def _number(key: str, form: str) -> Callable[[Row], str]:
+    return lambda row: format(row[key], form) if key in row else ""
+
+
+def _memory(row: Row) -> str:
+    if "memory_mib" not in row:
+        return ""
+    sizes = row["memory_mib"]
+    return " / ".join(f"{sizes[i]:.0f}" for i in (0, len(sizes) // 2, -1))
+
+
+COLUMNS: Columns = {
+    "asked for": lambda row: str(row["asked"]),
+    "seconds": _number("seconds", "g"),
+    "answered a second": _number("answered_per_s", ",.0f"),
+    "not answered 200": _number("refused", ",d"),
+    "p50, ms": _number("p50_ms", ".1f"),
+    "p99, ms": _number("p99_ms", ".1f"),
+    "longest, ms": _number("max_ms", ".0f"),
+    "processor, ms each": _number("cpu_ms_each", ".2f"),
+    "of a health check": _number("ratio", ".1f"),
+    "memory at start / middle / end, MiB": _memory,
+    "units": lambda row: (
+        "{given:,d} given, {booked:,.0f} booked, of {budget:,d}".format(**row) if "booked" in row else ""
+    ),
+}
+SETTINGS: dict[str, Any] = {"rate": 1000.0, "seconds": [30.0, 300.0], "clients": 64}

@@ -17,6 +17,7 @@ from benchmarks import (
     ledger,
     pacing,
     scoring,
+    service_load,
     uplift,
     winners_curse,
 )
@@ -321,8 +322,9 @@ TABLES: dict[str, Table] = {
         "online decisions against traffic that drifts from the forecast, in shares of the hindsight optimum",
         pacing.pacing,
         pacing.COLUMNS,
-        {"sizes": [50_000, 20_000]},
+        {"sizes": [50_000, 20_000], "gap": 1e-4},
     ),
+    "service": Table(service_load.ABOUT, service_load.rows, service_load.COLUMNS, service_load.SETTINGS),
     "copy_safety": Table(copy_safety.ABOUT, copy_safety.rows, copy_safety.COLUMNS, copy_safety.SETTINGS),
     "copy_quality": Table(copy_quality.ABOUT, copy_quality.rows, copy_quality.COLUMNS, copy_quality.SETTINGS),
     "copy_lora": Table(copy_lora.ABOUT, copy_lora.rows, copy_lora.COLUMNS, copy_lora.SETTINGS),
