@@ -225,7 +225,7 @@ async def fight(host: str, port: int, clients: int, units: int) -> dict[str, int
 
     async def client(place: int) -> int:
         spent = 0
-        for number in range(2 * units // clients + 20):
+        for number in range(2 * USERS // clients):
             _, answer = await connections[place].ask(
                 "POST", "/v1/decide", decision(plan, 1_000_000 * place + number, random.Random(place))
             )
