@@ -176,6 +176,19 @@ def test_soft_and_signed_rows_steer_and_never_block():
     assert standing(decided, "soft").held is None
 
 
+def test_no_counter_grows_beyond_what_a_database_can_hold():
+    rows = (row("spent", at_least=1.0), row("huge", at_most=1e305))
+    decided = decider(small_plan(rows=rows))
+    for i in range(12):
+        decided.decide([request(i, cost=(3e11,) * 3)])
+    assert 9e11 <= standing(decided, "spent").expected <= 1e12
+    assert decided.decide([request("one more", cost=(3e11,) * 3)])[0][0].coupon_id is None
+    (first,) = decided.settle([Outcome("0", None, True, {"cost": 9e11})])
+    assert first.answer is Answer.REFUSED
+    (first,) = decided.settle([Outcome("0", None, True, {"cost": 1e11})])
+    assert first.answer is Answer.SETTLED
+
+
 def test_what_is_missing_is_said_at_once_and_nothing_is_decided():
     decided = decider()
     lacking = request(2)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from allocator import solve
-from allocator.online import Decider, DecisionRequest, MemoryLedger, OnlinePlan
+from allocator.online import Decider, DecisionRequest, MemoryLedger, OnlinePlan, PlanRow
 from allocator.online.volume import Volume
+from allocator.row_tables import NamedTerm
 from benchmarks import pacing
-from online_plans import Clock, request, row, small_plan
+from online_plans import COUPONS, Clock, request, row, small_plan
 
 USERS = 4_000
 
@@ -131,3 +132,19 @@ def test_users_who_can_get_nothing_more_count_as_arrivals_without_wishes():
         decided.decide([request(i, user="always the same")])
     total = decided.standings()[0]
     assert (total.held, total.price) == (2.0, 0.0)
+
+
+def test_a_user_to_whom_nothing_is_open_moves_no_price_where_a_row_counts_value():
+    ratio = PlanRow(
+        label="value for money",
+        terms=(NamedTerm("value", 1.0, {}, COUPONS), NamedTerm("cost", -2.0, {}, COUPONS)),
+        at_least=0.0,
+        rate=1.0,
+        worth=1.0,
+    )
+    plan = small_plan(rows=(ratio, row("total", at_most=50.0)), per_user=(0, 2), users=100)
+    decided = Decider(plan, MemoryLedger())
+    for i in range(40):
+        decided.decide([request(i, value=(np.nan, np.nan, np.nan if i % 2 else 2.0))])
+    assert all(np.isfinite(s.price) for s in decided.standings())
+    assert decided.decide([request("last", value=(9.0, np.nan, np.nan))])[0][0].coupon_id == "A"

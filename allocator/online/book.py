@@ -22,10 +22,12 @@ class Caps:
 
     def __init__(self, plan: OnlinePlan) -> None:
         rows = plan.guaranteed
-        self.held = {row.label: min(to_cap(row.at_most), LARGEST) for row in rows}
-        self.expected = {
-            row.label: min(to_cap(row.at_most - row.margin), LARGEST) for row in rows if row.margin > 0
-        }
+        self.held = {row.label: _cap(row.at_most) for row in rows}
+        self.expected = {row.label: _cap(row.at_most - row.margin) for row in rows if row.margin > 0}
+
+
+def _cap(bound: float) -> int:
+    return to_cap(min(bound, LARGEST / MILLIONTHS))
 
 
 class Book:
@@ -52,6 +54,13 @@ class Book:
         for label, cap in self._margins.items():
             if self.expected.get(label, 0) + expected.get(label, 0) > cap:
                 return label
+        return self.overflows(expected)
+
+    def overflows(self, expected: Mapping[str, int]) -> str | None:
+        """Return the label of a row, guaranteed or not, of which a ledger cannot hold so much more."""
+        for label, amount in expected.items():
+            if abs(self.expected.get(label, 0) + amount) > LARGEST:
+                return label
         return None
 
     def lacks(self, held: Mapping[str, int]) -> str | None:
@@ -63,6 +72,8 @@ class Book:
 
     def says(self, label: str) -> str:
         """Return in words why nothing more fits a row."""
+        if label not in self._caps:
+            return f"limit '{label}' cannot be counted any further"
         left = self._caps[label] - self.held.get(label, 0)
         if label in self._margins:
             left = min(left, self._margins[label] - self.expected.get(label, 0))

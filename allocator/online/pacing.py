@@ -121,6 +121,7 @@ class _Recent:
         self._value[place] = value
         self._use[place] = 0.0
         self._use[place][:, cell.rows] = use.T
+        self._use[place][np.isnan(value)] = 0.0  # never given, and not a number where a row counts value
         self._seen += 1
 
     def use(self, prices: Array) -> Array | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -152,8 +153,8 @@ class OnlinePlan:
 
     def _row_findings(self) -> list[Finding]:
         findings = []
-        labels = [row.label for row in self.rows]
-        for label in sorted({label for label in labels if labels.count(label) > 1}):
+        labels = Counter(row.label for row in self.rows)
+        for label in sorted(label for label, count in labels.items() if count > 1):
             findings.append(Finding("two rows have this label", column="rows", found=repr(label)))
         for row in self.rows:
             where = f"row '{row.label}'"

@@ -149,6 +149,9 @@ def _no_room(
     }
     if (label := book.lacks(more)) is not None:
         return f"more was used than was held, and {book.says(label)}"
+    change = {label: amount - found.expected.get(label, 0) for label, amount in new.expected.items()}
+    if (label := book.overflows(change)) is not None:
+        return book.says(label)
     if found.state is State.EXPIRED and found.user is not None:
         has = entries.coupons_of_users([found.user]).get(found.user, 0)
         if has >= plan.per_user[1]:
