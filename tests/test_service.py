@@ -1,10 +1,11 @@
 """The service in this process: what it answers, to whom, and what it says when it cannot."""
 
+import asyncio
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from allocator.errors import InputError
 from allocator.online import OnlinePlan
 from allocator.service.app import create_app
+from allocator.service.batcher import Batcher
 from allocator.service.keys import Keys, line_of, new_key, read_keys
 from allocator.service.settings import Settings
 from services import BUDGET, PAIRS, SMALL, finished, hard, wait_for
@@ -308,6 +310,32 @@ def test_concurrent_decisions_never_overspend(client):
         given = [coupon for coupon in pool.map(ask, range(64)) if coupon]
     assert len(given) == 6
     assert client.get(f"/v1/plans/{plan}").json()["rows"][0]["held"] == 6
+
+
+def test_a_user_to_whom_nothing_is_open_needs_no_measures(client, plan):
+    nobody = {"request_id": "nothing open", "value": {}}
+    answer = client.post("/v1/decide", json={"plan": plan, "requests": [nobody]})
+    assert answer.json()["decisions"][0]["reason"] == "no coupon is open to this user"
+
+
+def test_a_batch_that_fails_fails_only_for_the_caller_whose_items_cannot_be_done():
+    tried: list[list[int]] = []
+
+    def work(items: Sequence[int]) -> list[int]:
+        tried.append(list(items))
+        if 3 in items:
+            raise InputError("three")
+        return [10 * item for item in items]
+
+    async def ask() -> list[Any]:
+        with ThreadPoolExecutor(1) as executor:
+            batcher = Batcher(executor, work, most=10)
+            asked = (batcher.do(items) for items in ([1], [2, 3], [4]))
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, wrong, last = asyncio.run(ask())
+    assert (first, str(wrong), last) == ([10], "three", [40])
+    assert tried == [[1, 2, 3, 4], [1], [2, 3], [4]]
 
 
 def test_uploaded_plan_decides_under_its_own_id(guarded):

@@ -31,7 +31,7 @@ class RequestReader:
     def __init__(self, plan: OnlinePlan) -> None:
         self._plan = plan
         self._place = {coupon: j for j, coupon in enumerate(plan.coupon_ids)}
-        self._needed = set(plan.measures)
+        self._needed = plan.measures
         self._counted = {term.measure for row in plan.guaranteed for term in row.terms}
 
     def read(
@@ -87,15 +87,16 @@ class RequestReader:
         self, measures: Mapping[str, Mapping[str, float]], open_: Iterable[str], findings: list[Finding]
     ) -> dict[str, Array]:
         self._known(measures, "measures", findings)
-        for name in sorted(self._needed):
+        for name in self._needed:
             if missing := [coupon for coupon in open_ if coupon not in measures.get(name, {})]:
                 message = "a limit counts this measure; give it for every coupon that has a value"
                 found = "none for " + ", ".join(map(repr, missing))
                 findings.append(Finding(message, column=f"measures.{name}", found=found))
         return {
-            name: self._array(amounts, f"measures.{name}", 0.0, findings, name in self._counted)
-            for name, amounts in measures.items()
-            if name in self._needed
+            name: self._array(
+                measures.get(name, {}), f"measures.{name}", 0.0, findings, name in self._counted
+            )
+            for name in self._needed
         }
 
     def _most(self, most: Mapping[str, Mapping[str, float]], findings: list[Finding]) -> dict[str, Array]:
@@ -109,7 +110,7 @@ class RequestReader:
     def _known(self, given: Mapping[str, Any], where: str, findings: list[Finding]) -> None:
         for name in given:
             if name not in self._needed:
-                expected = ", ".join(sorted(self._needed)) or "none"
+                expected = ", ".join(self._needed) or "none"
                 message = "the plan's limits count no such measure"
                 findings.append(Finding(message, column=where, found=repr(name), expected=expected))
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
+from allocator.service.database import UnavailableError
+
 SPACING = 0.003
 """Seconds from one batch to the next: under load, a few items share what writing costs."""
 Item = TypeVar("Item")
@@ -17,7 +19,8 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Gathers items of concurrent callers, and does them together in a thread, one batch at a time.
 
-    Its methods belong to the event loop. A batch that fails fails for all whose items are in it.
+    Its methods belong to the event loop. Where a batch fails, each caller's items are done by themselves, so
+    that one caller's fail nobody else's; but not where the database is away, which is so for all of them.
 
     Parameters
     ----------
@@ -73,6 +76,10 @@ class Batcher(Generic[Item, Result]):
         try:
             results = await loop.run_in_executor(self._executor, self._work, items)
         except Exception as error:
+            if len(batch) > 1 and not isinstance(error, UnavailableError):
+                for one in batch:
+                    await self._write(loop, [one])
+                return
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
