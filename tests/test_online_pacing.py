@@ -22,7 +22,7 @@ USERS = 4_000
 def plan() -> OnlinePlan:
     forecast = pacing.draw(USERS, pacing.Traffic("forecast", pacing.constant(1.0)), seed=1)
     solution = solve(forecast.problem, pacing.limits(USERS), gap=1e-3)
-    return OnlinePlan.from_solution(solution, "pacing", starts_at=0.0, ends_at=1.0)
+    return OnlinePlan.from_solution(solution, "pacing", starts_at=0.0, ends_at=pacing.DAYS * pacing.DAY)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_pacing_earns_nearly_what_hindsight_would(plan, volume, mix, least):
 def test_another_process_goes_on_where_the_first_stopped(plan):
     crowd = pacing.draw(USERS, pacing.Traffic("twice", pacing.constant(2.0)), seed=3)
     ledger, clock = MemoryLedger(), Clock()
-    deciders = [Decider(plan, ledger, clock=clock) for _ in range(3)]
+    deciders = [Decider(plan, ledger, clock=clock, hold_for=pacing.DAYS * pacing.DAY) for _ in range(3)]
     prices = []
     for i, moment in enumerate(crowd.at[:6000]):
-        clock.now = moment
+        clock.now = moment * pacing.DAYS * pacing.DAY
         decided = deciders[i * 3 // 6000]
         visit = DecisionRequest(
             str(i), crowd.value[i], {"cost": crowd.cost[i]}, {"region": str(crowd.region[i])}
@@ -111,6 +111,22 @@ def test_the_arrivals_still_to_come_are_learnt_from_those_who_came(factor, profi
     left = factor * 10_000 - came
     assert volume.coming(state, 150.0) == pytest.approx(left, rel=0.05)
     assert volume.coming(state, 200.0) == 1.0
+
+
+def test_days_and_nights_are_no_trend_and_a_trend_is_no_night():
+    plan = small_plan(users=20_000, starts_at=0.0, ends_at=pacing.DAYS * pacing.DAY)
+    for traffic, rel in (
+        (pacing.day_and_night, 0.06),
+        (pacing.ramp(0.5, 2.0), 0.15),
+        (pacing.ramp(2.0, 0.5), 0.15),
+    ):
+        volume, moments = Volume(plan), pacing.draw(20_000, pacing.Traffic("some", traffic), seed=4).at
+        state = volume.first()
+        for share in (0.3, 0.45, 0.6):  # in the morning, at noon, in the evening
+            while moments[int(state[0])] < share:
+                volume.see(state, moments[int(state[0])] * pacing.DAYS * pacing.DAY)
+            left = len(moments) - state[0]
+            assert volume.coming(state, share * pacing.DAYS * pacing.DAY) == pytest.approx(left, rel=rel)
 
 
 def test_without_times_the_pace_goes_by_the_number_of_arrivals():
