@@ -17,6 +17,7 @@ from allocator.errors import InputError
 from allocator.online import OnlinePlan
 from allocator.service.app import create_app
 from allocator.service.batcher import Batcher
+from allocator.service.database import UnavailableError
 from allocator.service.keys import Keys, line_of, new_key, read_keys
 from allocator.service.settings import Settings
 from services import BUDGET, PAIRS, SMALL, finished, hard, wait_for
@@ -472,3 +473,38 @@ def test_keys_are_read_from_file_and_environment(tmp_path, monkeypatch):
         read_keys(file)
     assert [finding.row for finding in caught.value.findings] == [1, 2, 4]
     assert ANN not in str(caught.value)
+
+
+def test_what_is_gone_from_the_data_folder_is_said(client):
+    job = client.post("/v1/solve", json=SMALL).json()["job"]
+    folder = client.app.state.service.settings.jobs_folder
+    (folder / job / "result.json").unlink()
+    answer = client.get(f"/v1/jobs/{job}/result")
+    assert (answer.status_code, "not in this server's data folder" in answer.text) == (409, True)
+    folder.rename(folder.with_name("away"))
+    try:
+        answer = client.post("/v1/solve", json=SMALL)
+    finally:
+        folder.with_name("away").rename(folder)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "cannot keep the request: No such file" in answer.text
+    assert client.post("/v1/solve", json=SMALL).status_code == 200
+
+
+def test_metrics_are_told_while_the_database_is_away(client, monkeypatch):
+    def away(_: object) -> None:
+        raise UnavailableError("away")
+
+    assert "allocate_database_up 1.0" in client.get("/metrics").text
+    monkeypatch.setattr("allocator.service.job_store.reading", away)
+    told = client.get("/metrics").text
+    assert "allocate_database_up 0.0" in told
+    assert "allocate_requests_total" in told
+
+
+def test_an_answer_is_not_many_times_what_was_sent(client, plan):
+    body = {"plan": plan, "requests": [{"request_id": "r", "value": dict.fromkeys(map(str, range(5000)), 1)}]}
+    answer = client.post("/v1/decide", json=body)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 1000
+    assert answer.json()["detail"].endswith("... and 4,000 more")

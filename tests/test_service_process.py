@@ -204,6 +204,8 @@ def test_plan_of_a_run_folder_decides_from_the_start(tmp_path, command, tiny):
         (["--database", "mysql://x/y"], 3, "no support for databases of kind 'mysql'"),
         (["--keys", "none.txt"], 3, "the keys cannot be read"),
         (["--plan", "nowhere"], 3, "there is no online plan here"),
+        (["--data", "/dev/null"], 3, "this cannot be the data folder"),
+        (["--hold-days", "1e9"], 2, "not in the range"),
     ],
 )  # fmt: skip
 def test_service_that_cannot_start_says_why(tmp_path, command, options, code, says):

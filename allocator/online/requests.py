@@ -136,9 +136,10 @@ class RequestReader:
         counted: bool = False,
     ) -> Array:
         array = np.full(len(self._place), missing)
+        expected = ""
         for coupon, amount in amounts.items():
             if coupon not in self._place:
-                expected = "one of " + ", ".join(list(self._place)[:12])
+                expected = expected or "one of " + ", ".join(list(self._place)[:12])
                 findings.append(
                     Finding(
                         "the plan has no such coupon", column=where, found=repr(coupon), expected=expected

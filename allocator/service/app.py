@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with AsyncExitStack() as stack:
             try:
                 app.state.service = await stack.enter_async_context(running(settings, metrics))
-            except AllocateError as error:
+            except Exception as error:
                 setattr(app.state, FAILURE, error)
                 raise
             yield
@@ -101,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
     """Start the parts of a service, and stop them at the end."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what callers sent
+    _make_folder(settings.data)
     alone = settings.database_url.startswith("sqlite")
     with _locked(settings.data) if alone else nullcontext():
         engine = connect(settings.database_url)
@@ -119,6 +119,15 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Service
             await work.stop()
             await deciding.stop()
             engine.dispose()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the data folder, for its owner only: it holds what callers sent."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"this cannot be the data folder: {error.strerror}; give another with --data"
+        raise InputError(Finding(message, file=str(folder))) from error
 
 
 @contextmanager

@@ -119,10 +119,14 @@ class Jobs:
         folder = self.folder(job)
 
         def queue() -> Job:
-            folder.mkdir()
             try:
+                folder.mkdir()
                 write_bytes(folder / REQUEST_FILE, body)
                 queued = self.store.add(job, self.settings.max_jobs)
+            except OSError as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                text = f"The data folder cannot keep the request: {error.strerror}."
+                raise UnavailableError(text) from error
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -180,12 +184,16 @@ class Jobs:
         Raises
         ------
         ServiceError
-            409 if the job is not done.
+            409 if the job is not done, or its files are gone.
         """
         if job.status is not JobStatus.DONE:
             text = f"The job is {job.status}; it has no result."
             raise ServiceError(409, "no-result", "No result", text)
-        return self.folder(job) / RESULT_FILE
+        file = self.folder(job) / RESULT_FILE
+        if not file.is_file():
+            text = "The job is done, but its result is not in this server's data folder; ask for it anew."
+            raise ServiceError(409, "no-result", "No result", text)
+        return file
 
     async def cancel(self, job: Job) -> bool:
         """Stop a job that waits or runs; False if it is over."""

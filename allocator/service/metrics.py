@@ -9,6 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from allocator.service.database import UnavailableError
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
@@ -80,13 +82,16 @@ class _Present(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read the numbers."""
+        answers = GaugeMetricFamily("allocate_database_up", "Whether the database answers.", value=1)
         jobs = GaugeMetricFamily("allocate_jobs", "Jobs kept, by status.", labels=("status",))
-        for status, count in self._jobs().items():
-            jobs.add_metric((status,), count)
-        yield jobs
         used = GaugeMetricFamily(
             "allocate_limit_used_ratio", "Share of a limit that is used or held.", labels=("plan", "limit")
         )
-        for plan, limit, share in self._used():
-            used.add_metric((plan, limit), share)
-        yield used
+        try:
+            for status, count in self._jobs().items():
+                jobs.add_metric((status,), count)
+            for plan, limit, share in self._used():
+                used.add_metric((plan, limit), share)
+        except UnavailableError:  # what this process counted is asked for most at such times
+            answers = GaugeMetricFamily("allocate_database_up", "Whether the database answers.", value=0)
+        yield from (answers, jobs, used)

@@ -17,6 +17,7 @@ from allocator.service.database import UnavailableError
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:allocate:problem:"
 RETRY_SECONDS = 5
+MOST_FINDINGS = 1000  # in one answer, which would else be many times larger than what was sent
 
 
 class ServiceError(AllocateError):
@@ -57,7 +58,9 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str = Field(description="The whole story as text, in the words of the command line.")
     request_id: str | None = Field(None, description="As in the log and the header X-Request-ID.")
-    errors: list[ProblemFinding] | None = Field(None, description="Everything that is wrong at once.")
+    errors: list[ProblemFinding] | None = Field(
+        None, description="Everything that is wrong at once, the first thousand of it."
+    )
     labels: list[str] | None = Field(None, description="Limits that cannot hold together.")
     repairs: dict[str, float] | None = Field(
         None, description="By how much limits must give for a plan to exist, at the least total change."
@@ -114,8 +117,10 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, ServiceError):
         return refusal(error.status, error.kind, error.title, error.detail, error.headers)
     if isinstance(error, InputError):
-        findings = [asdict(finding) for finding in error.findings]
-        return refusal(422, "invalid-input", "The input is wrong", str(error), errors=findings)
+        shown, more = error.findings[:MOST_FINDINGS], len(error.findings) - MOST_FINDINGS
+        detail = str(InputError(shown)) + (f"\n... and {more:,} more" if more > 0 else "")
+        findings = [asdict(finding) for finding in shown]
+        return refusal(422, "invalid-input", "The input is wrong", detail, errors=findings)
     if isinstance(error, InfeasibleError):
         return refusal(
             422, "infeasible", "No plan meets every limit", str(error), labels=list(error.labels),

@@ -105,7 +105,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> int:
 )
 @click.option(
     "--hold-days",
-    type=NumberRange(min=0, min_open=True),
+    type=NumberRange(min=0, max=36_500, min_open=True),
     default=7,
     show_default=True,
     help="How long a coupon that was given is held; not used by then, it is free again.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from dataclasses import asdict, replace
@@ -30,7 +31,8 @@ async def list_plans(request: Request, limit: Annotated[int, Query(ge=1, le=1000
     The plan of a solve is stored when it first decides.
     """
     stored = await service_of(request).plans.of_owner(owner_of(request), limit)
-    return answer({"plans": [_summary(plan, plan.read()) for plan in stored]})
+    found = await asyncio.to_thread(lambda: [_summary(plan, plan.read()) for plan in stored])
+    return answer({"plans": found})
 
 
 @router.post(
