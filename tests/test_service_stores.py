@@ -1,5 +1,6 @@
 """Jobs and plans in the database, on SQLite and on a real PostgreSQL server; and a service on the latter."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from allocator.online import OnlinePlan
 from allocator.service.database import connect, create_tables, writing
 from allocator.service.job_store import MOST_ATTEMPTS, Job, JobStatus, JobStore, jobs
+from allocator.service.metrics import Metrics
 from allocator.service.plan_store import EVERYONE, PlanStore, StoredPlan
+from allocator.service.plans import Plans
 from allocator.service.problems import ServiceError
+from allocator.service.settings import Settings
+from online_plans import request, row, small_plan
 from postgres_server import PostgresServer, postgres_server
 from services import SMALL, finished, served
 
@@ -141,6 +147,35 @@ def test_a_plans_id_is_given_once(engine):
     assert [plan.id for plan in store.of_owner("ben", 9)] == ["all"]
     store.delete("spring")
     assert store.get("spring") is None
+
+
+def test_a_plan_that_gets_an_old_ones_id_has_limits_of_its_own_on_every_server(engine, tmp_path, monkeypatch):
+    def sent(total: float) -> OnlinePlan:
+        return small_plan(total=total, rows=(row("total", "count", at_most=total),))
+
+    async def ask(plans: Plans, *ids: str) -> list[str | None]:
+        at_work = await plans.get("spring", "ann")
+        given = await at_work.decisions.do([request(each) for each in ids])
+        return [one.reservations[0].coupon_id for one in given]
+
+    async def go() -> None:
+        settings, metrics = Settings(tmp_path), Metrics()
+        one, two = (Plans(settings, metrics, engine, JobStore(engine, name)) for name in ("one", "two"))
+        await one.add(sent(9.0), "ann")
+        assert await ask(one, "1") + await ask(two, "2") == ["A", "A"]
+        await one.delete("spring", "ann")
+        await one.add(sent(1.0), "ann")
+        await ask(two, "3", "4")  # it may not have heard of it
+        assert await ask(one, "5", "6") == ["A", None]
+        monkeypatch.setattr("allocator.service.plans.LOOK_SECONDS", 0.0)
+        assert await ask(two, "5", "7") == ["A", None]
+        assert (await one.standings(await one.get("spring", "ann")))[0].held == 1.0
+        await one.delete("spring", "ann")
+        with pytest.raises(ServiceError, match="no plan of this id"):
+            await ask(two, "8")
+        await asyncio.gather(one.stop(), two.stop())
+
+    asyncio.run(go())
 
 
 def test_service_keeps_everything_in_postgresql(server, tmp_path):

@@ -31,6 +31,14 @@ class StoredPlan:
     created_at: float
     document: str
 
+    @property
+    def ledger(self) -> str:
+        """Under which the plan's counters are kept: another plan that gets the id later has its own.
+
+        A server that has not heard of it yet so cannot spend its budget by the old plan's limits.
+        """
+        return f"{self.id}@{self.created_at!r}"
+
     def read(self) -> OnlinePlan:
         """Return the plan."""
         return OnlinePlan.from_json(self.document)

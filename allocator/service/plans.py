@@ -41,6 +41,7 @@ MOST_AT_WORK = 200  # plans kept ready; others are read again when they are aske
 WRITTEN_AT_ONCE = 256
 WRITERS = 4  # threads; a plan has one at a time, and SQLite one in all
 EXPIRE_SECONDS = 30.0
+LOOK_SECONDS = 2.0  # after which it is looked up whether another server deleted or replaced a plan
 PLAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -65,7 +66,9 @@ class PlanAtWork:
     ) -> None:
         self.stored, self.plan, self._metrics = stored, stored.read(), metrics
         self._last, self._mine = 0.0, threading.local()
-        self.decider = Decider(self.plan, ledger, clock=self._tick, hold_for=hold_for)
+        counted = replace(self.plan, plan_id=stored.ledger)
+        self.decider = Decider(counted, ledger, clock=self._tick, hold_for=hold_for)
+        self.looked_up = time.monotonic()
         self.reader = RequestReader(self.plan)
         self.decisions = Batcher(executor, self._decide, WRITTEN_AT_ONCE)
         self.outcomes = Batcher(executor, self._settle, WRITTEN_AT_ONCE)
@@ -159,10 +162,11 @@ class Plans:
             404 if they have none of this id.
         """
         found = self._at_work.get(plan_id)
+        if found is not None and time.monotonic() - found.looked_up >= LOOK_SECONDS:
+            found.looked_up = time.monotonic()  # others need not look, too
+            found = self._renewed(plan_id, await asyncio.to_thread(self.store.get, plan_id))
         if found is None and PLAN_ID.fullmatch(plan_id):
-            stored = await asyncio.to_thread(self._find, plan_id)
-            if stored is not None:
-                found = self._at_work.get(plan_id) or self._take_up(stored)
+            found = self._renewed(plan_id, await asyncio.to_thread(self._find, plan_id))
         if found is None or found.stored.owner not in (owner, EVERYONE):
             raise ServiceError(404, "not-found", "No such plan", "You have no plan of this id.")
         return found
@@ -199,7 +203,7 @@ class Plans:
             raise ServiceError(403, "forbidden", "Not your plan", text)
         await asyncio.to_thread(self.store.delete, plan_id)
         self._at_work.pop(plan_id, None)
-        await asyncio.to_thread(self._ledger.forget, plan_id)
+        await asyncio.to_thread(self._ledger.forget, plan.stored.ledger)
 
     async def of_owner(self, owner: str, most: int) -> list[StoredPlan]:
         """Return the stored plans that an owner may use, the newest first."""
@@ -228,6 +232,14 @@ class Plans:
             return None
         file: Path = self.settings.jobs_folder / job.id / PLAN_FILE
         return self._add(read_online_plan(file), job.owner) if file.is_file() else None
+
+    def _renewed(self, plan_id: str, stored: StoredPlan | None) -> PlanAtWork | None:
+        """Return the plan at work as it is stored now; None if it is stored no more."""
+        found = self._at_work.get(plan_id)
+        if stored is None:
+            self._at_work.pop(plan_id, None)
+            return None
+        return found if found is not None and found.stored == stored else self._take_up(stored)
 
     def _take_up(self, stored: StoredPlan) -> PlanAtWork:
         hold_for = DAY * self.settings.hold_days
