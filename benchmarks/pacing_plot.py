@@ -61,4 +61,4 @@ def _shares(axes: Any, rows: list[Row]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("earned of the optimum in hindsight, %")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="lower left", fontsize="small")
+    axes.legend(loc="lower center", fontsize="small")
