@@ -18,6 +18,7 @@ from allocator.service.plan_store import EVERYONE, PlanStore, StoredPlan
 from allocator.service.plans import Plans
 from allocator.service.problems import ServiceError
 from allocator.service.settings import Settings
+from allocator.service.work import folder_id
 from online_plans import request, row, small_plan
 from postgres_server import PostgresServer, postgres_server
 from services import SMALL, finished, served
@@ -63,6 +64,18 @@ def test_a_slot_takes_only_its_lanes(engine):
     store.add(job(1, lane="large"), 100)
     assert store.take(("small",)) is None
     assert store.take(LANES).id == job(1).id
+
+
+def test_only_servers_that_share_the_folder_of_a_jobs_files_take_it(engine, tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    here, there = (folder_id(tmp_path / name) for name in ("here", "there"))
+    assert (folder_id(tmp_path / "here"), here == there) == (here, False)
+    one, two, three = (JobStore(engine, str(k), folder) for k, folder in enumerate((here, there, here)))
+    one.add(job(1, folder=here), 9)
+    assert two.take(LANES) is None
+    taken = three.take(LANES)
+    assert (taken.id, taken.folder) == (job(1).id, here)
 
 
 def test_job_goes_back_only_when_nobody_holds_it(engine):

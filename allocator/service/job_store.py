@@ -2,7 +2,8 @@
 
 A server that works on a job holds it for `LEASE_SECONDS` at a time and renews that; what nobody renews
 goes back to the queue. So a job outlives the server that took it, and of several servers with one
-database each takes every job once.
+database one at a time takes it. Its request and result are files: only servers that share their folder
+take it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("server", sa.String(32)),
     sa.Column("held_until", sa.Float),
+    sa.Column("folder", sa.String(32), nullable=False),
     sa.Column("progress", sa.Text),
     sa.Column("problem", sa.Text),
     sa.UniqueConstraint("owner", "idempotency_key"),
@@ -80,6 +82,7 @@ class Job:
     attempts: int = 0
     server: str | None = None
     held_until: float | None = None
+    folder: str = ""
     progress: Mapping[str, Any] | None = None
     problem: Mapping[str, Any] | None = None
 
@@ -93,10 +96,12 @@ class JobStore:
         Of `allocator.service.database.connect`.
     server
         What this server calls itself; no two servers may share a name.
+    folder
+        What stands for the folder of the jobs' files; servers that share one take each other's jobs.
     """
 
-    def __init__(self, engine: sa.Engine, server: str) -> None:
-        self.engine, self.server = engine, server
+    def __init__(self, engine: sa.Engine, server: str, folder: str = "") -> None:
+        self.engine, self.server, self.folder = engine, server, folder
 
     def add(self, job: Job, most: int) -> Job:
         """Queue a job, or return the one that the caller queued before under the same idempotency key.
@@ -154,7 +159,7 @@ class JobStore:
         """Take the oldest job of some lanes for this server, None if none waits."""
         oldest = (
             sa.select(jobs.c.id)
-            .where(jobs.c.status == JobStatus.QUEUED, jobs.c.lane.in_(lanes))
+            .where(jobs.c.status == JobStatus.QUEUED, jobs.c.lane.in_(lanes), jobs.c.folder == self.folder)
             .order_by(jobs.c.created_at, jobs.c.id)
             .limit(1)
         )

@@ -25,7 +25,7 @@ from allocator.service.metrics import Metrics
 from allocator.service.problems import Refusal, ServiceError, refusal, refusal_of, unavailable
 from allocator.service.processes import WorkerLostError, WorkerProcess
 from allocator.service.settings import DAY, Settings
-from allocator.service.work import REQUEST_FILE, RESULT_FILE, Work, write_bytes
+from allocator.service.work import REQUEST_FILE, RESULT_FILE, Work, folder_id, write_bytes
 
 T = TypeVar("T")
 SMALL, LARGE = "small", "large"
@@ -70,7 +70,7 @@ class Jobs:
 
     def __init__(self, settings: Settings, metrics: Metrics, engine: sa.Engine, *, alone: bool) -> None:
         self.settings, self.metrics, self._alone = settings, metrics, alone
-        self.store = JobStore(engine, secrets.token_hex(8))
+        self.store = JobStore(engine, secrets.token_hex(8), folder_id(settings.data))
         # One slot never has a large job, so that small ones do not wait for those.
         self._slots = [_Slot((SMALL,)), *(_Slot((LARGE, SMALL)) for _ in range(settings.workers))]
         self._running: dict[str, _Running] = {}
@@ -114,7 +114,7 @@ class Jobs:
         """Queue a request that was found good, or return the job that it was before."""
         job = Job(
             secrets.token_hex(16), owner, kind, SMALL if small else LARGE, JobStatus.QUEUED, idempotency_key,
-            hashlib.sha256(kind.encode() + b"\n" + body).hexdigest(), time.time(),
+            hashlib.sha256(kind.encode() + b"\n" + body).hexdigest(), time.time(), folder=self.store.folder,
         )  # fmt: skip
         folder = self.folder(job)
 

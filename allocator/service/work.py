@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from allocator.service.schemas.solve import CampaignWhatIf, JobWhatIf, WhatIf
 
 SOLVE, WHATIF = "solve", "whatif"
 REQUEST_FILE, RESULT_FILE = "request.json", "result.json"
+FOLDER_ID = "folder-id"
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,21 @@ def check_whatif(request: CampaignWhatIf | JobWhatIf) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def folder_id(folder: Path) -> str:
+    """Return what stands for a data folder, the same for all servers that share it."""
+    file, fresh = folder / FOLDER_ID, folder / f".{FOLDER_ID}-{secrets.token_hex(8)}"
+    if not file.exists():
+        fresh.write_text(secrets.token_hex(16))
+        try:
+            os.link(fresh, file)  # whole at once, by whoever comes first
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            fresh.replace(file)
+        fresh.unlink(missing_ok=True)
+    return file.read_text()
 
 
 def scenarios_of(request: WhatIf) -> list[Scenario]:
