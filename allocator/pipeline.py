@@ -310,7 +310,10 @@ def _save(
     write_text(path / "campaign.toml", resolved_toml(campaign))
     write_text(path / "prices.json", dump_json(solution.prices))
     if solution.utility is None:
-        plan = OnlinePlan.from_solution(solution, _plan_id(campaign, solution))
+        arrivals = campaign.config.online
+        plan = OnlinePlan.from_solution(
+            solution, _plan_id(campaign, solution), **arrivals.times(), profile=arrivals.profile
+        )
         write_text(path / PLAN_FILE, plan.to_json())
     write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))
     write_text(path / "summary.json", dump_json(summary))

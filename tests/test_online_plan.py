@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allocator import Budget, Exclude, InputError, MaxMin, Pricer, Problem, solve
+from allocator import Budget, Exclude, InputError, MaxMin, Pricer, Problem, run_campaign, solve
+from allocator.campaign.config import parse_config, read_config
 from allocator.online import (
     Decider,
     DecisionRequest,
@@ -19,6 +20,7 @@ from allocator.online import (
     read_online_plan,
 )
 from allocator.online.records import to_amount, to_cap
+from allocator.pipeline import Options
 from allocator.row_tables import named_terms
 from benchmarks.instances import retail
 from online_plans import Clock, row, small_plan
@@ -47,6 +49,40 @@ def test_a_plan_survives_its_file(solved, tmp_path):
     (tmp_path / "plan.json").write_text(plan.to_json(), encoding="utf-8")
     assert read_online_plan(tmp_path) == read_online_plan(tmp_path / "plan.json") == plan
     json.loads(plan.to_json(), parse_constant=pytest.fail)  # no infinities
+
+
+ARRIVALS = """
+[online]
+starts_at = 2026-06-01T00:00:00Z
+ends_at = 2026-06-29T00:00:00+02:00
+profile = [1, 3]
+"""
+
+
+def test_a_campaign_says_when_users_arrive(tiny, tmp_path):
+    toml = tiny.path / "campaign.toml"
+    toml.write_text(toml.read_text() + ARRIVALS)
+    run_campaign(tiny.path, tmp_path / "run", options=Options(charts=False), predict=False, copy=False)
+    plan = read_online_plan(tmp_path / "run")
+    assert (plan.starts_at, plan.ends_at, plan.profile) == (1780272000.0, 1782684000.0, (1.0, 3.0))
+    resolved = read_config(tmp_path / "run")
+    assert resolved.online == read_config(tiny.path).online
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("starts_at = 2026-06-01T00:00:00Z", "starts_at and ends_at belong together"),
+        ("starts_at = 2026-06-02\nends_at = 2026-06-01", "ends_at must be after starts_at"),
+        ("profile = [1, 2]", "give starts_at and ends_at"),
+        ('starts_at = "soon"\nends_at = 2026-06-01', "online.starts_at"),
+        ("starts_at = 2026-06-01\nends_at = 2026-06-02\nprofile = [0, 0]", "not be all 0"),
+        ("starts_at = 2026-06-01\nends_at = 2026-06-02\nprofile = [1, -1]", "profile\\[2\\]"),
+    ],
+)
+def test_a_time_that_cannot_be_is_an_error(table, told):
+    with pytest.raises(InputError, match=told):
+        parse_config(f'schema = 1\nname = "x"\n[online]\n{table}\n')
 
 
 DAMAGE = {

@@ -300,6 +300,15 @@ def test_wrong_decisions_are_refused_together(client, plan):
     assert client.post("/v1/decide", json={"plan": "none", "requests": [decision("a")]}).status_code == 404
 
 
+def test_a_plan_keeps_to_the_time_that_its_users_arrive(client):
+    over = {"starts_at": "2020-01-01T00:00:00Z", "ends_at": "2020-02-01T00:00:00Z"}
+    plan = client.post("/v1/solve", json={**SMALL, "online": over}).json()["plan"]
+    (given,) = client.post("/v1/decide", json={"plan": plan, "requests": [decision("a")]}).json()["decisions"]
+    assert (given["coupon_id"], given["reason"]) == (None, "the plan is over")
+    half = client.post("/v1/solve", json={**SMALL, "online": {"starts_at": "2020-01-01"}})
+    assert (half.status_code, half.json()["errors"][0]["column"]) == (422, "online")
+
+
 def test_concurrent_decisions_never_overspend(client):
     plan = client.post("/v1/solve", json=with_limits(BUDGET)).json()["plan"]
 

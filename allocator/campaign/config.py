@@ -29,6 +29,7 @@ Language = Annotated[str, AfterValidator(canonical_tag)]
 Scaled = Literal["value", "cost", "uplift", "conversion", "redemption", "revenue"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
+Moment = Annotated[dt.datetime, Field(strict=False)]  # also as text, as JSON and a run's own file have it
 Risk = Literal["mean", "pessimistic"]
 Notice = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -152,6 +153,40 @@ class CopyTable(Table):
         return self.opt_out.get(tag) or self.opt_out.get(language_of(tag), "")
 
 
+class Online(Table):
+    """``[online]``: when users arrive, for decisions at request time.
+
+    Between `starts_at` and `ends_at` (without an offset: UTC); `profile` is the volume expected in equal
+    parts of that time, in any unit.
+    """
+
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    profile: list[Fee] = []
+
+    @model_validator(mode="after")
+    def _time_is_whole(self) -> Self:
+        times = self.times()
+        if len(times) == 1:
+            raise ValueError("starts_at and ends_at belong together; give both")
+        if times and not times["starts_at"] < times["ends_at"]:
+            raise ValueError("ends_at must be after starts_at")
+        if self.profile and not times:
+            raise ValueError("a profile is of a time; give starts_at and ends_at")
+        if self.profile and not any(self.profile):
+            raise ValueError("a profile must not be all 0")
+        return self
+
+    def times(self) -> dict[str, float]:
+        """Return what is stated of `starts_at` and `ends_at`, in seconds since the epoch."""
+        stated = {"starts_at": self.starts_at, "ends_at": self.ends_at}
+        return {
+            name: (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
+            for name, at in stated.items()
+            if at is not None
+        }
+
+
 class Scenario(Table):
     """``[[scenarios]]``: one what-if.
 
@@ -196,6 +231,7 @@ class Config(Table):
     limits: list[dict[str, Any]] = []
     copy_: CopyTable = Field(default=CopyTable(), alias="copy")
     scenarios: list[Scenario] = []
+    online: Online = Online()
 
 
 def parse_config(text: str, file: str = "campaign.toml") -> Config:

@@ -65,7 +65,7 @@ def _solve(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
         least_violation=request.on_infeasible == "least_violation",
     )  # fmt: skip
     progress("save", 0, 0)
-    plan = _write_plan(work, solution)
+    plan = _write_plan(work, campaign, solution)
     return {
         "job": work.job,
         "plan": plan,
@@ -101,11 +101,12 @@ def _within_time(work: Work, campaign: Campaign) -> Campaign:
     return replace(campaign, config=config, notes=(*campaign.notes, note))
 
 
-def _write_plan(work: Work, solution: Solution) -> str | None:
+def _write_plan(work: Work, campaign: Campaign, solution: Solution) -> str | None:
     """Keep what deciding at request time needs; a plan for a fair objective has no such thing."""
     if solution.utility is not None:
         return None
-    plan = OnlinePlan.from_solution(solution, work.job)
+    arrivals = campaign.config.online
+    plan = OnlinePlan.from_solution(solution, work.job, **arrivals.times(), profile=arrivals.profile)
     write_bytes(work.folder / PLAN_FILE, plan.to_json().encode())
     return work.job
 

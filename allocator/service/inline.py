@@ -80,7 +80,8 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         "solve": solve,
     }  # fmt: skip
     settings |= {} if problem.seed is None else {"seed": problem.seed}
-    settings |= {} if problem.objective is None else {"objective": problem.objective}
+    tables = {"objective": problem.objective, "online": problem.online}
+    settings |= {name: table for name, table in tables.items() if table is not None}
     try:
         return Config.model_validate(settings)
     except ValidationError as error:

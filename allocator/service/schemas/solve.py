@@ -37,6 +37,7 @@ WITH_GROUPS = {
     "users": {"user_id": ["u1", "u2", "u3"], "region": ["north", "south", "north"]},
     "coupons": {"coupon_id": ["C1", "C2"], "inventory": [2, 1]},
     "limits": [BUDGET, FLOOR],
+    "online": {"starts_at": "2026-11-01T00:00:00Z", "ends_at": "2027-11-01T00:00:00Z"},
     "gap": 0.0001,
     "time_limit": 10,
     "seed": 7,
@@ -74,6 +75,12 @@ class InlineProblem(SolveSettings):
     )
     limits: list[LimitTable] = Field([], description="As `[[limits]]` in campaign.toml.")
     objective: dict[str, Any] | None = Field(None, description="As `[objective]` in campaign.toml.")
+    online: dict[str, Any] | None = Field(
+        None,
+        description="As `[online]` in campaign.toml: `starts_at` and `ends_at`, between which users arrive, "
+        "and the `profile` of their volume. Decisions from the plan are paced over that time; without it, "
+        "over the number of users.",
+    )
     name: str = Field("problem", min_length=1, max_length=120)
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
 
