@@ -53,7 +53,9 @@ def test_every_operation_is_described():
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation["description"], (method, path)
+            assert operation["operationId"].replace("_", "").isalpha()  # a name that a client may have
             answers = operation["responses"]
+            assert "Successful Response" not in {answer["description"] for answer in answers.values()}
             assert set(answers) >= {"401", "500", "503"}
             for status, answer in answers.items():
                 told = answer.get("content", {}).get("application/json")

@@ -86,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Allocate", version=allocator.__version__, description=DESCRIPTION, lifespan=lifespan,
         openapi_tags=list(TAGS), redoc_url=None, redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call it
     )  # fmt: skip
     for router in ROUTERS:
         app.include_router(router)

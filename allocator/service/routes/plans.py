@@ -67,7 +67,12 @@ async def get_plan(request: Request, plan_id: str) -> Response:
     return answer({**_summary(plan.stored, plan.plan), "rows": rows})
 
 
-@router.delete("/{plan_id}", responses=answers({204: ("It is gone.",)}, [403, 404]), response_class=Response)
+@router.delete(
+    "/{plan_id}",
+    status_code=204,
+    responses=answers({204: ("It is gone.",)}, [403, 404]),
+    response_class=Response,
+)
 async def delete_plan(request: Request, plan_id: str) -> Response:
     """Forget a plan, its counters and reservations; a solve's plan starts anew when it decides again."""
     await service_of(request).plans.delete(plan_id, owner_of(request))
