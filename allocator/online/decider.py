@@ -109,7 +109,8 @@ class Decider:
         Raises
         ------
         InputError
-            If a request lacks a measure or a group column that a row needs; then nothing was decided.
+            If a request lacks a measure or a group column that a row needs, or has the id of another
+            user's; then nothing was decided.
         """
         self._check(requests)
         users = [None if r.user_id is None else self._digest(r.user_id) for r in requests]
@@ -123,6 +124,7 @@ class Decider:
             new: list[Reservation] = []
             for request, user in zip(requests, users, strict=True):
                 if request.request_id in known:
+                    _require_same_user(request, user, known[request.request_id][0])
                     continue
                 has = 0 if user is None else had.get(user, 0)
                 visit = self._visit(request, user, has, now)
@@ -303,3 +305,10 @@ class Decider:
             ]
         if findings:
             raise InputError(findings)
+
+
+def _require_same_user(request: DecisionRequest, user: str | None, decided: Reservation) -> None:
+    """Raise InputError rather than give a user what another got under the same request id."""
+    if user is not None and decided.user is not None and user != decided.user:
+        message = "this id was another user's; give every request an id of its own"
+        raise InputError(Finding(message, column="request_id", found=repr(request.request_id)))

@@ -17,6 +17,7 @@ from allocator.online.settling import MOST_AMOUNT
 Array = NDArray[np.float64]
 
 LONGEST_ID = 200
+MOST_NAMED = 12  # coupons in one message
 
 
 class RequestReader:
@@ -90,7 +91,7 @@ class RequestReader:
         for name in self._needed:
             if missing := [coupon for coupon in open_ if coupon not in measures.get(name, {})]:
                 message = "a limit counts this measure; give it for every coupon that has a value"
-                found = "none for " + ", ".join(map(repr, missing))
+                found = "none for " + _some(missing)
                 findings.append(Finding(message, column=f"measures.{name}", found=found))
         return {
             name: self._array(
@@ -136,16 +137,14 @@ class RequestReader:
         counted: bool = False,
     ) -> Array:
         array = np.full(len(self._place), missing)
-        expected = ""
+        if unknown := [coupon for coupon in amounts if coupon not in self._place]:
+            expected = "one of " + _some(list(self._place))
+            message = "the plan has no such coupon"
+            findings.append(Finding(message, column=where, found=_some(unknown), expected=expected))
         for coupon, amount in amounts.items():
             if coupon not in self._place:
-                expected = expected or "one of " + ", ".join(list(self._place)[:12])
-                findings.append(
-                    Finding(
-                        "the plan has no such coupon", column=where, found=repr(coupon), expected=expected
-                    )
-                )
-            elif isinstance(amount, bool) or not isinstance(amount, int | float):
+                continue
+            if isinstance(amount, bool) or not isinstance(amount, int | float):
                 message = f"coupon '{coupon}': must be a number"
                 findings.append(Finding(message, column=where, found=repr(amount)))
             elif not (math.isfinite(amount) and abs(amount) <= MOST_AMOUNT):
@@ -157,3 +156,9 @@ class RequestReader:
             else:
                 array[self._place[coupon]] = amount
         return array
+
+
+def _some(names: list[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(map(repr, names[:MOST_NAMED])) + (f" and {more:,} more" if more > 0 else "")

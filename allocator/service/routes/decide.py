@@ -13,6 +13,7 @@ from starlette.responses import Response
 from allocator.errors import Finding, InputError
 from allocator.online import Answer, DecisionRequest, Outcome, Reservation, Settlement, State
 from allocator.service.documents import REQUEST, answer, parse, read_body
+from allocator.service.gate import too_large
 from allocator.service.openapi import BODY, answers, body
 from allocator.service.plans import Given, PlanAtWork
 from allocator.service.problems import ServiceError
@@ -26,6 +27,8 @@ from allocator.service.schemas.decide import (
     outcome_batch,
 )
 from allocator.service.service import owner_of, service_of
+
+EACH_BYTES = 8 << 10  # of a batch's body, for each decision that the largest batch may hold
 
 router = APIRouter(prefix="/v1", tags=["decide"])
 
@@ -43,7 +46,7 @@ async def decide(request: Request) -> Response:
     is used, given back or expires. The same request id gets the same answer again.
     """
     service = service_of(request)
-    wanted = parse(decision_batch, await read_body(request))
+    wanted = parse(decision_batch, await _read_batch(request))
     require_few("requests", len(wanted.requests), service.settings.max_batch)
     plan = await service.plans.get(wanted.plan, owner_of(request))
     given = await plan.decisions.do(_requests(plan, wanted))
@@ -63,7 +66,7 @@ async def outcomes(request: Request) -> Response:
     a limit, is a problem (409); so is a single one about a coupon that was never given (404).
     """
     service = service_of(request)
-    wanted = parse(outcome_batch, await read_body(request))
+    wanted = parse(outcome_batch, await _read_batch(request))
     require_few("outcomes", len(wanted.outcomes), service.settings.max_batch)
     plan = await service.plans.get(wanted.plan, owner_of(request))
     told = [
@@ -73,6 +76,15 @@ async def outcomes(request: Request) -> Response:
     if len(settled) == 1:
         _require_settled(settled[0])
     return answer({"outcomes": [_settled(each) for each in settled]})
+
+
+async def _read_batch(request: Request) -> bytes:
+    """Return a batch's JSON text; it is read between other callers' decisions, so not at any length."""
+    most = EACH_BYTES * service_of(request).settings.max_batch
+    text = await read_body(request)
+    if len(text) > most:
+        raise too_large(most)
+    return text
 
 
 def require_few(name: str, count: int, most: int) -> None:

@@ -14,12 +14,14 @@ from starlette.responses import Response
 
 from allocator.errors import Finding, InputError
 from allocator.online import OnlinePlan, Standing
-from allocator.service.documents import answer, parse, read_body
+from allocator.service.documents import REQUEST, answer, parse, read_body
 from allocator.service.openapi import BODY, answers, body
 from allocator.service.plan_store import StoredPlan
 from allocator.service.routes.jobs import stamp
 from allocator.service.schemas.decide import PlanDocument, PlanList, PlanSummary, PlanUpload, plan_upload
 from allocator.service.service import owner_of, service_of
+
+MOST_NUMBERS = 1_000_000  # a decision goes through as many, at worst
 
 router = APIRouter(prefix="/v1/plans", tags=["decide"])
 
@@ -47,10 +49,14 @@ async def add_plan(request: Request) -> Response:
     """Store a plan that was solved elsewhere: the plan.json of a run folder."""
     wanted = parse(plan_upload, await read_body(request))
     try:
-        plan = OnlinePlan.from_json(json.dumps(wanted.plan))
+        plan = await asyncio.to_thread(OnlinePlan.from_json, json.dumps(wanted.plan))
         plan = plan if wanted.id is None else replace(plan, plan_id=wanted.id)
     except InputError as error:
         raise InputError([_of_plan(finding) for finding in error.findings]) from error
+    if (size := len(plan.rows) * len(plan.coupon_ids)) > MOST_NUMBERS:
+        message = "the plan is too large for decisions while somebody waits: rows x coupons"
+        expected = f"at most {MOST_NUMBERS:,}"
+        raise InputError(Finding(message, REQUEST, column="plan.rows", found=f"{size:,}", expected=expected))
     stored, is_new = await service_of(request).plans.add(plan, owner_of(request))
     headers = {"Location": f"/v1/plans/{plan.plan_id}"}
     return answer(_summary(stored, plan), 201 if is_new else 200, headers)
@@ -103,4 +109,4 @@ def _is_open(value: object) -> bool:
 
 def _of_plan(finding: Finding) -> Finding:
     column = "plan" if finding.column is None else f"plan.{finding.column}"
-    return replace(finding, file="request", column=column)
+    return replace(finding, file=REQUEST, column=column)
