@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,10 @@ class Connection(asyncio.Protocol):
         if self._answer is not None:
             self._answer.set_exception(error or ConnectionResetError())
 
+    def close(self) -> None:
+        """Leave at once."""
+        self._transport.abort()
+
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """Send a request; return status and body of its answer."""
         self._answer = asyncio.get_running_loop().create_future()
@@ -75,6 +79,19 @@ class Connection(asyncio.Protocol):
             + body
         )
         return await self._answer
+
+
+@asynccontextmanager
+async def connected(host: str, port: int, count: int) -> AsyncIterator[list[Connection]]:
+    """Open connections, and close them at the end."""
+    loop = asyncio.get_running_loop()
+    opened = [(await loop.create_connection(Connection, host, port))[1] for _ in range(count)]
+    try:
+        yield opened
+    finally:
+        for connection in opened:
+            connection.close()
+        await asyncio.sleep(0)  # the loop closes them in its next turn
 
 
 @dataclass
@@ -117,6 +134,7 @@ def service(folder: Path, *options: str) -> Iterator[tuple[str, int, int]]:
     assert process.stderr is not None
     line = process.stderr.readline()
     log = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+    process.stderr.close()
     try:
         host, port = line.split("http://")[1].split()[0].rsplit(":", 1)
         yield host, int(port), process.pid
@@ -169,11 +187,16 @@ def resident(pid: int) -> float:
 
 async def load(host: str, port: int, pid: int, asked: str, rate: float, seconds: float) -> Measured:
     """Ask for decisions, or for its health, at a constant rate."""
+    async with connected(host, port, CONNECTIONS) as opened:
+        return await _load(opened, pid, asked, rate, seconds)
+
+
+async def _load(opened: list[Connection], pid: int, asked: str, rate: float, seconds: float) -> Measured:
     loop, rng = asyncio.get_running_loop(), random.Random(7)
     idle: asyncio.Queue[Connection] = asyncio.Queue()
-    for _ in range(CONNECTIONS):
-        idle.put_nowait((await loop.create_connection(Connection, host, port))[1])
-    first = await idle.get()
+    for connection in opened[1:]:
+        idle.put_nowait(connection)
+    first = opened[0]
     while (await first.ask("GET", "/readyz"))[0] != 200:
         await asyncio.sleep(0.2)
     status, answer = await first.ask("POST", "/v1/solve", problem(BUDGET, rng))
@@ -217,8 +240,12 @@ async def load(host: str, port: int, pid: int, asked: str, rate: float, seconds:
 
 async def fight(host: str, port: int, clients: int, units: int) -> dict[str, int]:
     """Let many clients ask at once until nothing is left; return what they were given, and what is booked."""
-    loop, rng = asyncio.get_running_loop(), random.Random(7)
-    connections = [(await loop.create_connection(Connection, host, port))[1] for _ in range(clients)]
+    async with connected(host, port, clients) as connections:
+        return await _fight(connections, units)
+
+
+async def _fight(connections: list[Connection], units: int) -> dict[str, int]:
+    rng, clients = random.Random(7), len(connections)
     while (await connections[0].ask("GET", "/readyz"))[0] != 200:
         await asyncio.sleep(0.2)
     plan = json.loads((await connections[0].ask("POST", "/v1/solve", problem(units, rng)))[1])["plan"]
