@@ -18,7 +18,7 @@ import allocator
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.service import openapi
 from allocator.service.database import connect, create_tables
-from allocator.service.gate import Gate
+from allocator.service.gate import Direct, Gate
 from allocator.service.jobs import Jobs
 from allocator.service.logs import log
 from allocator.service.metrics import Metrics
@@ -50,8 +50,8 @@ Send a problem to `/v1/solve`; large ones become a job. Decide for single users 
 """
 FAILURE = "failure"
 """Of the app's state: why it could not be started."""
-# Decisions first, because they are looked for a thousand times a second; the order of the topics in the
-# description is that of TAGS.
+# The order of the topics in the description is that of TAGS.
+DIRECT = (Direct("/v1/decide", decide.decide), Direct("/v1/outcomes", decide.outcomes))
 ROUTERS = (decide.router, solve.router, whatif.router, jobs.router, plans.router, health.router)
 TAGS = (
     {"name": "solve", "description": "Whole campaigns: plans, and what would change them."},
@@ -90,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_middleware(Gate, settings=settings, metrics=metrics, direct=DIRECT)
     app.add_exception_handler(AllocateError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

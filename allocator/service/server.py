@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, on_ready: Callable[[], object]) -> None:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="on", backlog=BACKLOG, server_header=False,
-            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)), ws="none",
+            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)), ws="none", proxy_headers=False,
         )  # fmt: skip
         super().__init__(config)
         self._app, self._on_ready = app, on_ready
