@@ -543,7 +543,10 @@ def test_metrics_are_told_while_the_database_is_away(client, monkeypatch):
 
 
 def test_an_answer_is_not_many_times_what_was_sent(client, plan):
-    body = {"plan": plan, "requests": [{"request_id": "r", "value": dict.fromkeys(map(str, range(3000)), [])}]}
+    body = {
+        "plan": plan,
+        "requests": [{"request_id": "r", "value": dict.fromkeys(map(str, range(3000)), "x")}],
+    }
     answer = client.post("/v1/decide", json=body)
     assert answer.status_code == 422
     assert len(answer.json()["errors"]) == 1000
