@@ -294,6 +294,12 @@ class Problem:
         """Return a stored measure (not ``count``), (n_users, n_coupons)."""
         return self.value if name == "value" else self.measures[name]
 
+    def with_values(self, value: NDArray[np.floating]) -> Self:
+        """Return the problem with other values of the same pairs, (n_users, n_coupons)."""
+        part = copy(self)
+        part.value = value
+        return part
+
     def of_coupons(self, kept: NDArray[np.bool_]) -> Self:
         """Return the problem with some of its coupons, for the same users.
 

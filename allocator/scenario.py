@@ -117,7 +117,8 @@ def build_scenario(
     campaign, predictions, scenario
         What changes how.
     base
-        The campaign's own task; where only limits change or coupons go, its problem serves again.
+        The campaign's own task; where only limits change, coupons go or all values are scaled, its
+        problem serves again.
     predict
         Predicts the coupons of a campaign, for those that the scenario adds or gives other terms.
 
@@ -127,8 +128,8 @@ def build_scenario(
         If a coupon needs predictions and there is no predictor, or as for `change_campaign`.
     """
     changed = change_campaign(campaign, scenario)
-    if base is not None and not _changes_pairs(scenario):
-        task = with_limits(_without_coupons(base, changed) if scenario.drop_coupons else base, changed)
+    if base is not None and not _changes_pairs(scenario, base):
+        task = with_limits(_reduced(base, changed, scenario), changed)
         if task is not None:
             return task
     factors = {str(name): factor for name, factor in scenario.scale.items()}
@@ -172,17 +173,22 @@ def _ready_values(scenario: Scenario) -> Finding:
     return Finding(message, FILE, column="objective", expected="--predictions FILE or RUN")
 
 
-def _changes_pairs(scenario: Scenario) -> bool:
-    """Return whether a scenario changes more than limits and which coupons there are."""
-    return bool(
-        scenario.scale or scenario.coupons or scenario.add_coupons or scenario.objective or scenario.risk
-    )
+def _changes_pairs(scenario: Scenario, base: Task) -> bool:
+    """Return whether pairs must be valued anew: for more than other limits, fewer coupons, or all values
+    times a factor.
+    """
+    alike = set(scenario.scale) <= {"value"} and "expected_value" not in base.problem.measures
+    return bool(not alike or scenario.coupons or scenario.add_coupons or scenario.objective or scenario.risk)
 
 
-def _without_coupons(base: Task, changed: Campaign) -> Task:
-    """Return a task without the coupons that a changed campaign does not send."""
-    kept = np.isin(base.problem.coupon_ids, changed.coupon_ids)
-    return replace(base, problem=base.problem.of_coupons(kept), eligibility=eligibility(changed))
+def _reduced(base: Task, changed: Campaign, scenario: Scenario) -> Task:
+    """Return a task without the coupons that a changed campaign does not send, its values scaled."""
+    if scenario.drop_coupons:
+        kept = np.isin(base.problem.coupon_ids, changed.coupon_ids)
+        base = replace(base, problem=base.problem.of_coupons(kept), eligibility=eligibility(changed))
+    if (factor := scenario.scale.get("value", 1.0)) != 1.0:
+        base = replace(base, problem=base.problem.with_values(factor * base.problem.value))
+    return base
 
 
 def _no_predictor(scenario: Scenario, others: list[str], predictions: Predictions | None) -> Finding:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from allocator.campaign import read_campaign
+from allocator.campaign.building import build_task
 from allocator.campaign.config import Scenario
 from allocator.comparison import compare
 from allocator.errors import InputError
 from allocator.pipeline import Options, run_campaign
-from allocator.scenario import change_campaign, check_scenarios, solve_scenarios
+from allocator.scenario import build_scenario, change_campaign, check_scenarios, solve_scenarios
 from allocator.stages import predict_campaign, solve_task
 
 
@@ -49,6 +50,24 @@ def test_the_base_is_not_changed_by_its_scenarios(tiny: Any) -> None:
 def test_a_dropped_coupon_is_given_to_nobody(tiny: Any) -> None:
     _, dropped = solved(read_campaign(tiny.path), Scenario(name="a", drop_coupons=["C2"]))
     assert [row["label"] for row in dropped["by_coupon"]] == ["C1"]
+
+
+def test_a_task_made_from_the_base_is_the_one_built_anew(tiny: Any) -> None:
+    campaign = read_campaign(
+        with_limits(tiny, 'kind = "floor"\nlabel = "n"\nby = "region"\nat_least = 1').path
+    )
+    base = build_task(campaign, None)
+    for scenario in (
+        Scenario(name="scaled", scale={"value": 0.5}),
+        Scenario(name="dropped", drop_coupons=["C1"], set={"total.at_most": 3.0}),
+        Scenario(name="both", scale={"value": 2.0}, drop_coupons=["C2"]),
+    ):
+        quick, anew = (build_scenario(campaign, None, scenario, start) for start in (base, None))
+        assert np.array_equal(quick.problem.value, anew.problem.value, equal_nan=True)
+        assert np.array_equal(quick.problem.measures["cost"], anew.problem.measures["cost"])
+        assert quick.problem.coupon_ids.tolist() == anew.problem.coupon_ids.tolist()
+        assert np.array_equal(quick.eligibility.channel, anew.eligibility.channel)
+        assert quick.limits == anew.limits
 
 
 def test_uplift_scales_value_and_leaves_spend(tiny: Any) -> None:
