@@ -21,14 +21,14 @@ from allocator.limits import (
     ReturnFloor,
     Share,
 )
-from allocator.objectives import MaxMin, ProportionalFairness
-from allocator.pricer import Pricer
+from allocator.limits.objectives import MaxMin, ProportionalFairness
 from allocator.problem import Problem
 from allocator.solution import Improvement, LimitUsage, Solution, Status
+from allocator.solution.pricer import Pricer
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign, read_campaign
-    from allocator.pipeline import run_campaign
+    from allocator.runs.pipeline import run_campaign
     from allocator.solver.certificate import Certificate, certify
     from allocator.solver.solve import solve
 
@@ -38,7 +38,7 @@ _LAZY = {
     "Certificate": "allocator.solver.certificate",
     "certify": "allocator.solver.certificate",
     "read_campaign": "allocator.campaign",
-    "run_campaign": "allocator.pipeline",
+    "run_campaign": "allocator.runs.pipeline",
     "solve": "allocator.solver.solve",
 }
 

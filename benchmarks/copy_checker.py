@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocator.protocols import Brief
+from allocator.plugins.copy import Brief
 from benchmarks.copy_renderings import cap_of, clauses, region_of
 
 DONE = "\ue000"  # stands for a clause that was taken out

@@ -18,7 +18,8 @@ from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from allocator.protocols import ApprovedHook, no_progress
+from allocator.plugins.copy import ApprovedHook
+from allocator.progress import no_progress
 from benchmarks.copy_quality import GROUP, distinct_2
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from allocator.protocols import Brief
+from allocator.plugins.copy import Brief
 
 Change = Callable[[str, Brief, Random], str]
 """Returns a text changed, or as it was where there is nothing to change."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 
 CHANNELS = ("sms", "push", "email", "in_app")
 LOCALES = ("en", "en-US", "en-GB", "en-DE", "zh", "zh-CN", "zh-HK")

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from benchmarks.copy_offers import CHANNELS
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row

@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from allocator.protocols import Brief, no_progress
+from allocator.plugins.copy import Brief
+from allocator.progress import no_progress
 from benchmarks.copy_quality import BY_MODEL, CANDIDATES, READING, SEED, cells
 
 PAGE = Path(__file__).parents[1] / "docs" / "copy_reading.md"

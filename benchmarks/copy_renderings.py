@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 
-from allocator.protocols import Brief
+from allocator.plugins.copy import Brief
 from benchmarks.copy_offers import GENERIC, NAMES
 
 # Thousands and decimal sign by region; all others write 1,000.50.

@@ -10,7 +10,7 @@ from itertools import groupby
 from random import Random
 from typing import Any
 
-from allocator.protocols import Brief
+from allocator.plugins.copy import Brief
 from benchmarks.copy_checker import faults
 from benchmarks.copy_mutations import KINDS, WORDS, mutate
 from benchmarks.copy_offers import briefs

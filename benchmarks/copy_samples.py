@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from allocator.protocols import Brief, Copy, Offer
+from allocator.plugins.copy import Brief, Copy, Offer
 from benchmarks.copy_offers import CHANNELS
 
 SEED = 2026

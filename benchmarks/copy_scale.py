@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from allocator.campaign import Campaign, read_campaign
-from allocator.campaign.building import Task, build_task
+from allocator.campaign.copy_decisions import KEY
 from allocator.campaign.messages import briefs, copy_table, key_of, message_table, recipients
-from allocator.campaign.reviewed import KEY
-from allocator.campaign.run_folder import write_table
-from allocator.protocols import Copy
+from allocator.campaign.task import Task, build_task
+from allocator.files import write_table
+from allocator.plugins.copy import Copy
 from benchmarks.copy_offers import CHANNELS
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row

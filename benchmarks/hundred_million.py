@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from allocator import Problem, solve
-from allocator.batch import Batch
+from allocator.problem.batch import Batch
 from benchmarks.instances import COUPONS, retail, retail_limits
 from benchmarks.measure import in_process
 from benchmarks.record import RESULTS, Columns, Row, record

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator import Budget, Floor, Inventory, Limit, Parity, Problem, ReturnFloor
-from allocator.limits import LimitLike
+from allocator.limits.rows import LimitLike
 
 Instance = tuple[Problem, list[LimitLike]]
 Array = NDArray[np.float64]

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allocator import plugins, solve
-from allocator.campaign.building import build_task
+from allocator import solve
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Objective
-from allocator.protocols import Predictions
+from allocator.campaign.task import build_task
+from allocator.plugins import registry
+from allocator.plugins.predictions import Predictions
 from benchmarks.experiments import Experiment
 from benchmarks.record import Columns, Row
 from benchmarks.uplift import LEARNERS
@@ -61,7 +62,7 @@ def judge(learner: str, n_users: int, seed: int) -> dict[str, tuple[float, float
     experiment, truth = draw(n_users, seed)
     campaign = experiment.campaign(np.arange(n_users))
     name, options = LEARNERS[learner]
-    predictor = plugins.create(plugins.PREDICTORS, name, options)
+    predictor = registry.create(registry.PREDICTORS, name, options)
     predictor.fit(campaign, seed=seed, device="cpu")
     predictions = predictor.predict(campaign)
     best, _ = plan(campaign, replace(predictions, uplift=truth), "mean")

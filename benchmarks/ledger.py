@@ -15,13 +15,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from allocator.limits.row_tables import NamedTerm
 from allocator.online.decider import Decider
 from allocator.online.ledger import Ledger, MemoryLedger
-from allocator.online.plan import OnlinePlan, PlanRow
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_rows import PlanRow
 from allocator.online.records import DecisionRequest
-from allocator.row_tables import NamedTerm
 from allocator.service.database import connect, create_tables
-from allocator.service.sql_ledger import SqlLedger
+from allocator.service.plans.sql_ledger import SqlLedger
 from benchmarks.record import Columns, Row
 
 ABOUT = "decisions in this process, by where the ledger is kept and how many are decided together"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator import Budget, Inventory, Problem, solve
-from allocator.limits import LimitLike
+from allocator.limits.rows import LimitLike
 from allocator.online import Decider, DecisionRequest, MemoryLedger, OnlinePlan
 from allocator.online.decider import Pacing
 from benchmarks.record import Columns, Row

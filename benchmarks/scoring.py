@@ -75,10 +75,10 @@ def write_campaign(folder: Path, users: int, seed: int = 0) -> None:
 
 def scoring_task(users: int, name: str, device: str) -> Generator[None, None, dict[str, Any]]:
     """Train on the past sends; measured: score all users and write them to a Parquet file."""
-    from allocator import plugins
     from allocator.campaign import read_campaign
     from allocator.campaign.prediction_parts import write_prediction_parts
-    from allocator.stages import predict_in_parts
+    from allocator.plugins import registry
+    from allocator.runs.stages import predict_in_parts
 
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -94,7 +94,7 @@ def scoring_task(users: int, name: str, device: str) -> Generator[None, None, di
             users=campaign.users.filter(pl.col("user_id").is_in(sent)),
             events=campaign.events.filter(pl.col("user_id").is_in(sent)),
         )
-        predictor = plugins.create(plugins.PREDICTORS, name, {})
+        predictor = registry.create(registry.PREDICTORS, name, {})
         began = time.perf_counter()
         predictor.fit(small, seed=1, device=device)
         train_seconds = time.perf_counter() - began

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from allocator import plugins
+from allocator.plugins import registry
 from benchmarks.experiments import EXPERIMENTS, Experiment
 from benchmarks.record import Columns, Row, read
 from predictors.evaluation.calibration import calibration_bins, calibration_error
@@ -50,7 +50,7 @@ def judge(key: str, folder: Path, learner: str, seed: int) -> dict[str, float]:
     name, options = LEARNERS[learner]
     if name != "auto":
         options = options | {"test_share": HELD_OUT}
-    predictor = plugins.create(plugins.PREDICTORS, name, options)
+    predictor = registry.create(registry.PREDICTORS, name, options)
     learn, test = experiment.halves(seed)
     began = time.process_time()
     predictor.fit(experiment.campaign(learn), seed=seed, device="cpu")

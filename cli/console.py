@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from allocator.protocols import Progress
+    from allocator.progress import Progress
 
 
 COUNTED = 1000
@@ -37,7 +37,7 @@ class Terminal:
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document if ``--json`` was given."""
         if self.json:
-            from allocator.campaign.run_folder import dump_json
+            from allocator.files import dump_json
 
             sys.stdout.write(dump_json(document))
 

@@ -92,7 +92,7 @@ def _print_findings(error: InputError, console: Console) -> None:
 def _print_json(error: Exception, code: int, message: str | None = None) -> None:
     from dataclasses import asdict
 
-    from allocator.campaign.run_folder import dump_json
+    from allocator.files import dump_json
 
     document: dict[str, object] = {"error": type(error).__name__, "exit_code": code}
     document["message"] = str(error) if message is None else message

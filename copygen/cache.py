@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen.backends import Hook
 
 FOLDER_VARIABLE = "ALLOCATE_COPY_CACHE"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from allocator.protocols import Brief
+from allocator.plugins.copy import Brief
 from copygen.themes import Theme, load, persona_of, tone_of
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from allocator.errors import Finding, InputError
-from allocator.protocols import Brief, Verdict
+from allocator.plugins.copy import Brief, Verdict
 from copygen.cells import Cell, cell_of
 from copygen.facts import Facts, read_facts
 from copygen.guard import check

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from allocator.errors import Finding, InputError
-from allocator.protocols import Offer
+from allocator.plugins.copy import Offer
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 

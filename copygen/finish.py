@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from allocator.campaign.reviewed import BY_A_PERSON
-from allocator.protocols import Copy, Verdict
+from allocator.campaign.copy_decisions import BY_A_PERSON
+from allocator.plugins.copy import Copy, Verdict
 from copygen.backends import Backend
 from copygen.bank import Bank, approved_hooks
 from copygen.cells import Cell

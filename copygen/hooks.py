@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from allocator.protocols import Progress, Verdict
+from allocator.plugins.copy import Verdict
+from allocator.progress import Progress
 from copygen.backends import Backend, Hook, Judge
 from copygen.bank import Bank, approved_hooks, load_bank
 from copygen.cells import Cell

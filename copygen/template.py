@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from allocator.protocols import Brief
-from copygen import formatting
+from allocator.plugins.copy import Brief
+from copygen import numbers_and_dates
 from copygen.facts import Facts
-from copygen.themes import Theme
-from copygen.wording import (
+from copygen.phrases import (
     ADVERTISING_MARK,
     CHINESE_SIGNATURE,
     DATES,
@@ -20,6 +19,7 @@ from copygen.wording import (
     PARTS,
     SIGNATURE,
 )
+from copygen.themes import Theme
 
 __all__ = ["PARTS", "compose"]
 
@@ -39,7 +39,7 @@ def compose(brief: Brief, facts: Facts, theme: Theme, hook: str | None = None) -
         A sentence without facts and without its full stop; None for the bare template.
     """
     locale = brief.locale or brief.language
-    script = "zh-Hant" if formatting.is_traditional(locale) else brief.language
+    script = "zh-Hant" if numbers_and_dates.is_traditional(locale) else brief.language
     slots = {**_facts(facts, theme, locale, script), **_sender(brief, locale, script)}
     # A question needs no full stop.
     slots["sentence"] = hook + ("" if hook[-1] in "?？" else FULL_STOP[script]) if hook else ""
@@ -48,15 +48,15 @@ def compose(brief: Brief, facts: Facts, theme: Theme, hook: str | None = None) -
 
 
 def _facts(facts: Facts, theme: Theme, locale: str, script: str) -> dict[str, str]:
-    language = formatting.language_of(locale)
+    language = numbers_and_dates.language_of(locale)
     name = theme.names.get(language, "")
 
     def money(value: Decimal | None) -> str:
-        return "" if value is None else formatting.money(value, facts.currency, locale)
+        return "" if value is None else numbers_and_dates.money(value, facts.currency, locale)
 
     percent = facts.kind == "percent"
     offer = {
-        "off": formatting.percent_off(facts.value, locale) if percent else money(facts.value),
+        "off": numbers_and_dates.percent_off(facts.value, locale) if percent else money(facts.value),
         "on": f" {'on ' if facts.kind == 'free_shipping' else ''}{name}" if name else "",
         "of": name,
     }
@@ -72,8 +72,10 @@ def _facts(facts: Facts, theme: Theme, locale: str, script: str) -> dict[str, st
 def _dates(facts: Facts, locale: str) -> dict[str, str]:
     """Return the period, and the deadline: its last day, else its first, where there is room for one date."""
     days = {"first": facts.starts, "last": facts.ends}
-    slots = {name: formatting.date(day, facts.currency, locale) if day else "" for name, day in days.items()}
-    words = DATES[formatting.language_of(locale)]
+    slots = {
+        name: numbers_and_dates.date(day, facts.currency, locale) if day else "" for name, day in days.items()
+    }
+    words = DATES[numbers_and_dates.language_of(locale)]
     only = "until" if facts.ends else "from"
     period = words["both" if facts.starts and facts.ends else only]
     if facts.starts is None and facts.ends is None:
@@ -84,7 +86,7 @@ def _dates(facts: Facts, locale: str) -> dict[str, str]:
 def _sender(brief: Brief, locale: str, script: str) -> dict[str, str]:
     """Return who writes, how to stop it, and the mark of an advertisement, as the country wants them."""
     # Chinese without a region is the mainland's.
-    country = formatting.region_of(locale) or ("CN" if script == "zh" else "")
+    country = numbers_and_dates.region_of(locale) or ("CN" if script == "zh" else "")
     brand = {"brand": " ".join(brief.brand.split())}
     notices = NOTICES.get((brief.channel, script), {})
     return {

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from allocator.campaign.reviewed import BY_A_PERSON
+from allocator.campaign.copy_decisions import BY_A_PERSON
 from allocator.errors import Finding, InputError
-from allocator.protocols import ApprovedHook, Brief, Copy, Progress, Verdict, no_progress
+from allocator.plugins.copy import ApprovedHook, Brief, Copy, Verdict
+from allocator.progress import Progress, no_progress
 from copygen.backends import Backend
 from copygen.backends.kept import keep
 from copygen.backends.loading import ADAPTER, LOCAL, check_backend, open_backend, require, writable_cells

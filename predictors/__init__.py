@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from predictors.auto import AutoPredictor
-    from predictors.baseline import BaselinePredictor
+    from predictors.auto.predictor import AutoPredictor
     from predictors.evaluation import evaluate
-    from predictors.learners import DRLearner, SLearner, TLearner, XLearner
-    from predictors.transformer import TransformerPredictor
+    from predictors.learners.baseline import BaselinePredictor
+    from predictors.learners.meta_learners import DRLearner, SLearner, TLearner, XLearner
+    from predictors.transformer.predictor import TransformerPredictor
 
 __all__ = [
     "AutoPredictor",
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "AutoPredictor": "auto",
-    "TransformerPredictor": "transformer",
-    "BaselinePredictor": "baseline",
-    "SLearner": "learners",
-    "TLearner": "learners",
-    "XLearner": "learners",
-    "DRLearner": "learners",
+    "AutoPredictor": "auto.predictor",
+    "TransformerPredictor": "transformer.predictor",
+    "BaselinePredictor": "learners.baseline",
+    "SLearner": "learners.meta_learners",
+    "TLearner": "learners.meta_learners",
+    "XLearner": "learners.meta_learners",
+    "DRLearner": "learners.meta_learners",
     "evaluate": "evaluation",
 }
 

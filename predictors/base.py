@@ -14,21 +14,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.errors import PluginError
-from allocator.protocols import CandidateScore, Evaluation, Predictions, Progress, no_progress
-from predictors.doubly_robust import FOLDS, TRIM, cross_fit_propensity, draw_cross_fit
+from allocator.plugins.evaluation import CandidateScore, Evaluation
+from allocator.plugins.predictions import Predictions
+from allocator.progress import Progress, no_progress
 from predictors.evaluation import auc, evaluate
-from predictors.features import Contexts, Coupons, Encoder
-from predictors.history import History, decision_time, read_history, split_users
-from predictors.log import Log
+from predictors.features.encoder import Contexts, Coupons, Encoder
+from predictors.features.log import Log
+from predictors.history.doubly_robust import FOLDS, TRIM, cross_fit_propensity, draw_cross_fit
+from predictors.history.history import History, decision_time, read_history, split_users
+from predictors.history.training_data import TrainingData
+from predictors.learners.regressions import Settings
 from predictors.parts import cores, in_order, one_thread_each
-from predictors.regressions import Settings
-from predictors.scoring import Scores
-from predictors.spending import Spending
-from predictors.training_data import TrainingData
+from predictors.scoring.scores import Scores
+from predictors.scoring.spending import Spending
 
 if TYPE_CHECKING:
-    from allocator.attribution import Attributions
     from allocator.campaign import Campaign
+    from allocator.plugins.attribution import Attributions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -232,7 +234,7 @@ class HistoryPredictor(ABC):
         PluginError, InputError
             As for `predict`.
         """
-        from predictors.attribution import attribute
+        from predictors.shapley import attribute
 
         encoder = self._fitted()
         encoder.check(campaign.users)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from predictors.base import USERS_AT_ONCE, Bools, Floats, HistoryPredictor, Ints
-from predictors.calibration import Offsets, fit_offsets
-from predictors.features import Contexts, Coupons, Encoder
-from predictors.history import History, split_users
-from predictors.scoring import Logits, Scores
-from predictors.training_data import TrainingData
+from predictors.features.encoder import Contexts, Coupons, Encoder
+from predictors.history.history import History, split_users
+from predictors.history.training_data import TrainingData
+from predictors.scoring.calibration import Offsets, fit_offsets
+from predictors.scoring.scores import Logits, Scores
 
 
 class SinglePredictor(HistoryPredictor):

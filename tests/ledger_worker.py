@@ -6,13 +6,14 @@ import sys
 
 import numpy as np
 
+from allocator.limits.row_tables import NamedTerm
 from allocator.online.decider import Decider
 from allocator.online.ledger import Ledger
-from allocator.online.plan import OnlinePlan, PlanRow
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_rows import PlanRow
 from allocator.online.records import MILLIONTHS, DecisionRequest, Reservation, State
-from allocator.row_tables import NamedTerm
 from allocator.service.database import connect, create_tables
-from allocator.service.sql_ledger import SqlLedger
+from allocator.service.plans.sql_ledger import SqlLedger
 
 PLAN = "spring"
 ROW = "stock of C1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from allocator.limits.row_tables import NamedTerm
 from allocator.online import DecisionRequest, OnlinePlan, PlanRow
-from allocator.row_tables import NamedTerm
 
 COUPONS = ("A", "B", "C")
 

@@ -17,14 +17,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from allocator import plugins
-from allocator.attribution import Attributions, importance, shown, uplift_view
-from allocator.explain import CouponView, Explanation
-from allocator.protocols import AttributingPredictor
+from allocator.explain.user import CouponView, Explanation
+from allocator.plugins import registry
+from allocator.plugins.attribution import Attributions, importance, shown, uplift_view
+from allocator.plugins.protocols import AttributingPredictor
 from cli.main import run as call
 from cli.render.explanation import explanation_page, importance_page
 from predictors import BaselinePredictor, TransformerPredictor
-from predictors.attribution import shapley_values
+from predictors.shapley import shapley_values
 from synthetic_campaigns import make_campaign
 
 DOCS = Path(__file__).parents[1] / "docs" / "explaining.md"
@@ -353,9 +353,9 @@ class Silent:
 def test_a_predictor_that_cannot_say_still_leaves_the_decision(
     allocate: Any, result: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = plugins.load
+    load = registry.load
     monkeypatch.setattr(
-        plugins, "load", lambda group, name: Silent if group == plugins.PREDICTORS else load(group, name)
+        registry, "load", lambda group, name: Silent if group == registry.PREDICTORS else load(group, name)
     )
     outcome = allocate("explain", result, "--user", "u0002")
     assert outcome.code == 0

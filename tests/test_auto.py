@@ -9,12 +9,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from allocator.errors import InputError, PluginError
-from allocator.plugins import PREDICTORS, create
-from allocator.protocols import Predictor
+from allocator.plugins.protocols import Predictor
+from allocator.plugins.registry import PREDICTORS, create
 from predictors import AutoPredictor, BaselinePredictor
-from predictors.folds import draw_stratified_folds
-from predictors.history import read_history
-from predictors.stacking import Evidence, fit_blend
+from predictors.auto.stacking import Evidence, fit_blend
+from predictors.history.folds import draw_stratified_folds
+from predictors.history.history import read_history
 from synthetic_campaigns import COUPONS, coupon_table, make_campaign
 
 CHEAP = {"candidates": ["constant", "s-logistic", "s-forest"], "folds": 2, "s-forest": {"trees": 30}}

@@ -6,8 +6,8 @@ import pytest
 
 from allocator.campaign import parse_config, read_campaign
 from allocator.errors import Finding, InputError
-from allocator.pipeline import check_campaign
-from allocator.scenario import check_scenarios
+from allocator.runs.pipeline import check_campaign
+from allocator.whatif.scenario import check_scenarios
 
 
 def findings_of(folder: Any) -> tuple[Finding, ...]:

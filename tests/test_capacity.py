@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from allocator.pipeline import run_campaign
+from allocator.runs.pipeline import run_campaign
 
 
 def test_channel_capacity_counts_coupons_without_a_channel_of_their_own(starter: Path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allocator import combinations
-from allocator.combinations import Combinations
-from allocator.labels import Grouping
+from allocator.problem import combinations
+from allocator.problem.combinations import Combinations
+from allocator.problem.labels import Grouping
 
 
 def columns(n: int, *lengths: int) -> list[Grouping]:

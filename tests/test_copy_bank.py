@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from allocator.errors import InputError
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import LocalWriter
 from copygen.bank import approved_hooks, line_problems, load_bank
 from copygen.cells import Cell

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from chat_server import Asked, ChatServer, Reply, failed, said
 from copygen import HttpWriter, cache
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 import benchmarks
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from benchmarks.copy_checker import faults
 from benchmarks.copy_mutations import KINDS, mutate
 from benchmarks.copy_offers import briefs

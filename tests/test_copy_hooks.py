@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from allocator.errors import PluginError
-from allocator.protocols import no_progress
+from allocator.progress import no_progress
 from copygen import relevance
 from copygen.backends import Hook
 from copygen.bank import load_bank

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 import pytest
 
 from allocator.errors import InputError, PluginError
-from allocator.protocols import Brief, CopyWriter, Offer
+from allocator.plugins.copy import Brief, Offer
+from allocator.plugins.protocols import CopyWriter
 from chat_server import KEY, ChatServer, Reply, failed, said
 from copygen import HttpWriter, check
 

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 import pytest
 
 from allocator.errors import PluginError
-from allocator.protocols import Brief, Offer, no_progress
+from allocator.plugins.copy import Brief, Offer
+from allocator.progress import no_progress
 from copygen import LocalWriter, check
 from noise_model import write_noise_model
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocator.errors import InputError
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import TemplateWriter, check
 from copygen.guard.marks import known_regions, marks_of
 

@@ -207,7 +207,7 @@ def test_texts_of_another_campaign_are_refused(allocate: Any, run: Path) -> None
 def test_a_writer_that_cannot_check_a_hook_is_named(
     allocate: Any, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("allocator.plugins.create", lambda group, name, options: object())
+    monkeypatch.setattr("allocator.plugins.registry.create", lambda group, name, options: object())
     refused = allocate("copy", "review", run, "--list")
     assert refused.code == 7
     assert "'template' cannot be reviewed" in refused.err

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from allocator.errors import InputError
-from allocator.protocols import Brief, CopyWriter, Offer
+from allocator.plugins.copy import Brief, Offer
+from allocator.plugins.protocols import CopyWriter
 from copygen import LocalWriter, TemplateWriter
 
 OFFER = Offer("C1", "percent", 15, "USD", "DAIRY15", 10, 1000, "2026-12-01", "2026-12-31", "DAIRY")

@@ -7,9 +7,10 @@ import socket
 import polars as pl
 import pytest
 
-from allocator.copy_training import read_approved, train_copy
 from allocator.errors import InputError, PluginError
-from allocator.protocols import Brief, Offer, TrainableCopyWriter
+from allocator.plugins.copy import Brief, Offer
+from allocator.plugins.protocols import TrainableCopyWriter
+from allocator.runs.train_copy import read_approved, train_copy
 from copygen import HttpWriter, LocalWriter, TemplateWriter, check_hook
 from copygen.bank import load_bank
 from noise_model import write_noise_model

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from allocator.errors import InputError
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import TemplateWriter, check
 from copygen.cells import cell_of
 from copygen.prompts import messages

@@ -18,7 +18,7 @@ from allocator.service.database import (
     schema_version,
     writing,
 )
-from allocator.service.sql_ledger import SqlLedger
+from allocator.service.plans.sql_ledger import SqlLedger
 from ledger_worker import PLAN, ROW, decider, is_given
 from postgres_server import PostgresServer, postgres_server
 

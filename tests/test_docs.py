@@ -160,7 +160,7 @@ def test_the_embedding_example_runs_as_written(capsys):
 
 def test_the_limits_of_the_readme_are_limits():
     from allocator.campaign.config import parse_config
-    from allocator.plugins import LIMITS, names
+    from allocator.plugins.registry import LIMITS, names
 
     (limits, entry_points) = blocks("toml")[0], blocks("toml")[1]
     config = parse_config('schema = 1\nname = "readme"\n' + limits)
@@ -195,7 +195,7 @@ def test_every_extra_and_every_link_of_the_readme_exists():
 
 
 def test_the_picture_is_drawn_from_a_run_and_fetches_nothing(tmp_path):
-    from allocator.pipeline import run_campaign
+    from allocator.runs.pipeline import run_campaign
 
     shutil.copytree(ROOT / "examples" / "starter", tmp_path / "starter")
     result = run_campaign(tmp_path / "starter", tmp_path / "run", predict=False, copy=False)

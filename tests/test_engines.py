@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocator import Budget, Floor, InputError, Inventory, Parity, PluginError, Problem, solve
-from allocator.batch import SHELF
+from allocator.problem.batch import SHELF
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute, ray_engine, restrict
 from test_pricing import make

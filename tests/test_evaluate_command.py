@@ -17,12 +17,12 @@ import pytest
 from rich.console import Console
 
 from allocator.campaign import read_campaign
-from allocator.campaign.evaluation_report import write_report
-from allocator.campaign.run_folder import dump_json
 from allocator.errors import InputError
-from allocator.evaluating import evaluate_campaign
-from allocator.evaluation import Evaluation, restore
-from allocator.pipeline import Options
+from allocator.files import dump_json
+from allocator.plugins.evaluation import Evaluation, restore
+from allocator.report.evaluation import write_report
+from allocator.runs.evaluate import evaluate_campaign
+from allocator.runs.options import Options
 from cli.render.evaluation import evaluation_page
 
 USERS = 3000

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from allocator.campaign.run_folder import dump_json
-from allocator.protocols import ArmEvaluation, Evaluation
-from allocator.stages import read_evaluation
+from allocator.files import dump_json
+from allocator.plugins.evaluation import ArmEvaluation, Evaluation
+from allocator.runs.stages import read_evaluation
 from cli.render.evaluation import evaluation_page
-from predictors.calibration import fit_offsets
 from predictors.evaluation import evaluate, qini
-from predictors.history import History
-from predictors.scoring import Logits, Scores
+from predictors.history.history import History
+from predictors.scoring.calibration import fit_offsets
+from predictors.scoring.scores import Logits, Scores
 
 
 def make_history(n=8000, seed=0, own_control=(False,)):

@@ -23,7 +23,7 @@ from predictors.evaluation.overlap import balance
 from predictors.evaluation.power import power, rows_needed
 from predictors.evaluation.stack import join, stacks
 from predictors.evaluation.subgroups import bands, holm, subgroups
-from predictors.history import History
+from predictors.history.history import History
 
 
 def make_rows(seed, chance, n=400):

@@ -10,12 +10,12 @@ import pytest
 import scipy.sparse as sp
 
 from allocator import Budget, Limit, Problem, Share, Status, certify, solve
-from allocator.solver import blocks, recovery
-from allocator.solver.exchange import improve
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute
-from allocator.solver.standing import Classes, Rules
+from allocator.solver.rounding import blocks, recovery
+from allocator.solver.rounding.exchange import improve
+from allocator.solver.rounding.standing import Classes, Rules
 from small_problems import best_by_trying
 
 FOREVER = np.inf

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from allocator.campaign import read_campaign
-from allocator.campaign.building import build_task
 from allocator.campaign.summary import assigned_by_user
+from allocator.campaign.task import build_task
 from allocator.errors import InputError
-from allocator.explain_segment import explain_segment
-from allocator.stages import solve_task
+from allocator.explain.segment import explain_segment
+from allocator.runs.stages import solve_task
 
 
 @pytest.fixture(scope="module")

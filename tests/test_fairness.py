@@ -236,7 +236,7 @@ def test_the_price_of_a_fair_objective_and_of_any_limit():
 
 def test_a_campaign_asks_for_fairness(tiny):
     from allocator.campaign import read_campaign
-    from allocator.pipeline import run_campaign
+    from allocator.runs.pipeline import run_campaign
 
     def objective(text: str):
         return tiny.replace("campaign.toml", "[copy]", f"[objective]\n{text}\n[copy]")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from allocator.campaign.reading import read_campaign
 from allocator.errors import InputError
-from predictors.features import Encoder
-from predictors.log import Log
-from predictors.sends import OUTCOME_DAYS
-from predictors.timeline import DAY, seconds
+from predictors.features.encoder import Encoder
+from predictors.features.log import Log
+from predictors.features.past_redemption import OUTCOME_DAYS
+from predictors.features.timeline import DAY, seconds
 from synthetic_campaigns import make_campaign
 
 DAY_0 = dt.datetime(2026, 1, 1)

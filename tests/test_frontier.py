@@ -12,11 +12,11 @@ from rich.cells import cell_len
 from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
 from allocator.errors import InputError
-from allocator.frontier import Frontier, FrontierPoint, Sweep, trace_frontier
-from allocator.frontier_words import frontier_words
-from allocator.pipeline import run_campaign
-from allocator.stages import solve_task
-from allocator.verdict import Units
+from allocator.runs.pipeline import run_campaign
+from allocator.runs.stages import solve_task
+from allocator.whatif.frontier import Frontier, FrontierPoint, Sweep, trace_frontier
+from allocator.whatif.frontier_words import frontier_words
+from allocator.whatif.verdict import Units
 
 TOTAL = "total.at_most"
 
@@ -77,7 +77,7 @@ def test_base_and_words(frontier: Frontier) -> None:
 def test_the_knee_is_where_the_curve_bends_most(
     shared_starter: Path, values: tuple[float, ...], knee: int | None
 ) -> None:
-    from allocator.frontier import _knee
+    from allocator.whatif.frontier import _knee
 
     points = [FrontierPoint((float(i),), float(value)) for i, value in enumerate(values)]
     assert _knee(points) == knee

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import TemplateWriter, check, check_hook
 from copygen.guard import sms_segments
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import TemplateWriter, check
 
 PERCENT = Offer("P", "percent", 15, "USD", "DAIRY15", 10, 50, "2026-12-01", "2026-12-31", "cheese")

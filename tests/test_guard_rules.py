@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from allocator.errors import InputError
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import TemplateWriter, check, check_hook
 
 OFFER = Offer("P", "percent", 15, "USD", "DAIRY15", 10, 50, "2026-12-01", "2026-12-31", "dairy")

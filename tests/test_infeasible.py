@@ -28,7 +28,7 @@ from allocator import (
     Status,
     solve,
 )
-from allocator.rows import Row
+from allocator.limits.rows import Row
 from small_problems import best_by_trying, small_problems
 
 SLOW_DATA = settings(

@@ -12,7 +12,7 @@ import pytest
 
 from allocator import run_campaign
 from allocator.errors import InputError
-from allocator.protocols import Brief, Offer
+from allocator.plugins.copy import Brief, Offer
 from copygen import TemplateWriter
 
 KINDS = tomllib.loads((Path(__file__).parent / "injections.toml").read_text(encoding="utf-8"))

@@ -13,8 +13,8 @@ from rich.cells import cell_len
 from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
 from allocator.errors import InputError
-from allocator.stages import solve_task
-from allocator.whatif_session import WhatIfSession
+from allocator.runs.stages import solve_task
+from allocator.whatif.session import WhatIfSession
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 from threadpoolctl import threadpool_limits
 
-import predictors.learners
+import predictors.learners.meta_learners
 from allocator.errors import InputError, PluginError
-from allocator.plugins import PREDICTORS, create
-from allocator.protocols import Predictor
+from allocator.plugins.protocols import Predictor
+from allocator.plugins.registry import PREDICTORS, create
 from predictors import BaselinePredictor, DRLearner, SLearner, TLearner, XLearner
-from predictors.features import Contexts
-from predictors.history import read_history
-from predictors.propensity import draw_folds, find_propensity
+from predictors.features.encoder import Contexts
+from predictors.history.history import read_history
+from predictors.history.propensity import draw_folds, find_propensity
 from synthetic_campaigns import COUPONS, coupon_table, make_campaign
 
 LEARNERS = [SLearner, TLearner, XLearner, DRLearner]
@@ -239,7 +239,7 @@ def test_many_pairs_are_thinned_without_bias(campaign, monkeypatch):
     truth = make_campaign(n=N_USERS)[1]
     history = read_history(campaign)
     told = history.treated.sum() + 3 * (~history.treated).sum()
-    monkeypatch.setattr(predictors.learners, "MOST_PAIRS", int(0.75 * told) + 800)
+    monkeypatch.setattr(predictors.learners.meta_learners, "MOST_PAIRS", int(0.75 * told) + 800)
     rows = []
     take = Contexts.take
     monkeypatch.setattr(Contexts, "take", lambda self, chosen: rows.append(len(chosen)) or take(self, chosen))

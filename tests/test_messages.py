@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocator import read_campaign
-from allocator.campaign.building import build_task
 from allocator.campaign.languages import best_tag
 from allocator.campaign.messages import KEY, briefs, recipients, with_variants
 from allocator.campaign.private import private_words
+from allocator.campaign.task import build_task
 from allocator.errors import InputError
 
 TAGS = ("en", "en-GB", "zh-CN", "zh-HK")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from allocator import solve
+from allocator.limits.row_tables import NamedTerm
 from allocator.online import Decider, DecisionRequest, MemoryLedger, OnlinePlan, PlanRow
 from allocator.online.volume import Volume
-from allocator.row_tables import NamedTerm
 from benchmarks import pacing
 from online_plans import COUPONS, Clock, request, row, small_plan
 

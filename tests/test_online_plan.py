@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from allocator import Budget, Exclude, InputError, MaxMin, Pricer, Problem, run_campaign, solve
 from allocator.campaign.config import parse_config, read_config
+from allocator.limits.row_tables import named_terms
 from allocator.online import (
     Decider,
     DecisionRequest,
@@ -20,8 +21,7 @@ from allocator.online import (
     read_online_plan,
 )
 from allocator.online.records import to_amount, to_cap
-from allocator.pipeline import Options
-from allocator.row_tables import named_terms
+from allocator.runs.options import Options
 from benchmarks.instances import retail
 from online_plans import Clock, row, small_plan
 from small_problems import small_problems

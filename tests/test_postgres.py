@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from allocator.online.records import MILLIONTHS
-from allocator.service import ledger_tables as tables
 from allocator.service.database import connect, reading
+from allocator.service.plans import ledger_tables as tables
 from postgres_server import postgres_server
 from services import SMALL, Served, served
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from allocator.errors import InputError, PluginError
-from allocator.protocols import Predictor
+from allocator.plugins.protocols import Predictor
 from predictors import BaselinePredictor, TransformerPredictor
-from predictors.features import Encoder
-from predictors.history import decision_time, read_history, split_users
-from predictors.log import Log
+from predictors.features.encoder import Encoder
+from predictors.features.log import Log
+from predictors.history.history import decision_time, read_history, split_users
 from synthetic_campaigns import COUPONS, N_USERS, SENT, coupon_table, make_campaign
 
 PREDICTORS = [BaselinePredictor, TransformerPredictor]

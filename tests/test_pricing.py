@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocator import Budget, Exclude, Floor, Inventory, Parity, Problem, ReturnFloor, solve
-from allocator.batch import BLOCK
+from allocator.problem.batch import BLOCK
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute, kernels, restrict
 

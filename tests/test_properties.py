@@ -27,7 +27,7 @@ from allocator import (
     certify,
     solve,
 )
-from allocator.rows import Row
+from allocator.limits.rows import Row
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute
 from small_problems import best_by_trying, small_problems

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from allocator.pipeline import Options, run_campaign
 from allocator.report.drawing import LABEL_CELLS, can_draw, short
 from allocator.report.page import at
-from allocator.reporting import report_run
+from allocator.runs.options import Options
+from allocator.runs.pipeline import run_campaign
+from allocator.runs.report import report_run
 from allocator.wording import number
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -96,7 +97,7 @@ def starter_run(shared_starter: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def full(starter_run: Path) -> tuple[str, dict[str, Any]]:
     """The page of a run with scenarios and a frontier, and its figures."""
-    from allocator.frontier import Sweep
+    from allocator.whatif.frontier import Sweep
 
     out = starter_run.parent / "full.html"
     sweep = Sweep("total.at_most", (100.0, 250.0, 400.0, 700.0))

@@ -23,7 +23,7 @@ from allocator import (
     Status,
     solve,
 )
-from allocator.risk import redemption_cost, simulate_spend
+from allocator.solution.risk import redemption_cost, simulate_spend
 
 
 def draws_of(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -170,7 +170,7 @@ def test_a_floor_that_only_risk_forbids_is_no_wrong_plan():
 
 
 def test_a_campaign_asks_for_a_confidence(tiny):
-    from allocator.pipeline import run_campaign
+    from allocator.runs.pipeline import run_campaign
 
     scores = (tiny.path / "scores.csv").read_text().splitlines()
     lines = [scores[0] + ",cost_variance", *(f"{line},0.5" for line in scores[1:])]

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from allocator.campaign import read_campaign
-from allocator.campaign.building import build_task
 from allocator.campaign.config import Scenario
-from allocator.campaign.run_folder import read_predictions, write_predictions
-from allocator.comparison import compare
+from allocator.campaign.predictions import read_predictions, write_predictions
+from allocator.campaign.task import build_task
 from allocator.errors import InputError, PluginError
-from allocator.pipeline import run_campaign
-from allocator.protocols import Predictions
-from allocator.runs import open_run, verify_run
-from allocator.scenario import build_scenario, solve_scenarios
-from allocator.stages import predict_with, solve_task
+from allocator.plugins.predictions import Predictions
+from allocator.runs.opening import open_run, verify_run
+from allocator.runs.pipeline import run_campaign
+from allocator.runs.stages import predict_with, solve_task
+from allocator.whatif.comparison import compare
+from allocator.whatif.scenario import build_scenario, solve_scenarios
 
 Z80 = NormalDist().inv_cdf(0.8)
 ERRORS = (

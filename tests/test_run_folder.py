@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from allocator.campaign import read_campaign
-from allocator.campaign.run_folder import write_folder, write_text
 from allocator.errors import InfeasibleError, InputError, PluginError
-from allocator.pipeline import Options, run_campaign
-from allocator.runs import open_run, verify_run
+from allocator.files import write_folder, write_text
+from allocator.runs.opening import open_run, verify_run
+from allocator.runs.options import Options
+from allocator.runs.pipeline import run_campaign
 
 FAST = Options(predictor="baseline", writer="template")
 TABLES = {"assignments.csv", "messages.csv", "copy.csv", "skipped.csv"}

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from allocator.campaign import read_campaign
-from allocator.campaign.building import build_task
 from allocator.campaign.config import Scenario
-from allocator.comparison import compare
+from allocator.campaign.task import build_task
 from allocator.errors import InputError
-from allocator.pipeline import Options, run_campaign
-from allocator.scenario import build_scenario, change_campaign, check_scenarios, solve_scenarios
-from allocator.stages import predict_campaign, solve_task
+from allocator.runs.options import Options
+from allocator.runs.pipeline import run_campaign
+from allocator.runs.stages import predict_campaign, solve_task
+from allocator.whatif.comparison import compare
+from allocator.whatif.scenario import build_scenario, change_campaign, check_scenarios, solve_scenarios
 
 
 def solved(campaign: Any, *scenarios: Scenario, predictions: Any = None) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ import pytest
 
 from allocator.campaign import read_campaign
 from allocator.campaign.config import Scenario
-from allocator.comparison import compare
 from allocator.errors import InputError
-from allocator.pipeline import Options
-from allocator.repredicting import coupon_predictor
-from allocator.runs import save_model
-from allocator.scenario import build_scenario, check_scenarios, solve_scenarios
-from allocator.stages import predict_with, solve_task, train_campaign
+from allocator.runs.models import save_model
+from allocator.runs.new_coupons import coupon_predictor
+from allocator.runs.options import Options
+from allocator.runs.stages import predict_with, solve_task, train_campaign
+from allocator.whatif.comparison import compare
+from allocator.whatif.scenario import build_scenario, check_scenarios, solve_scenarios
 
 TEA = {"coupon_id": "TEA10", "kind": "percent", "value": 10, "category": "coffee", "channel": "email"}
 
@@ -158,7 +158,7 @@ def test_groups_of_a_limit_change(shared_starter: Path) -> None:
 
 def test_the_command_line_says_it_all(command: Any, known: Any, shared_starter: Path, tmp_path: Path) -> None:
     _, predictions, _, model = known
-    from allocator.campaign.run_folder import write_predictions
+    from allocator.campaign.predictions import write_predictions
 
     file = tmp_path / "predictions.parquet"
     write_predictions(predictions, file)

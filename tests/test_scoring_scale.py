@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from allocator.campaign.prediction_parts import write_prediction_parts
-from allocator.campaign.run_folder import read_predictions, write_predictions
+from allocator.campaign.predictions import read_predictions, write_predictions
 from allocator.errors import PluginError
-from allocator.protocols import Predictions
-from allocator.stages import predict_in_parts, predict_with
+from allocator.plugins.predictions import Predictions
+from allocator.runs.stages import predict_in_parts, predict_with
 from cli.render.predictions import PredictionFacts
 from predictors import BaselinePredictor, TransformerPredictor, base
 from predictors.parts import in_order

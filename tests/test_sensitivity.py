@@ -11,9 +11,9 @@ import pytest
 
 from allocator import Budget, Inventory, Problem, Solution, solve
 from allocator.errors import InputError
-from allocator.objectives import ProportionalFairness
-from allocator.sensitivity import STEP, Sensitivity, sensitivity
+from allocator.limits.objectives import ProportionalFairness
 from allocator.solver.certificate import certify
+from allocator.whatif.sensitivity import STEP, Sensitivity, sensitivity
 
 USERS, COUPONS = 4000, 4
 

@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 from allocator.errors import InputError
 from allocator.online import OnlinePlan
 from allocator.service.app import create_app
-from allocator.service.batcher import Batcher
 from allocator.service.database import UnavailableError
 from allocator.service.keys import Keys, line_of, new_key, read_keys
+from allocator.service.plans.batcher import Batcher
 from allocator.service.settings import Settings
 from services import BUDGET, PAIRS, SMALL, finished, hard, wait_for
 
@@ -536,7 +536,7 @@ def test_metrics_are_told_while_the_database_is_away(client, monkeypatch):
         raise UnavailableError("away")
 
     assert "allocate_database_up 1.0" in client.get("/metrics").text
-    monkeypatch.setattr("allocator.service.job_store.reading", away)
+    monkeypatch.setattr("allocator.service.jobs.store.reading", away)
     told = client.get("/metrics").text
     assert "allocate_database_up 0.0" in told
     assert "allocate_requests_total" in told

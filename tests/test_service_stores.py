@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from allocator.online import OnlinePlan
 from allocator.service.database import connect, create_tables, writing
-from allocator.service.job_store import MOST_ATTEMPTS, Job, JobStatus, JobStore, jobs
+from allocator.service.error_documents import ServiceError
+from allocator.service.jobs.job_request import folder_id
+from allocator.service.jobs.store import MOST_ATTEMPTS, Job, JobStatus, JobStore, jobs
 from allocator.service.metrics import Metrics
-from allocator.service.plan_store import EVERYONE, PlanStore, StoredPlan
-from allocator.service.plans import Plans
-from allocator.service.problems import ServiceError
+from allocator.service.plans.live import Plans
+from allocator.service.plans.store import EVERYONE, PlanStore, StoredPlan
 from allocator.service.settings import Settings
-from allocator.service.work import folder_id
 from online_plans import request, row, small_plan
 from postgres_server import PostgresServer, postgres_server
 from services import SMALL, finished, served
@@ -180,7 +180,7 @@ def test_a_plan_that_gets_an_old_ones_id_has_limits_of_its_own_on_every_server(e
         await one.add(sent(1.0), "ann")
         await ask(two, "3", "4")  # it may not have heard of it
         assert await ask(one, "5", "6") == ["A", None]
-        monkeypatch.setattr("allocator.service.plans.LOOK_SECONDS", 0.0)
+        monkeypatch.setattr("allocator.service.plans.live.LOOK_SECONDS", 0.0)
         assert await ask(two, "5", "7") == ["A", None]
         assert (await one.standings(await one.get("spring", "ann")))[0].held == 1.0
         await one.delete("spring", "ann")

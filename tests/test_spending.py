@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from allocator.campaign import read_campaign
-from allocator.campaign.offers import discount
+from allocator.campaign.discounts import discount
 from predictors import BaselinePredictor
-from predictors.history import read_history
-from predictors.spending import Spending
+from predictors.history.history import read_history
+from predictors.scoring.spending import Spending
 from synthetic_campaigns import coupon_table, make_campaign
 
 SPREAD, N = 0.6, 40_000

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 import ledger_worker
 from allocator.online.ledger import Ledger, MemoryLedger
 from allocator.online.records import MILLIONTHS, State
-from allocator.service import ledger_tables as tables
 from allocator.service.database import connect, create_tables, reading
-from allocator.service.sql_ledger import SqlLedger
+from allocator.service.plans import ledger_tables as tables
+from allocator.service.plans.sql_ledger import SqlLedger
 from ledger_worker import COST, PLAN, ROW, decider, is_given, nothing, unit
 from postgres_server import PostgresServer, postgres_server
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocator import Budget, Exclude, Floor, InputError, Inventory, Parity, Problem, certify, solve
-from allocator.batch import SHELF
+from allocator.problem.batch import SHELF
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import Compute, restrict
 from small_problems import small_problems
@@ -278,7 +278,7 @@ def test_lists_of_different_lengths_are_refused(tmp_path):
 
 
 def test_only_a_few_batches_are_held_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("allocator.parquet.BATCH_BYTES", 1)
+    monkeypatch.setattr("allocator.problem.parquet.BATCH_BYTES", 1)
     n = 7 * SHELF
     problem = on_disk(write(table(n), tmp_path, "uncompressed"))
     read, seen, most = problem.batches, [], []

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from allocator.campaign.config import parse_config
-from allocator.campaign.run_folder import RunFolder
 from allocator.errors import InputError
-from allocator.stages import predict_campaign
+from allocator.runs.run_folder import RunFolder
+from allocator.runs.stages import predict_campaign
 from predictors import TransformerPredictor
 from synthetic_campaigns import COUPONS, SENT, coupon_table, make_campaign
 

@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from allocator.campaign.building import build_task
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import parse_config
+from allocator.campaign.discounts import cost_variance, discount, discount_moments, expected_cost
 from allocator.campaign.eligibility import eligibility
-from allocator.campaign.offers import cost_variance, discount, discount_moments, expected_cost
-from allocator.campaign.value import scale_predictions, worth_of_predictions
-from allocator.protocols import Predictions
+from allocator.campaign.task import build_task
+from allocator.campaign.worth import scale_predictions, worth_of_predictions
+from allocator.plugins.predictions import Predictions
 
 N = 200_000
 SPREAD = 0.7

@@ -21,7 +21,7 @@ from pydantic import (
 
 from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
-from allocator.objectives import Fairness, MaxMin, ProportionalFairness
+from allocator.limits.objectives import Fairness, MaxMin, ProportionalFairness
 
 LONGEST_TITLE = 50
 Channel = Literal["sms", "push", "email", "in_app"]

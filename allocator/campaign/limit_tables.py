@@ -11,14 +11,15 @@ import numpy as np
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from allocator import plugins
 from allocator.campaign.config import toml_finding
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.errors import Finding, InputError, PluginError
-from allocator.labels import MISSING, Grouping, code_type
 from allocator.limits import Inventory
+from allocator.limits.groups import columns_of
+from allocator.limits.rows import LimitLike, Row
+from allocator.plugins import registry
 from allocator.problem import Problem
-from allocator.rows import LimitLike, Row, columns_of
+from allocator.problem.labels import MISSING, Grouping, code_type
 
 FILE = "campaign.toml"
 MOST_GROUPS = 500
@@ -107,7 +108,7 @@ def _parse_limit(
     place: str, table: dict[str, Any], coupons: pl.DataFrame, findings: list[Finding]
 ) -> LimitLike | None:
     kind = table.pop("kind", None)
-    known = plugins.names(plugins.LIMITS)
+    known = registry.names(registry.LIMITS)
     if kind not in known:
         message = "a limit needs a kind" if kind is None else "unknown kind of limit"
         found = None if kind is None else repr(kind)
@@ -116,7 +117,7 @@ def _parse_limit(
         )
         return None
     try:
-        cls = plugins.load(plugins.LIMITS, kind)
+        cls = registry.load(registry.LIMITS, kind)
     except PluginError as error:
         findings.append(Finding(str(error), FILE, column=f"{place}.kind"))
         return None

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
+from allocator.campaign.copy_decisions import KEY, reviewed
 from allocator.campaign.languages import best_tag, language_of
 from allocator.campaign.private import private_words
-from allocator.campaign.reviewed import KEY, reviewed
 from allocator.campaign.schema import CHANNELS
+from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError, PluginError
-from allocator.protocols import Brief, Copy, Offer
+from allocator.plugins.copy import Brief, Copy, Offer
 
 PARTS = ("subject", "preheader", "title", "body")
 SCORES = ("likelihood", "relevance")

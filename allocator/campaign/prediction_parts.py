@@ -11,8 +11,9 @@ from queue import Full, Queue
 
 import polars as pl
 
-from allocator.campaign.run_folder import atomically, csv_text, predictions_frame
-from allocator.protocols import Predictions
+from allocator.campaign.predictions import predictions_frame
+from allocator.files import atomically, csv_text
+from allocator.plugins.predictions import Predictions
 
 AHEAD = 2
 """Parts that wait to be written at most."""

@@ -11,9 +11,8 @@ import polars as pl
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
 from allocator.campaign.config import read_config
+from allocator.campaign.copy_decisions import check_decisions
 from allocator.campaign.limit_tables import column_finding, known_measures, parse_limits
-from allocator.campaign.reviewed import check_decisions
-from allocator.campaign.run_folder import restore_ids
 from allocator.campaign.schema import (
     COUPONS,
     EVENTS,
@@ -26,7 +25,8 @@ from allocator.campaign.schema import (
 )
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
-from allocator.rows import columns_of
+from allocator.files import restore_ids
+from allocator.limits.groups import columns_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:

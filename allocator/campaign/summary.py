@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from allocator.campaign.building import Task
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.run_folder import versions
-from allocator.labels import Grouping
+from allocator.campaign.task import Task
+from allocator.files import versions
 from allocator.limits import Budget
+from allocator.limits.groups import columns_of
+from allocator.limits.rows import is_risky
+from allocator.plugins.copy import Copy
 from allocator.problem import Problem
-from allocator.protocols import Copy
-from allocator.rows import columns_of, is_risky
+from allocator.problem.labels import Grouping
 from allocator.solution import LimitUsage, Solution
 
 SCHEMA_VERSION = 1

@@ -15,10 +15,11 @@ ben None limit 'total' is used up
 
 from allocator.online.decider import Decider, Standing
 from allocator.online.ledger import Entries, Ledger, MemoryLedger
-from allocator.online.plan import OnlinePlan, PlanRow
+from allocator.online.plan import OnlinePlan
 from allocator.online.plan_file import read_online_plan
+from allocator.online.plan_rows import PlanRow
 from allocator.online.records import DecisionRequest, Outcome, Reservation, State
-from allocator.online.requests import RequestReader
+from allocator.online.request_reader import RequestReader
 from allocator.online.settling import Answer, Settlement
 
 __all__ = [

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.online.plan import OnlinePlan, PlanRow
+from allocator.limits.row_tables import Key, RowTables
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_rows import PlanRow
 from allocator.online.records import to_amount
-from allocator.row_tables import Key, RowTables
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.online.cells import Cell
-from allocator.online.plan import OnlinePlan, PlanRow
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_rows import PlanRow
 from allocator.online.records import MILLIONTHS
 from allocator.online.volume import Volume
 

@@ -8,61 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.errors import Finding, InputError
-from allocator.row_tables import NamedTerm
+from allocator.online.plan_rows import PlanRow
 from allocator.solution import Solution
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanRow:
-    """One row of a limit: the sum of `terms` within [`at_least`, `at_most`], and what a unit is worth.
-
-    Parameters
-    ----------
-    label, terms, at_least, at_most, penalty
-        As in `allocator.rows.Row`; terms by label. A plan of least violation has the bounds that it keeps.
-    price
-        Dual price in objective units per unit of the row.
-    margin
-        What the plan keeps free below `at_most` because costs are random.
-    rate
-        How much of the row a user moves on average, up or down.
-    worth
-        Value that comes with one unit, on average over what could be given: the size of a price that
-        would matter.
-    """
-
-    label: str
-    terms: tuple[NamedTerm, ...]
-    at_least: float = -math.inf
-    at_most: float = math.inf
-    penalty: float = math.inf
-    price: float = 0.0
-    margin: float = 0.0
-    rate: float = 0.0
-    worth: float = 0.0
-
-    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the row has no bounds: it only counts, such as the variance of a cost."""
-        return math.isinf(self.at_least) and math.isinf(self.at_most)
-
-    @property
-    def is_exclusion(self) -> bool:
-        """Whether the row says that some assignments never happen: a hard count of at most 0."""
-        counts = all(term.measure == "count" and term.weight > 0 for term in self.terms)
-        return counts and self.at_most == 0 and self.at_least <= 0 and math.isinf(self.penalty)
-
-    @property
-    def is_guaranteed(self) -> bool:
-        """Whether a counter can keep the row below `at_most` for certain.
-
-        So it is for a hard row whose every decision adds to it, or adds nothing. All others (floors,
-        shares, parities, returns, soft limits) steer decisions by their prices alone.
-        """
-        grows = all(term.weight >= 0 and term.measure != "value" for term in self.terms)
-        return grows and math.isfinite(self.at_most) and math.isinf(self.penalty)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from allocator.campaign.run_folder import dump_json
+from allocator.files import dump_json
 from allocator.report.drawing import can_draw
 from allocator.wording import gap_text, number, signed_number
 

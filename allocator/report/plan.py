@@ -10,13 +10,13 @@ from allocator.campaign.summary import caution
 from allocator.report.drawing import can_draw
 from allocator.report.page import Document, plain, render
 from allocator.report.plan_charts import coupon_chart, fairness_chart, group_chart, limit_chart, used_up
-from allocator.verdict import Units
+from allocator.whatif.verdict import Units
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from allocator.frontier import Frontier
-    from allocator.sensitivity import Sensitivity
+    from allocator.whatif.frontier import Frontier
+    from allocator.whatif.sensitivity import Sensitivity
 
 SAMPLES = 6
 NOTICEABLE = 1e-4  # share of the value from which a price of fairness is drawn
@@ -29,9 +29,9 @@ class WhatIfs:
     Parameters
     ----------
     scenarios
-        Of `allocator.comparison.compare`, the base first.
+        Of `allocator.whatif.comparison.compare`, the base first.
     frontiers, sensitivity
-        Of `allocator.frontier` and `allocator.sensitivity`.
+        Of `allocator.whatif.frontier` and `allocator.whatif.sensitivity`.
     """
 
     scenarios: Sequence[Mapping[str, Any]] = ()

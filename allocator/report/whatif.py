@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from allocator.comparison import changed_entries
-from allocator.frontier import Frontier
-from allocator.frontier_words import frontier_words
 from allocator.report.drawing import can_draw
 from allocator.report.page import Document, plain, render
 from allocator.report.whatif_charts import frontier_chart, room_chart, scenario_chart
-from allocator.sensitivity import STEP, Sensitivity
-from allocator.verdict import Units
+from allocator.whatif.comparison import changed_entries
+from allocator.whatif.frontier import Frontier
+from allocator.whatif.frontier_words import frontier_words
+from allocator.whatif.sensitivity import STEP, Sensitivity
+from allocator.whatif.verdict import Units
 from allocator.wording import number
 
 View = dict[str, Any]
@@ -26,7 +26,7 @@ def render_scenarios(rows: Sequence[Mapping[str, Any]], name: str, units: Units)
     Parameters
     ----------
     rows
-        Of `allocator.comparison.compare`.
+        Of `allocator.whatif.comparison.compare`.
     name, units
         Of the campaign.
     """

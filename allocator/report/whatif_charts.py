@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from allocator.frontier import Frontier, FrontierPoint
 from allocator.report.drawing import (
     BLUE,
     GREY,
@@ -22,7 +21,8 @@ from allocator.report.drawing import (
     rows_of,
     short,
 )
-from allocator.verdict import Units
+from allocator.whatif.frontier import Frontier, FrontierPoint
+from allocator.whatif.verdict import Units
 from allocator.wording import number, signed_number
 
 Row = Mapping[str, Any]

@@ -18,12 +18,12 @@ import allocator
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.service import openapi
 from allocator.service.database import connect, create_tables
+from allocator.service.error_documents import refusal_of, refusal_of_status
 from allocator.service.gate import Direct, Gate
-from allocator.service.jobs import Jobs
+from allocator.service.jobs.queue import Jobs
 from allocator.service.logs import log
 from allocator.service.metrics import Metrics
-from allocator.service.plans import Plans
-from allocator.service.problems import refusal_of, refusal_of_status
+from allocator.service.plans.live import Plans
 from allocator.service.routes import decide, health, jobs, plans, solve, whatif
 from allocator.service.schemas.decide import (
     DecisionBatch,
@@ -37,8 +37,8 @@ from allocator.service.schemas.decide import (
 )
 from allocator.service.schemas.jobs import JobDocument, JobList, SolveResult, WhatIfResult
 from allocator.service.schemas.solve import CampaignWhatIf, InlineProblem, JobWhatIf, NamedCampaign
-from allocator.service.service import Service
 from allocator.service.settings import Settings
+from allocator.service.state import Service
 
 DESCRIPTION = """\
 Decides which customer gets which coupon so that a fixed budget earns the most, and proves how close to the

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from allocator.campaign.config import toml_finding
 from allocator.errors import Finding, InputError
-from allocator.service.problems import ServiceError
+from allocator.service.error_documents import ServiceError
 
 T = TypeVar("T")
 JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)

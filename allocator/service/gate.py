@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from allocator.service.error_documents import Refusal, ServiceError, refusal, refusal_of
 from allocator.service.logs import log
 from allocator.service.metrics import Metrics
-from allocator.service.problems import Refusal, ServiceError, refusal, refusal_of
 from allocator.service.settings import MEBIBYTE, Settings
 
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})

@@ -18,7 +18,7 @@ from allocator.campaign.limit_tables import column_finding, known_measures, pars
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
 from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame
 from allocator.errors import Finding, InputError
-from allocator.rows import columns_of
+from allocator.limits.groups import columns_of
 from allocator.service.schemas.solve import Columns, InlineProblem
 
 REQUEST = "request"

@@ -11,8 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from allocator.service.error_documents import MEDIA_TYPE, ProblemDocument
 from allocator.service.gate import OPEN
-from allocator.service.problems import MEDIA_TYPE, ProblemDocument
 
 REF = "#/components/schemas/{model}"
 COMMON = (401, 421, 500, 503)  # whatever is asked for

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
-from allocator.rows import LimitLike, Row, Term
 from allocator.solver.recount import Groups, Recount, recount
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.batch import Batch
+from allocator.problem.batch import Batch
 from allocator.solver.highs import Answer, Program
 from allocator.solver.master import Box
 from allocator.solver.model import Model

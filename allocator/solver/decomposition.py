@@ -14,7 +14,7 @@ from allocator.solver.first_prices import adapted_prices, least_objective, price
 from allocator.solver.master import natural_scale
 from allocator.solver.model import Model
 from allocator.solver.pricing import Compute
-from allocator.solver.recovery import Plan, recover
+from allocator.solver.rounding.recovery import Plan, recover
 from allocator.solver.search import Report, Search
 from allocator.solver.watch import Watch
 

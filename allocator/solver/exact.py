@@ -20,7 +20,7 @@ from allocator.solver.highs import Answer, Program
 from allocator.solver.interrupt import run_interruptibly
 from allocator.solver.master import Box
 from allocator.solver.model import Model
-from allocator.solver.recovery import Plan
+from allocator.solver.rounding.recovery import Plan
 
 
 def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Outcome:

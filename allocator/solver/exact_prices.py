@@ -13,7 +13,7 @@ from allocator.solver.first_prices import price_width, prices_on_all
 from allocator.solver.highs import solve_program
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of, price_box
 from allocator.solver.pricing import Engine, Pass, restrict
-from allocator.solver.recovery import with_grace
+from allocator.solver.rounding.recovery import with_grace
 from allocator.solver.search import Search, Survey, take_survey
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ import numpy as np
 
 from allocator.errors import Finding, InputError
 from allocator.limits import Floor, Parity, Share
-from allocator.rows import LimitLike, is_risky
+from allocator.limits.rows import LimitLike, is_risky
 from allocator.solution import Solution
 from allocator.solver.certificate import certify
 from allocator.solver.fallback import plan_without_programs

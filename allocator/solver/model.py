@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from allocator.batch import BLOCK, Batch
 from allocator.errors import Finding, InfeasibleError, InputError
+from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
-from allocator.rows import LimitLike, Row, Term
+from allocator.problem.batch import BLOCK, Batch
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # relative error that a float64 sum over all users may carry

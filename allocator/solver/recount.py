@@ -16,9 +16,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allocator.batch import Batch
+from allocator.limits.rows import Row, Term
 from allocator.problem import Problem
-from allocator.rows import Row, Term
+from allocator.problem.batch import Batch
 
 Array = NDArray[np.float64]
 CHUNK = 65_536  # users counted at once; fixed, so that sums do not depend on the number of threads

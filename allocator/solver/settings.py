@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from allocator.errors import Finding, InputError
-from allocator.objectives import Fairness
-from allocator.rows import LimitLike
+from allocator.limits.objectives import Fairness
+from allocator.limits.rows import LimitLike
 from allocator.solution import Solution
 from allocator.solver.pricing import Compute
 

@@ -11,20 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
-from allocator.objectives import Fairness
+from allocator.limits.objectives import Fairness
+from allocator.limits.rows import LimitLike, is_risky
 from allocator.problem import Problem
-from allocator.rows import LimitLike, is_risky
-from allocator.solution import Improvement, Solution, Status, relative_gap
-from allocator.solver.certificate import certify
+from allocator.solution import Improvement, Solution, Status
 from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.fallback import plan_without_programs
+from allocator.solver.finish import finish
 from allocator.solver.infeasibility import explain_clash
 from allocator.solver.interrupt import Progress, reporting
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute
 from allocator.solver.pricing.compute import Kind
-from allocator.solver.recovery import Plan
-from allocator.solver.repairs import LeastViolation, ask, certify_relaxed, relax, repair_together
+from allocator.solver.relaxing import certify_relaxed, relax
+from allocator.solver.repairs import LeastViolation, ask, repair_together
+from allocator.solver.rounding.recovery import Plan
 from allocator.solver.settings import check_settings, checked_limits
 from allocator.solver.watch import Watch
 
@@ -260,51 +261,3 @@ def _exact(job: _Job, model: Model, watch: Watch) -> Outcome:
     outcome = solve_exactly(model, gap=job.gap, deadline=job.deadline, seed=job.seed)
     watch.bounded("exact", outcome.plan.bound)
     return outcome
-
-
-def finish(
-    model: Model,
-    limits: tuple[LimitLike, ...],
-    outcome: Outcome,
-    method: str,
-    gap: float,
-    began: float,
-    seed: int,
-    watch: Watch | None = None,
-) -> Solution:
-    """Certify an outcome and make it a solution.
-
-    Raises
-    ------
-    NoPlanError
-        If there is no plan.
-    """
-    choice = outcome.plan.choice
-    if choice is None:
-        raise NoPlanError(
-            "No plan was found that meets every limit, though no proof that none exists either: "
-            "allow more time, or relax the tightest limits a little."
-        )
-    prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
-    certificate = certify(model.problem, limits, choice, prices)
-    if not certificate.valid:
-        raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
-    bound, source = certificate.dual_bound, "dual prices"
-    if outcome.plan.bound < bound:
-        bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
-    reached = relative_gap(certificate.objective, bound)
-    return Solution(
-        problem=model.problem,
-        limits=limits,
-        status=Status.OPTIMAL if reached <= max(gap, 1e-12) else Status.FEASIBLE,
-        choice=choice[:, 0] if choice.shape[1] == 1 else choice,
-        objective=certificate.objective,
-        bound=bound,
-        bound_source=source,
-        prices=prices,
-        certificate=certificate,
-        method=method,
-        seconds=time.monotonic() - began,
-        seed=seed,
-        trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
-    )

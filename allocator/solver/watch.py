@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.solution import Improvement, relative_gap
+from allocator.solution import Improvement
+from allocator.solution.solution import relative_gap
 
 Array = NDArray[np.float64]
 NOTICEABLE = 1e-12  # relative; a smaller change is rounding

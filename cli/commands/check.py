@@ -27,7 +27,7 @@ def command(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
     run: that no file was changed, and that the assignments keep every limit and are worth what
     summary.json says.
     """
-    from allocator.runs import is_run
+    from allocator.runs.opening import is_run
 
     if is_run(folder):
         _check_run(folder, campaign, terminal)
@@ -37,7 +37,7 @@ def command(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
 
 def _check_campaign(folder: Path, terminal: Terminal) -> None:
     from allocator.campaign.eligibility import eligibility
-    from allocator.pipeline import check_campaign
+    from allocator.runs.pipeline import check_campaign
     from cli.render.check import campaign_table
 
     campaign = check_campaign(folder)
@@ -64,7 +64,7 @@ def _check_campaign(folder: Path, terminal: Terminal) -> None:
 
 def _check_run(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
     from allocator.errors import Finding, InputError
-    from allocator.runs import verify_run
+    from allocator.runs.opening import verify_run
 
     certificate, changed = verify_run(folder, campaign)
     problems = [*changed, *certificate.problems]

@@ -52,7 +52,7 @@ class WithCommands(click.Command):
 @output_options
 def write(run: Path, out: Path, writer: str | None, campaign: Path | None, terminal: Terminal) -> None:
     """Write the messages for the assignments of a finished run RUN."""
-    from allocator.runs import write_copy_of_run
+    from allocator.runs.copy import write_copy_of_run
     from cli.render.summary import samples_panel
 
     with terminal.progress() as progress:

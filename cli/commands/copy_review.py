@@ -10,7 +10,7 @@ import click
 from cli.console import Terminal, output_options
 
 if TYPE_CHECKING:
-    from allocator.review import Review, Text
+    from allocator.runs.review_copy import Review, Text
 
 EPILOG = """\b
 Examples:
@@ -53,9 +53,9 @@ def command(
     by its digest, the start of it, or a text's number in --list. What you decide is kept in
     reviewed_copy.csv in the campaign folder: later runs use approved hooks first and banned ones never.
     """
-    from allocator.review import Review
+    from allocator.runs.review_copy import Review
     from cli.render.message import text_table
-    from cli.reviewing import go_through
+    from cli.review_prompt import go_through
 
     review = Review(run, campaign)
     texts = [review.text(number) for number in range(len(review))]

@@ -56,7 +56,7 @@ def command(
     `language` and `channel`; or a campaign folder or run whose texts were reviewed. A tenth of the hooks
     is held out to judge the training by, which stops when it no longer helps.
     """
-    from allocator.copy_training import train_copy
+    from allocator.runs.train_copy import train_copy
 
     options = {"device": device} | ({"model": str(model)} if model is not None else {})
     with terminal.progress() as progress:

@@ -17,7 +17,7 @@ Examples:
 @output_options
 def command(terminal: Terminal) -> int:
     """Check packages, plugins, the copy model and the accelerator; solve a small problem for real."""
-    from cli.doctor import examine
+    from cli.installation import examine
     from cli.render.plugins import doctor_table
 
     with terminal.progress() as progress:

@@ -64,10 +64,10 @@ def command(
     ranks and sizes uplift, what plans would have earned, and what the history cannot support.
     """
     from allocator.campaign import read_campaign
-    from allocator.campaign.evaluation_report import write_report
-    from allocator.evaluating import evaluate_campaign
-    from allocator.pipeline import Options
-    from allocator.runs import require_page
+    from allocator.files import require_page
+    from allocator.report.evaluation import write_report
+    from allocator.runs.evaluate import evaluate_campaign
+    from allocator.runs.options import Options
     from cli.render.evaluation import evaluation_page
 
     if model is not None and (predictions is not None or settings["predictor"] is not None):

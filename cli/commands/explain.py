@@ -62,9 +62,9 @@ def command(
 def _explain_user(
     folder: Path, user: str, model: Path | None, source: Path | None, terminal: Terminal
 ) -> None:
-    from allocator.drivers import explain_uplift
-    from allocator.explain import explain_user
-    from allocator.runs import open_run
+    from allocator.explain.user import explain_user
+    from allocator.runs.explain_uplift import explain_uplift
+    from allocator.runs.opening import open_run
     from cli.render.explanation import explanation_page
 
     opened = open_run(folder, source)
@@ -76,8 +76,8 @@ def _explain_user(
 
 
 def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: Terminal) -> None:
-    from allocator.explain_segment import explain_segment
-    from allocator.runs import open_run
+    from allocator.explain.segment import explain_segment
+    from allocator.runs.opening import open_run
     from cli.render.explanation import segment_page
 
     column, equals, label = segment.partition("=")
@@ -91,8 +91,9 @@ def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: 
 
 def _explain_importance(folder: Path, model: Path | None, source: Path | None, terminal: Terminal) -> None:
     from allocator.campaign import read_campaign
-    from allocator.drivers import explain_importance
-    from allocator.runs import is_model, open_run
+    from allocator.runs.explain_uplift import explain_importance
+    from allocator.runs.models import is_model
+    from allocator.runs.opening import open_run
     from cli.render.explanation import importance_page
 
     if not is_model(folder):

@@ -25,8 +25,8 @@ def command(folder: Path, terminal: Terminal) -> None:
 
     Writes campaign.toml, users.csv, coupons.csv and scores.csv; never writes over a file.
     """
-    from allocator.campaign.run_folder import write_text
     from allocator.errors import Finding, InputError
+    from allocator.files import write_text
 
     template = sorted(
         (file for file in files("cli").joinpath("templates").iterdir()), key=lambda file: file.name

@@ -19,7 +19,7 @@ Examples:
 @output_options
 def command(terminal: Terminal) -> int:
     """List predictors, copy writers and limit kinds, and say which cannot be used."""
-    from allocator.plugins import installed
+    from allocator.plugins.registry import installed
     from cli.failures import PLUGIN
     from cli.render.plugins import plugin_table
 

@@ -33,8 +33,9 @@ def command(folder: Path, model: Path, out: Path, device: str | None, terminal: 
     """Predict conversion, uplift, redemption and cost for every user and coupon of the campaign in DIR."""
     from allocator.campaign import read_campaign
     from allocator.campaign.prediction_parts import write_prediction_parts
-    from allocator.runs import load_model, require_table
-    from allocator.stages import predict_in_parts
+    from allocator.files import require_table
+    from allocator.runs.models import load_model
+    from allocator.runs.stages import predict_in_parts
     from cli.render.predictions import PredictionFacts, predictions_table
 
     require_table(out)

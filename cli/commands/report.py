@@ -45,9 +45,9 @@ def command(
     Every run has such a page, report.html. This one also says how far prices hold and what coupons may
     cost, and solves what-ifs where asked.
     """
-    from allocator.frontier import Sweep
     from allocator.report.drawing import can_draw
-    from allocator.reporting import report_run
+    from allocator.runs.report import report_run
+    from allocator.whatif.frontier import Sweep
 
     if floor is not None and not sweeps:
         raise click.UsageError("--floor is found along a --sweep.")

@@ -46,7 +46,8 @@ def command(
 
     An interrupted run continues when it is called again with the same --out and inputs.
     """
-    from allocator.pipeline import Options, run_campaign
+    from allocator.runs.options import Options
+    from allocator.runs.pipeline import run_campaign
     from cli.render.evaluation import evaluation_page
     from cli.render.summary import summary_page
 

@@ -56,7 +56,8 @@ def command(
     Uses scores.csv, or predictions of `allocate predict` or of a run. Ctrl-C while it solves keeps the
     best plan so far; a second one stops.
     """
-    from allocator.pipeline import Options, run_campaign
+    from allocator.runs.options import Options
+    from allocator.runs.pipeline import run_campaign
     from cli.render.summary import summary_page
 
     with terminal.progress() as progress:

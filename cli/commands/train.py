@@ -33,9 +33,10 @@ Examples:
 def command(folder: Path, out: Path, terminal: Terminal, **settings: Any) -> None:
     """Train the predictor of the campaign in DIR on its history and evaluate it on held-out rows."""
     from allocator.campaign import read_campaign
-    from allocator.pipeline import Options
-    from allocator.runs import require_new, save_model
-    from allocator.stages import train_campaign
+    from allocator.files import require_new
+    from allocator.runs.models import save_model
+    from allocator.runs.options import Options
+    from allocator.runs.stages import train_campaign
     from cli.render.evaluation import evaluation_page
 
     campaign = Options(**settings).apply(read_campaign(folder))

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from allocator.campaign import Campaign
-    from allocator.campaign.building import Task
     from allocator.campaign.config import Scenario
-    from allocator.pipeline import Options
-    from allocator.protocols import Predictions
-    from allocator.scenario import Predict
+    from allocator.campaign.task import Task
+    from allocator.plugins.predictions import Predictions
+    from allocator.runs.options import Options
     from allocator.solution import Solution
-    from allocator.verdict import Units
+    from allocator.whatif.scenario import Predict
+    from allocator.whatif.verdict import Units
 
 EPILOG = """\b
 Examples:
@@ -98,10 +98,10 @@ def command(
     of the one scenario given here.
     """
     from allocator.campaign import read_campaign
-    from allocator.campaign.run_folder import find_predictions
-    from allocator.pipeline import Options
-    from allocator.repredicting import coupon_predictor
-    from allocator.runs import require_page
+    from allocator.campaign.predictions import find_predictions
+    from allocator.files import require_page
+    from allocator.runs.new_coupons import coupon_predictor
+    from allocator.runs.options import Options
 
     if as_csv and terminal.json:
         raise click.UsageError("--csv and --json exclude each other.")
@@ -150,9 +150,9 @@ class _Job:
 
     def compare(self, scenarios: list[Scenario]) -> None:
         """Set plans beside the base plan."""
-        from allocator.comparison import compare, comparison_table
         from allocator.report.whatif import render_scenarios
-        from allocator.scenario import check_scenarios, solve_scenarios
+        from allocator.whatif.comparison import compare, comparison_table
+        from allocator.whatif.scenario import check_scenarios, solve_scenarios
         from cli.render.comparison import comparison_page
 
         check_scenarios(self.campaign, scenarios)
@@ -176,8 +176,8 @@ class _Job:
         self, sweeps: Sequence[tuple[str, tuple[float, ...]]], floor: float | None, scenario: Scenario | None
     ) -> None:
         """Trace what a range of a bound earns."""
-        from allocator.frontier import Sweep, frontier_table, trace_frontier
         from allocator.report.whatif import render_frontier
+        from allocator.whatif.frontier import Sweep, frontier_table, trace_frontier
         from cli.render.frontier import frontier_page
 
         with self.terminal.progress() as progress:
@@ -193,10 +193,10 @@ class _Job:
 
     def sensitivity(self, scenario: Scenario | None) -> None:
         """Say how far the prices of one plan hold."""
-        from allocator.campaign.building import build_task
+        from allocator.campaign.task import build_task
         from allocator.report.whatif import render_sensitivity
-        from allocator.scenario import build_scenario, change_campaign, check_scenarios
-        from allocator.sensitivity import sensitivity, sensitivity_table
+        from allocator.whatif.scenario import build_scenario, change_campaign, check_scenarios
+        from allocator.whatif.sensitivity import sensitivity, sensitivity_table
         from cli.render.sensitivity import sensitivity_page
 
         with self.terminal.progress():
@@ -216,8 +216,8 @@ class _Job:
 
     def interactive(self, scenarios: Sequence[Scenario]) -> int:
         """Answer changes one by one, beginning with those of one scenario if it is given."""
-        from allocator.whatif_session import NOW, WhatIfSession
-        from cli.interactive import Prompt
+        from allocator.whatif.session import NOW, WhatIfSession
+        from cli.whatif_prompt import Prompt
 
         if len(scenarios) > 1:
             raise click.UsageError("An interactive session begins with one scenario at most.")
@@ -229,12 +229,12 @@ class _Job:
 
     @property
     def _units(self) -> Units:
-        from allocator.verdict import Units
+        from allocator.whatif.verdict import Units
 
         return Units(self.campaign.config.currency, self.campaign.config.objective.maximize)
 
     def _solve(self, campaign: Campaign, task: Task, start: Solution | None) -> Solution:
-        from allocator.stages import solve_task
+        from allocator.runs.stages import solve_task
 
         return solve_task(campaign, task, start, threads=self.options.threads)
 
@@ -245,7 +245,7 @@ class _Job:
         table: Callable[[], pl.DataFrame],
         html: Callable[[], str],
     ) -> None:
-        from allocator.campaign.run_folder import csv_text, write_text
+        from allocator.files import csv_text, write_text
 
         if self.html is not None:
             write_text(self.html, html())

@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from allocator.comparison import changed_entries
+from allocator.whatif.comparison import changed_entries
 from cli.render.format import bar, gap_text, number, percent, plain_table, signed
 
 MOST_ROWS = 10

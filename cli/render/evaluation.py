@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from allocator.evaluation import Estimate, Evaluation
+from allocator.plugins.evaluation import Estimate, Evaluation
 from allocator.wording import UNKNOWN, figure, figure_within, percentage, percentage_within
 from cli.render.format import bar
 from cli.render.plot import plot

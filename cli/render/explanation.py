@@ -9,9 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from allocator.attribution import Importance, UpliftView, points, shown
-from allocator.explain import Explanation
-from allocator.explain_segment import SegmentExplanation
+from allocator.explain.segment import SegmentExplanation
+from allocator.explain.user import Explanation
+from allocator.plugins.attribution import Importance, UpliftView, points, shown
 from cli.render.format import bar, number, percent, plain_table
 
 DRIVERS = 5

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from allocator.frontier import Frontier, FrontierPoint
-from allocator.frontier_words import frontier_words
-from allocator.verdict import Units
+from allocator.whatif.frontier import Frontier, FrontierPoint
+from allocator.whatif.frontier_words import frontier_words
+from allocator.whatif.verdict import Units
 from allocator.wording import number
 from cli.render.canvas import Canvas, braille
 from cli.render.format import bar, gap_text, plain_table

@@ -16,8 +16,8 @@ from allocator.wording import number
 from cli.render.format import plain_table
 
 if TYPE_CHECKING:
-    from allocator.protocols import Verdict
-    from allocator.review import Text
+    from allocator.plugins.copy import Verdict
+    from allocator.runs.review_copy import Text
 
 WIDTH = 76
 PHONE = 48

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from allocator.evaluation import Curve
+from allocator.plugins.evaluation import Curve
 from allocator.wording import figure, percentage
 from cli.render.canvas import Canvas, braille
 

@@ -8,8 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from allocator.plugins import Plugin
-from cli.doctor import Check
+from allocator.plugins.registry import Plugin
+from cli.installation import Check
 
 
 def plugin_table(plugins: Sequence[Plugin]) -> RenderableType:

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from allocator.protocols import Predictions
+from allocator.plugins.predictions import Predictions
 
 MEANS = ("conversion", "uplift", "redemption", "expected_cost")
 

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from allocator.sensitivity import MOST_WITHOUT, STEP, CouponSensitivity, LimitSensitivity, Sensitivity
-from allocator.verdict import Units
+from allocator.whatif.sensitivity import MOST_WITHOUT, STEP, CouponSensitivity, LimitSensitivity, Sensitivity
+from allocator.whatif.verdict import Units
 from allocator.wording import number
 from cli.render.format import plain_table, signed
 

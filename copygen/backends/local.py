@@ -13,7 +13,7 @@ import torch
 from transformers import LogitsProcessorList
 
 from allocator.errors import PluginError
-from allocator.protocols import Progress, no_progress
+from allocator.progress import Progress, no_progress
 from copygen import prompts
 from copygen.backends import Hook
 from copygen.backends.grammar import GrammarSampler

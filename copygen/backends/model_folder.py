@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from allocator.errors import PluginError
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen.backends.quiet import quiet_transformers
 
 STEP = "load language model"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from allocator.protocols import Brief, Verdict
+from allocator.plugins.copy import Brief, Verdict
 from copygen.guard.facts import DONE, check_facts, read_statement
 from copygen.guard.frame import check_frame
 from copygen.guard.hook import check_hook
@@ -33,7 +33,7 @@ def check(parts: Mapping[str, str], brief: Brief) -> tuple[Verdict, ...]:
     Parameters
     ----------
     parts
-        The text by part, as in `allocator.protocols.Copy`.
+        The text by part, as in `allocator.plugins.protocols.Copy`.
     brief
         What was asked for; ``brief.offer`` is the coupon row that every fact is compared with, and the
         region of ``brief.locale`` says how numbers are read and whose rules hold.

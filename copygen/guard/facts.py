@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from allocator.protocols import Offer, Verdict
+from allocator.plugins.copy import Offer, Verdict
 from copygen.guard.marks import CODES, Marks
 
 MONTHS = {

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from allocator.protocols import Brief, Verdict
+from allocator.plugins.copy import Brief, Verdict
 from copygen.guard.hook import check_hook
 
 FACT = "\x1f"

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from allocator.protocols import Verdict
+from allocator.plugins.copy import Verdict
 from copygen.guard.facts import NUMERAL_WITH_UNIT
 from copygen.guard.lookalikes import check_lookalikes
 from copygen.guard.personal import check_personal, private_words

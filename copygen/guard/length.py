@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from allocator.protocols import Verdict
+from allocator.plugins.copy import Verdict
 
 # GSM 03.38, default alphabet and its extension table (an extension character takes two places).
 GSM7 = frozenset(

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from allocator.protocols import Verdict
+from allocator.plugins.copy import Verdict
 
 # Letters of other scripts that look like a Latin one (Unicode UTS 39, confusables, single letters).
 LATIN = str.maketrans(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from allocator.protocols import Verdict
+from allocator.plugins.copy import Verdict
 
 # Whom a greeting may name: nobody in particular.
 NOBODY = (

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from allocator.protocols import Brief, Verdict
+from allocator.plugins.copy import Brief, Verdict
 from copygen.guard.lookalikes import mixed_word
 from copygen.guard.marks import CURRENCY_CHARACTERS
 from copygen.guard.text import LINK, check_characters, check_script

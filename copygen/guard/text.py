@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
-from allocator.protocols import Verdict
+from allocator.plugins.copy import Verdict
 from copygen.guard.lookalikes import disguises
 
 # Slots of template engines and mail systems: {x} {{x}} ${x} #{x} <%x%> %(x)s %s [x] <<x>> *|X|* %%x%% $x X_Y

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from allocator.protocols import Verdict
+from allocator.plugins.copy import Verdict
 from copygen.guard.lookalikes import disguises
 
 # `\b` sees no border between a Chinese and a Latin letter, so borders are spelled out.

@@ -11,7 +11,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from allocator.errors import Finding, InputError
-from allocator.protocols import ApprovedHook, Progress
+from allocator.plugins.copy import ApprovedHook
+from allocator.progress import Progress
 from copygen.backends import embedded
 from copygen.backends.model_folder import ABOUT_ADAPTER, device_of, label_of, read_model
 from copygen.backends.prompt_cache import PromptCache

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allocator.errors import Finding, InputError
-from allocator.protocols import ApprovedHook
+from allocator.plugins.copy import ApprovedHook
 from copygen.cells import Cell
 from copygen.guard import check_hook
 from copygen.themes import load, persona_of, theme_of, tone_of

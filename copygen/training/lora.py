@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 
-from allocator.protocols import Progress
+from allocator.progress import Progress
 from copygen.backends.quiet import quiet_transformers
 
 STEP = "train copy"

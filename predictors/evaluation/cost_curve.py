@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from allocator.evaluation import Curve
+from allocator.plugins.evaluation import Curve
 from predictors.evaluation.estimates import mean_estimate
 
 Floats = NDArray[np.float64]

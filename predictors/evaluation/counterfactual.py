@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.doubly_robust import (
+from predictors.evaluation.strata import same_days
+from predictors.history.doubly_robust import (
     FOLDS,
     TRIM,
     cross_fit_propensity,
@@ -16,11 +17,10 @@ from predictors.doubly_robust import (
     expected_outcomes,
     fit_outcomes,
 )
-from predictors.evaluation.strata import same_days
-from predictors.history import History
-from predictors.propensity import Propensity
-from predictors.regressions import Settings
-from predictors.training_data import TrainingData
+from predictors.history.history import History
+from predictors.history.propensity import Propensity
+from predictors.history.training_data import TrainingData
+from predictors.learners.regressions import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

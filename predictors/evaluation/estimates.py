@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.evaluation import Estimate
+from allocator.plugins.evaluation import Estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

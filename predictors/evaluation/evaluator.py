@@ -10,24 +10,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allocator import plugins
-from allocator.evaluation import Curve, Evaluation, Power
-from allocator.protocols import Predictions, Predictor, Progress, no_progress
+from allocator.plugins import registry
+from allocator.plugins.evaluation import Curve, Evaluation, Power
+from allocator.plugins.predictions import Predictions
+from allocator.plugins.protocols import Predictor
+from allocator.progress import Progress, no_progress
 from predictors.base import HistoryPredictor, encode_history
-from predictors.doubly_robust import FOLDS
 from predictors.evaluation.cost_curve import cost_curve
 from predictors.evaluation.counterfactual import Counterfactual, counterfactual
 from predictors.evaluation.curves import auuc, qini, qini_curve, uplift_curve
 from predictors.evaluation.findings import find_doubts
 from predictors.evaluation.overlap import arm_overlap, balance
-from predictors.evaluation.plans import UNKNOWN, best_uplift, compare_plans
+from predictors.evaluation.plan_comparison import UNKNOWN, best_uplift, compare_plans
 from predictors.evaluation.power import power
 from predictors.evaluation.report import evaluate
-from predictors.evaluation.sends import SendScores, ready_scores, score_sends
+from predictors.evaluation.send_scores import SendScores, ready_scores, score_sends
 from predictors.evaluation.stack import Stack, join, stacks
 from predictors.evaluation.subgroups import subgroups
-from predictors.history import History, read_history, split_users
-from predictors.training_data import TrainingData
+from predictors.history.doubly_robust import FOLDS
+from predictors.history.history import History, read_history, split_users
+from predictors.history.training_data import TrainingData
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -65,7 +67,7 @@ class HistoryEvaluator:
         by: Sequence[str] = (),
         progress: Progress = no_progress,
     ) -> Evaluation:
-        """Judge a predictor, ready predictions and plans; see `allocator.protocols.Evaluator`."""
+        """Judge a predictor, ready predictions and plans; see `allocator.plugins.protocols.Evaluator`."""
         said = _train(campaign, progress) if source is None else _ask(source, campaign, rows, progress)
         history = said.data.history
         progress("compare", 0, FOLDS + 2)
@@ -103,8 +105,8 @@ class HistoryEvaluator:
 def _train(campaign: Campaign, progress: Progress) -> Said:
     """Train the campaign's predictor; judge it on users that it did not see."""
     settings, seed = campaign.config.predict, campaign.config.seed
-    predictor = plugins.create(plugins.PREDICTORS, settings.predictor, settings.options)
-    with plugins.blamed(plugins.PREDICTORS, settings.predictor, progress) as report:
+    predictor = registry.create(registry.PREDICTORS, settings.predictor, settings.options)
+    with registry.blamed(registry.PREDICTORS, settings.predictor, progress) as report:
         if isinstance(predictor, HistoryPredictor):
             judged = predictor.fit_and_judge(campaign, seed=seed, device=settings.device, progress=report)
             names = judged.data.history.coupons["coupon_id"].to_list()

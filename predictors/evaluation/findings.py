@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from allocator.evaluation import ArmEvaluation, Evaluation, Power
+from allocator.plugins.evaluation import ArmEvaluation, Evaluation, Power
 from predictors.evaluation.counterfactual import Counterfactual
 from predictors.evaluation.policy import effective_rows
 from predictors.evaluation.strata import same_days

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allocator.evaluation import ArmOverlap, Balance
-from predictors.history import History
-from predictors.propensity import Propensity
+from allocator.plugins.evaluation import ArmOverlap, Balance
+from predictors.history.history import History
+from predictors.history.propensity import Propensity
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

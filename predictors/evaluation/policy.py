@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.evaluation import OffPolicy
+from allocator.plugins.evaluation import OffPolicy
 from predictors.evaluation.estimates import mean_estimate, ratio_estimate
 
 Floats = NDArray[np.float64]

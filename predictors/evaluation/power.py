@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from allocator.evaluation import Power
+from allocator.plugins.evaluation import Power
 from predictors.evaluation.estimates import Z
 
 Z_POWER = 0.8416212335729143

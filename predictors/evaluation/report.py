@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.evaluation import ArmEvaluation, Evaluation
+from allocator.plugins.evaluation import ArmEvaluation, Evaluation
 from predictors.evaluation.calibration import calibration_bins, calibration_error
 from predictors.evaluation.curves import auc, auuc, qini, uplift_at
 from predictors.evaluation.stack import Stack, join, stacks
-from predictors.history import History
-from predictors.scoring import Scores
+from predictors.history.history import History
+from predictors.scoring.scores import Scores
 
 if TYPE_CHECKING:
-    from predictors.propensity import Propensity
+    from predictors.history.propensity import Propensity
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.evaluation import Estimate
+from allocator.plugins.evaluation import Estimate
 from predictors.evaluation.estimates import difference_estimate
 from predictors.evaluation.strata import same_days
-from predictors.history import History
+from predictors.history.history import History
 
 if TYPE_CHECKING:
-    from predictors.propensity import Propensity
+    from predictors.history.propensity import Propensity
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

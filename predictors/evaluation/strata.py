@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.history import History
-from predictors.timeline import DAY
+from predictors.features.timeline import DAY
+from predictors.history.history import History
 
 Bools = NDArray[np.bool_]
 

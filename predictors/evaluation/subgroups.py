@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allocator.evaluation import Estimate, Subgroup
+from allocator.plugins.evaluation import Estimate, Subgroup
 from predictors.evaluation.estimates import Z
 from predictors.evaluation.stack import Stack
 

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from allocator.errors import Finding, InputError
 from allocator.online import Answer, DecisionRequest, Outcome, Reservation, Settlement, State
 from allocator.service.documents import REQUEST, answer, parse, read_body
+from allocator.service.error_documents import ServiceError
 from allocator.service.gate import too_large
 from allocator.service.openapi import BODY, answers, body
-from allocator.service.plans import Given, PlanAtWork
-from allocator.service.problems import ServiceError
+from allocator.service.plans.live import Given, PlanAtWork
 from allocator.service.routes.jobs import stamp
 from allocator.service.schemas.decide import (
     DecisionBatch,
@@ -26,7 +26,7 @@ from allocator.service.schemas.decide import (
     decision_batch,
     outcome_batch,
 )
-from allocator.service.service import owner_of, service_of
+from allocator.service.state import owner_of, service_of
 
 EACH_BYTES = 8 << 10  # of a batch's body, for each decision that the largest batch may hold
 

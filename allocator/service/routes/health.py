@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from allocator.service.database import reading
 from allocator.service.documents import answer
-from allocator.service.jobs import not_ready
+from allocator.service.jobs.queue import not_ready
 from allocator.service.metrics import CONTENT_TYPE
 from allocator.service.openapi import answers
-from allocator.service.service import service_of
+from allocator.service.state import service_of
 
 router = APIRouter(tags=["operation"])
 

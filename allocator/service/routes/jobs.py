@@ -13,12 +13,12 @@ from starlette.responses import FileResponse, Response
 
 from allocator.errors import Finding, InputError
 from allocator.service.documents import answer
-from allocator.service.job_store import Job, JobStatus
-from allocator.service.jobs import Jobs
+from allocator.service.error_documents import Refusal
+from allocator.service.jobs.queue import Jobs
+from allocator.service.jobs.store import Job, JobStatus
 from allocator.service.openapi import answers
-from allocator.service.problems import Refusal
 from allocator.service.schemas.jobs import JobDocument, JobList, SolveResult, WhatIfResult
-from allocator.service.service import Service, owner_of, service_of
+from allocator.service.state import Service, owner_of, service_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 PREFERENCE = re.compile(r"\s*(respond-async|wait)\s*(?:=\s*\"?(\d{1,9})\"?\s*)?(?:;.*)?", re.IGNORECASE)

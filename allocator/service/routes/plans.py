@@ -16,10 +16,10 @@ from allocator.errors import Finding, InputError
 from allocator.online import OnlinePlan, Standing
 from allocator.service.documents import REQUEST, answer, parse, read_body
 from allocator.service.openapi import BODY, answers, body
-from allocator.service.plan_store import StoredPlan
+from allocator.service.plans.store import StoredPlan
 from allocator.service.routes.jobs import stamp
 from allocator.service.schemas.decide import PlanDocument, PlanList, PlanSummary, PlanUpload, plan_upload
-from allocator.service.service import owner_of, service_of
+from allocator.service.state import owner_of, service_of
 
 MOST_NUMBERS = 1_000_000  # a decision goes through as many, at worst
 

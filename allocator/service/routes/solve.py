@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from allocator.service.campaigns import find_campaign, is_small
 from allocator.service.documents import parse, read_body
+from allocator.service.jobs.job_request import SOLVE, check_time_limit
 from allocator.service.openapi import BODY, answers, body
 from allocator.service.routes.jobs import answer_or_job
 from allocator.service.schemas.jobs import JobDocument, SolveResult
 from allocator.service.schemas.solve import InlineProblem, NamedCampaign, solve_request
-from allocator.service.service import service_of
-from allocator.service.work import SOLVE, check_time_limit
+from allocator.service.state import service_of
 
 router = APIRouter(tags=["solve"])
 Prefer = Annotated[

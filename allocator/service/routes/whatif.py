@@ -11,16 +11,16 @@ from starlette.responses import Response
 
 from allocator.service.campaigns import find_campaign, is_small
 from allocator.service.documents import parse, read_body
-from allocator.service.job_store import JobStatus
-from allocator.service.jobs import SMALL
+from allocator.service.error_documents import ServiceError
+from allocator.service.jobs.job_request import SOLVE, WHATIF, check_time_limit, check_whatif
+from allocator.service.jobs.queue import SMALL
+from allocator.service.jobs.store import JobStatus
 from allocator.service.openapi import BODY, answers, body
-from allocator.service.problems import ServiceError
 from allocator.service.routes.jobs import answer_or_job
 from allocator.service.routes.solve import IdempotencyKey, Prefer
 from allocator.service.schemas.jobs import JobDocument, WhatIfResult
 from allocator.service.schemas.solve import CampaignWhatIf, JobWhatIf, WhatIf, whatif_request
-from allocator.service.service import Service, owner_of, service_of
-from allocator.service.work import SOLVE, WHATIF, check_time_limit, check_whatif
+from allocator.service.state import Service, owner_of, service_of
 
 router = APIRouter(tags=["solve"])
 FEW = 10  # plans of a small problem that are answered at once

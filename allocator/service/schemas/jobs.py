@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from allocator.service.problems import ProblemDocument
+from allocator.service.error_documents import ProblemDocument
 from allocator.service.schemas.base import stating
 
 JOB = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from allocator.errors import Finding, InputError
-from allocator.objectives import Fairness
-from allocator.rows import LimitLike, is_risky
+from allocator.limits.objectives import Fairness
+from allocator.limits.rows import LimitLike, is_risky
 from allocator.solution import Solution
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.fairness import solve_fair
@@ -36,7 +36,7 @@ def solve_convex(
     report: Report,
 ) -> Solution:
     """Solve for the sum of values (`objective` None) or for a fair objective."""
-    from allocator.solver.solve import finish
+    from allocator.solver.finish import finish
 
     risky = is_risky(model.problem, limits)
     if risky and objective is not None:

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError, NoPlanError
 from allocator.limits import Limit
-from allocator.objectives import Fairness, MaxMin
+from allocator.limits.groups import Group, columns_of, groups_of
+from allocator.limits.objectives import Fairness, MaxMin
+from allocator.limits.rows import LimitLike, Row, Term
+from allocator.limits.scope import select
 from allocator.problem import Problem
-from allocator.rows import Group, LimitLike, Row, Term, columns_of, groups_of, select
-from allocator.solution import Solution, Status, relative_gap
+from allocator.solution import Solution, Status
+from allocator.solution.solution import relative_gap
 from allocator.solver.certificate import certify
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
@@ -24,7 +27,7 @@ from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.master import Prices, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
 from allocator.solver.pricing import Engine
-from allocator.solver.recovery import Plan
+from allocator.solver.rounding.recovery import Plan
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]

@@ -26,15 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
+from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
-from allocator.rows import LimitLike, Row, Term
 from allocator.solver.certificate import certify
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.master import Prices
 from allocator.solver.model import Model, compile_model
-from allocator.solver.recovery import Plan
+from allocator.solver.rounding.recovery import Plan
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import BLOCK, SHELF, Batch
+from allocator.problem.batch import BLOCK, SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing import kernels
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import BLOCK as BLOCK
-from allocator.batch import Batch
+from allocator.problem.batch import BLOCK as BLOCK
+from allocator.problem.batch import Batch
 from allocator.solver.model import Model
 
 Array = NDArray[np.float64]

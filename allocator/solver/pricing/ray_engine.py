@@ -18,9 +18,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import SHELF, Batch
 from allocator.errors import PluginError
 from allocator.problem import Problem
+from allocator.problem.batch import SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing.cpu import CpuEngine
 from allocator.solver.pricing.engine import Array, Index, Pass

@@ -11,14 +11,14 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from allocator.batch import SHELF, Batch
 from allocator.problem import Problem
+from allocator.problem.batch import SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing.cpu import CpuEngine
 from allocator.solver.pricing.engine import Array, Index, Pass
 
 if TYPE_CHECKING:
-    from allocator.parquet import ParquetProblem
+    from allocator.problem.parquet import ParquetProblem
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.batch import SHELF, Batch
 from allocator.errors import Finding, InputError, PluginError
+from allocator.problem.batch import SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
 from allocator.solver.pricing.torch_pass import Picks, Slab, Sums

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from allocator.limits.groups import each_group
+from allocator.limits.rows import Row, row
+from allocator.limits.scope import select
 from allocator.problem import Problem
-from allocator.rows import Row, each_group, row, select
 
 
 @dataclass(frozen=True)

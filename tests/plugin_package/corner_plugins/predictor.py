@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 
 from allocator.campaign import Campaign
-from allocator.campaign.offers import expected_cost
-from allocator.protocols import ArmEvaluation, Evaluation, Predictions, Progress, no_progress
+from allocator.campaign.discounts import expected_cost
+from allocator.plugins.evaluation import ArmEvaluation, Evaluation
+from allocator.plugins.predictions import Predictions
+from allocator.progress import Progress, no_progress
 
 FILE = "rates.json"
 

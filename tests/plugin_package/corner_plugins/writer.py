@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allocator.protocols import Brief, Copy, Progress, no_progress
+from allocator.plugins.copy import Brief, Copy
+from allocator.progress import Progress, no_progress
 
 
 class ShoutWriter:

@@ -1,0 +1,125 @@
+"""Predictions as a file: one row a user and coupon, of `allocate predict`, of a run or of another tool."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from allocator.errors import Finding, InputError
+from allocator.files import restore_ids, write_table
+from allocator.plugins.predictions import Predictions
+
+PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
+
+PERHAPS_PREDICTED = ("uplift_error", "baseline_revenue", "cost_variance")
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write predictions as Parquet, one row a user-coupon pair."""
+    write_table(predictions_frame(predictions), path)
+
+
+def predictions_frame(predictions: Predictions) -> pl.DataFrame:
+    """Return predictions as a table, one row a user-coupon pair."""
+    n, m = predictions.uplift.shape
+    users, coupons = (
+        pl.Series(np.asarray(ids).tolist(), dtype=pl.String)
+        for ids in (predictions.user_ids, predictions.coupon_ids)
+    )
+    columns: dict[str, Any] = {
+        "user_id": users.gather(np.repeat(np.arange(n), m)),
+        "coupon_id": coupons.gather(np.tile(np.arange(m), n)),
+    }
+    for name in (*PREDICTED, *PERHAPS_PREDICTED):
+        array = getattr(predictions, name)
+        if array is not None:
+            columns[name] = np.ascontiguousarray(array).ravel()
+    return pl.DataFrame(columns)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions that `write_predictions` wrote, or another tool in the same form; any row order.
+
+    Raises
+    ------
+    InputError
+        If the file, a column, a number or a pair is missing.
+    """
+    text = {"user_id": pl.String, "coupon_id": pl.String}
+    try:
+        if path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        else:
+            frame = pl.read_csv(path, schema_overrides=text)
+            frame = restore_ids(frame) if set(text) <= set(frame.columns) else frame
+    except (pl.exceptions.PolarsError, OSError) as error:
+        message = f"these predictions cannot be read: {str(error).splitlines()[0]}"
+        raise InputError(Finding(message, file=path.name)) from error
+    if missing := [name for name in (*text, *PREDICTED) if name not in frame.columns]:
+        raise InputError(
+            [Finding("required column is missing", file=path.name, column=name) for name in missing]
+        )
+    numbers = [*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in frame.columns)]
+    frame = frame.select(pl.col(*text).cast(pl.String), pl.col(*numbers).cast(pl.Float64, strict=False))
+    findings = [
+        Finding(
+            "this value cannot be used", path.name, bad[0] + 2, name, repr(frame[name][bad[0]]), "a number"
+        )
+        for name in numbers
+        if len(bad := (~frame[name].is_finite().fill_null(False)).arg_true())
+    ]
+    if findings:
+        raise InputError(findings)
+    users, user = _codes(frame["user_id"])
+    coupons, coupon = _codes(frame["coupon_id"])
+    place = user * len(coupons) + coupon
+    if len(np.unique(place)) != len(users) * len(coupons) or len(place) != len(users) * len(coupons):
+        raise InputError(
+            Finding(
+                "there is not one row for each user and coupon",
+                file=path.name,
+                found=f"{frame.height:,} rows",
+                expected=f"{len(users) * len(coupons):,}",
+            )
+        )
+    order = np.argsort(place)
+    arrays: dict[str, Any] = {
+        name: frame[name].to_numpy()[order].reshape(len(users), len(coupons)) for name in numbers
+    }
+    return Predictions(users, coupons, **arrays)
+
+
+def _codes(labels: pl.Series) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Return the distinct labels in order of appearance, and each row's index among them."""
+    distinct = labels.unique(maintain_order=True)
+    codes = labels.replace_strict(distinct, pl.int_range(len(distinct), eager=True), return_dtype=pl.Int64)
+    return np.asarray(distinct.to_list(), np.str_), codes.to_numpy()
+
+
+def find_predictions(path: Path | None) -> Predictions | None:
+    """Read predictions from a file, or from a run folder that holds them; None for no path."""
+    return None if path is None else read_predictions(_predictions_file(path))
+
+
+def digest_of(predictions: Path) -> str:
+    """Return the SHA-256 of a predictions file, or of the one in a run folder."""
+    with _predictions_file(predictions).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _predictions_file(path: Path) -> Path:
+    file = path / "predictions.parquet" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            Finding(
+                "there are no predictions here",
+                file=str(file),
+                expected="a file of `allocate predict`, or a run folder",
+            )
+        )
+    return file

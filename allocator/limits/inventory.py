@@ -1,0 +1,36 @@
+"""A stock: at most so many of each coupon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from allocator.limits.rows import Row, check_bounds, row
+from allocator.limits.scope import select
+from allocator.problem import Problem
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """At most so many users for each coupon: ``Inventory({"C1": 900})``. One price for each coupon."""
+
+    at_most: Mapping[str, float]
+    label: str = field(default="inventory", kw_only=True)
+    penalty: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for coupon, stock in self.at_most.items():
+            check_bounds(f"{self.label}[{coupon}]", None, stock, self.penalty)
+
+    def rows(self, problem: Problem) -> list[Row]:
+        """State the limit for a problem."""
+        return [
+            row(
+                f"{self.label}[{coupon}]",
+                [select(problem, self.label, "count", None, [coupon])],
+                None,
+                stock,
+                self.penalty,
+            )
+            for coupon, stock in self.at_most.items()
+        ]

@@ -1,0 +1,51 @@
+"""Fair objectives: what to maximise instead of the sum of values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from allocator.limits.groups import By
+
+
+@dataclass(frozen=True)
+class ProportionalFairness:
+    """Maximise the sum over groups of weight x log(value of the group's assignments).
+
+    Kelly 1997, "Charging and rate control for elastic traffic". A group that gains 1 % weighs as
+    much as another that loses 1 %.
+
+    Parameters
+    ----------
+    by
+        The group column, or several: then each combination of labels among the users is a group.
+    weights
+        Weight by group label (``"east"``, or ``"east, 18-24"`` for several columns); the number of its
+        users over all users unless given.
+    """
+
+    by: By
+    weights: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class MaxMin:
+    """Maximise the smallest group's value a head; among such plans, the sum of values.
+
+    Rawls 1971, "A theory of justice": no group can be made better off than in this plan without the worst
+    off losing. The second step wastes nothing on groups that are above the smallest already.
+
+    Parameters
+    ----------
+    by
+        As in `ProportionalFairness`.
+    weights
+        What each group is owed, relative to the others: the smallest of (value a head / weight) is
+        maximised, so a group of weight 2 is owed twice the value a head. 1 for each unless given.
+    """
+
+    by: By
+    weights: Mapping[str, float] | None = None
+
+
+Fairness = ProportionalFairness | MaxMin

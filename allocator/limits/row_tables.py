@@ -1,0 +1,141 @@
+"""What rows count of each measure for users of one combination of labels, as small tables.
+
+The labels of a user's groups are all that a row asks of the user, so that whatever prices or counts an
+unseen user needs one table for each combination of labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.limits.rows import Row
+from allocator.problem import Problem
+
+Array = NDArray[np.float64]
+Key = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class NamedTerm:
+    """`weight` x `measure` of the assignments of users x coupons, both by their labels.
+
+    Parameters
+    ----------
+    measure, weight
+        As in `allocator.limits.rows.Term`.
+    users
+        By group column the labels that count; every column must match, none: all users.
+    coupons
+        Ids of the coupons that count.
+    """
+
+    measure: str
+    weight: float
+    users: Mapping[str, tuple[str, ...]]
+    coupons: tuple[str, ...]
+
+    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
+
+
+def named_terms(problem: Problem, row: Row) -> tuple[NamedTerm, ...]:
+    """Return a row's terms with the labels that their codes stand for."""
+    return tuple(
+        NamedTerm(
+            term.measure,
+            float(term.weight),
+            {
+                column: tuple(problem.groups[column].labels[code] for code in sorted(codes))
+                for column, codes in term.users.items()
+            },
+            tuple(problem.coupon_ids[term.coupons].tolist()),
+        )
+        for term in row.terms
+    )
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """What rows count for users of one combination of labels.
+
+    Parameters
+    ----------
+    rows
+        (k,) indices of the rows that count anything for them.
+    weights
+        By measure, (k, n_coupons): how much of it counts.
+    excluded
+        (n_coupons,) coupons that they never get.
+    """
+
+    rows: NDArray[np.intp]
+    weights: tuple[tuple[str, Array], ...]
+    excluded: NDArray[np.bool_]
+
+
+class RowTables:
+    """Makes the table of any combination of labels.
+
+    Parameters
+    ----------
+    coupon_ids
+        In the order of the tables' columns.
+    rows
+        The terms of each row.
+    excluded
+        Terms of assignments that never happen.
+    """
+
+    def __init__(
+        self,
+        coupon_ids: Sequence[str],
+        rows: Sequence[Sequence[NamedTerm]],
+        excluded: Sequence[NamedTerm] = (),
+    ) -> None:
+        place = {coupon: j for j, coupon in enumerate(coupon_ids)}
+        self._n_coupons = len(place)
+        self._rows = [[(term, _places(term, place)) for term in terms] for terms in rows]
+        self._excluded = [(term, _places(term, place)) for term in excluded]
+        terms = [*(term for row in rows for term in row), *excluded]
+        self.columns = tuple(sorted({column for term in terms for column in term.users}))
+        self._labels: dict[str, set[str]] = {column: set() for column in self.columns}
+        for term in terms:
+            for column, labels in term.users.items():
+                self._labels[column].update(labels)
+
+    def key(self, groups: Mapping[str, str]) -> Key:
+        """Return what tells combinations apart: in each column the label, None if no row names it."""
+        return tuple(
+            [label if (label := groups[column]) in self._labels[column] else None for column in self.columns]
+        )
+
+    def make(self, key: Key) -> RowTable:
+        """Collapse all rows for the users of one combination."""
+        own = dict(zip(self.columns, key, strict=True))
+
+        def inside(term: NamedTerm) -> bool:
+            return all(own[column] in labels for column, labels in term.users.items())
+
+        counting = [
+            (r, found)
+            for r, row in enumerate(self._rows)
+            if (found := [(term, places) for term, places in row if inside(term)])
+        ]
+        weights: dict[str, Array] = {}
+        for k, (_, terms) in enumerate(counting):
+            for term, places in terms:
+                if term.measure not in weights:
+                    weights[term.measure] = np.zeros((len(counting), self._n_coupons))
+                weights[term.measure][k, places] += term.weight
+        excluded = np.zeros(self._n_coupons, np.bool_)
+        for term, places in self._excluded:
+            if inside(term):
+                excluded[places] = True
+        return RowTable(np.array([r for r, _ in counting], np.intp), tuple(weights.items()), excluded)
+
+
+def _places(term: NamedTerm, place: Mapping[str, int]) -> list[int]:
+    return [place[coupon] for coupon in term.coupons]

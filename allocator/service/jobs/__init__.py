@@ -1,0 +1,1 @@
+"""Jobs: taken, queued in the database, done by worker processes."""

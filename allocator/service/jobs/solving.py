@@ -1,0 +1,154 @@
+"""What a worker process does: read a job's request, solve, and write the result beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from allocator.campaign import Campaign, read_campaign
+from allocator.campaign.summary import summarise
+from allocator.campaign.task import Task, build_task
+from allocator.errors import Finding, InputError
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_file import PLAN_FILE
+from allocator.progress import Progress
+from allocator.runs.options import Options
+from allocator.runs.stages import solve_task
+from allocator.service.campaigns import find_campaign
+from allocator.service.documents import REQUEST, dump, parse
+from allocator.service.inline import campaign_of
+from allocator.service.jobs.job_request import (
+    REQUEST_FILE,
+    RESULT_FILE,
+    SOLVE,
+    Work,
+    check_time_limit,
+    scenarios_of,
+    write_bytes,
+)
+from allocator.service.schemas.solve import (
+    CampaignWhatIf,
+    InlineProblem,
+    JobWhatIf,
+    NamedCampaign,
+    SolveSettings,
+    WhatIf,
+    solve_request,
+    whatif_request,
+)
+from allocator.solution import Solution
+from allocator.whatif.comparison import compare
+from allocator.whatif.frontier import Sweep, trace_frontier
+from allocator.whatif.scenario import check_scenarios, solve_scenarios
+
+
+def do(work: Work, progress: Progress) -> None:
+    """Write the result of a job's request beside it.
+
+    Raises
+    ------
+    AllocateError
+        If the request is wrong, or has no plan.
+    """
+    body = (work.folder / REQUEST_FILE).read_bytes()
+    result = _solve(work, body, progress) if work.kind == SOLVE else _whatif(work, body, progress)
+    write_bytes(work.folder / RESULT_FILE, dump(result))
+
+
+def _solve(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
+    request = parse(solve_request, body)
+    progress("read", 0, 0)
+    campaign = _campaign(work, request, body)
+    task = build_task(campaign, None)
+    solution = solve_task(
+        campaign, task, threads=work.threads, progress=progress,
+        least_violation=request.on_infeasible == "least_violation",
+    )  # fmt: skip
+    progress("save", 0, 0)
+    plan = _write_plan(work, campaign, solution)
+    return {
+        "job": work.job,
+        "plan": plan,
+        **summarise(campaign, task, solution),
+        "seconds": solution.seconds,
+        "prices": dict(solution.prices),
+        "certificate": {"valid": solution.certificate.valid, **asdict(solution.certificate)},
+        "assignments": solution.assignments().to_dict(as_series=False),
+    }
+
+
+def _campaign(work: Work, request: InlineProblem | NamedCampaign, body: bytes) -> Campaign:
+    check_time_limit(request.time_limit, work.max_time_limit)
+    if isinstance(request, InlineProblem):
+        return _within_time(work, campaign_of(request, body))
+    return _named(work, request.campaign, request)
+
+
+def _named(work: Work, name: str, settings: SolveSettings | WhatIf) -> Campaign:
+    campaign = read_campaign(find_campaign(work.campaigns, name))
+    return _within_time(work, _with_settings(campaign, settings))
+
+
+def _within_time(work: Work, campaign: Campaign) -> Campaign:
+    """Lower a campaign's own time limit to what the service allows, and say so."""
+    solve = campaign.config.solve
+    if solve.time_limit <= work.max_time_limit:
+        return campaign
+    note = f"The time limit of {solve.time_limit:g} s is lowered to the service's {work.max_time_limit:g} s."
+    config = campaign.config.model_copy(
+        update={"solve": solve.model_copy(update={"time_limit": work.max_time_limit})}
+    )
+    return replace(campaign, config=config, notes=(*campaign.notes, note))
+
+
+def _write_plan(work: Work, campaign: Campaign, solution: Solution) -> str | None:
+    """Keep what deciding at request time needs; a plan for a fair objective has no such thing."""
+    if solution.utility is not None:
+        return None
+    arrivals = campaign.config.online
+    plan = OnlinePlan.from_solution(solution, work.job, **arrivals.times(), profile=arrivals.profile)
+    write_bytes(work.folder / PLAN_FILE, plan.to_json().encode())
+    return work.job
+
+
+def _whatif(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
+    request = parse(whatif_request, body)
+    check_time_limit(request.time_limit, work.max_time_limit)
+    progress("read", 0, 0)
+    campaign = _base(work, request)
+    asked = scenarios_of(request)
+
+    def solve(campaign: Campaign, task: Task, start: Solution | None) -> Solution:
+        return solve_task(campaign, task, start, threads=work.threads)
+
+    head = {"job": work.job, "name": campaign.config.name, "currency": campaign.config.currency}
+    if request.sweeps:
+        frontier = trace_frontier(
+            campaign, None, [Sweep(sweep.path, tuple(sweep.values)) for sweep in request.sweeps], solve,
+            scenario=asked[0] if asked else None, floor=request.floor, progress=progress,
+        )  # fmt: skip
+        return head | asdict(frontier)
+    scenarios = [*(campaign.config.scenarios if request.own_scenarios else []), *asked]
+    if not scenarios:
+        raise InputError(Finding("there are no scenarios; give some, or sweeps", REQUEST))
+    check_scenarios(campaign, scenarios)
+    results = solve_scenarios(campaign, None, scenarios, solve, progress)
+    return head | {"scenarios": compare(campaign, results)}
+
+
+def _base(work: Work, request: CampaignWhatIf | JobWhatIf) -> Campaign:
+    if isinstance(request, CampaignWhatIf):
+        return _named(work, request.campaign, request)
+    try:
+        body = (work.jobs / request.job / REQUEST_FILE).read_bytes()  # the service has checked whose it is
+    except FileNotFoundError:
+        message = "the job that this is about was deleted meanwhile"
+        raise InputError(Finding(message, REQUEST, column="job")) from None
+    return _with_settings(_campaign(work, parse(solve_request, body), body), request)
+
+
+def _with_settings(campaign: Campaign, settings: SolveSettings | WhatIf) -> Campaign:
+    chosen: dict[str, Any] = {
+        name: getattr(settings, name) for name in ("seed", "method", "gap", "time_limit")
+    }
+    return Options(**chosen).apply(campaign)

@@ -1,0 +1,1 @@
+"""Plans that decide at request time, and their counters in the database."""

@@ -1,0 +1,62 @@
+"""The end of every method: certify what it found, and make it a solution."""
+
+from __future__ import annotations
+
+import time
+
+from allocator.errors import NoPlanError
+from allocator.limits.rows import LimitLike
+from allocator.solution import Solution, Status
+from allocator.solution.solution import relative_gap
+from allocator.solver.certificate import certify
+from allocator.solver.decomposition import Outcome
+from allocator.solver.model import Model
+from allocator.solver.watch import Watch
+
+
+def finish(
+    model: Model,
+    limits: tuple[LimitLike, ...],
+    outcome: Outcome,
+    method: str,
+    gap: float,
+    began: float,
+    seed: int,
+    watch: Watch | None = None,
+) -> Solution:
+    """Certify an outcome and make it a solution.
+
+    Raises
+    ------
+    NoPlanError
+        If there is no plan.
+    """
+    choice = outcome.plan.choice
+    if choice is None:
+        raise NoPlanError(
+            "No plan was found that meets every limit, though no proof that none exists either: "
+            "allow more time, or relax the tightest limits a little."
+        )
+    prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
+    certificate = certify(model.problem, limits, choice, prices)
+    if not certificate.valid:
+        raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
+    bound, source = certificate.dual_bound, "dual prices"
+    if outcome.plan.bound < bound:
+        bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
+    reached = relative_gap(certificate.objective, bound)
+    return Solution(
+        problem=model.problem,
+        limits=limits,
+        status=Status.OPTIMAL if reached <= max(gap, 1e-12) else Status.FEASIBLE,
+        choice=choice[:, 0] if choice.shape[1] == 1 else choice,
+        objective=certificate.objective,
+        bound=bound,
+        bound_source=source,
+        prices=prices,
+        certificate=certificate,
+        method=method,
+        seconds=time.monotonic() - began,
+        seed=seed,
+        trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
+    )

@@ -1,0 +1,1 @@
+"""From prices to a plan in whole numbers, and the best proof of it."""

@@ -1,0 +1,241 @@
+"""From exact prices to an integer plan, and the best proof of it.
+
+The linear program's vertex is rounded and improved by exchange. If that leaves a gap, the users
+nearest to a change are taken in, the bound is tightened block by block, and exchange starts again from
+what the blocks would choose. What still is open goes to branch and bound.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from allocator.solver.contested import Contested, assign, contest, count_choices
+from allocator.solver.highs import ProgramInterrupt
+from allocator.solver.model import COUNT, Model
+from allocator.solver.pricing import Engine, Pass, restrict
+from allocator.solver.rounding.blocks import prove_losses
+from allocator.solver.rounding.branching import open_sets, solve_integer
+from allocator.solver.rounding.exchange import improve, round_vertex
+from allocator.solver.rounding.standing import Standing, classes_of
+from allocator.solver.watch import Watch
+
+Array = NDArray[np.float64]
+Report = Callable[[str, int, int], None]
+
+GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
+NEAREST = 60_000  # users whose choice costs least to change, for what a first exchange leaves open
+FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An integer plan and the best proof at hand.
+
+    Parameters
+    ----------
+    choice
+        (n_users, most) int16 coupon indices, -1 for none; None if no feasible plan was found.
+    bound
+        Upper bound of the objective proven besides the dual one; infinite if none was.
+    proof
+        How: ``blocks`` or ``branch and bound``.
+    impossible
+        Whether it was proven that no plan meets every limit.
+    """
+
+    choice: NDArray[np.int16] | None
+    bound: float = np.inf
+    proof: str = "branch and bound"
+    impossible: bool = False
+
+
+def with_grace(deadline: float) -> float:
+    """Return the deadline for work without which there would be no plan at all."""
+    return max(deadline, time.monotonic() + GRACE_SECONDS)
+
+
+def recover(
+    engine: Engine,
+    prices: Array,
+    choice: NDArray[np.int16],
+    chosen: Pass,
+    contested: Contested,
+    columns: Array,
+    *,
+    gap: float,
+    deadline: float,
+    seed: int,
+    report: Report,
+    watch: Watch,
+) -> Plan:
+    """Find an integer plan near the linear program's vertex.
+
+    Parameters
+    ----------
+    engine
+        All users.
+    prices
+        (n_rows,) exact prices.
+    choice, chosen
+        (n_users, most) what all users choose at `prices`, and the sums of it.
+    contested
+        The contested users; all others take what they choose at `prices`.
+    columns
+        (n_pairs,) the linear program's solution.
+    gap, deadline, seed, report, watch
+        As in `decompose`.
+    """
+    search = _Recovery(engine, prices, choice, chosen, gap, deadline, seed, report, watch)
+    contested = search.settled(contested)
+    search.exchange(contested, round_vertex(classes_of(contested, prices), columns), FIRST_ROUNDS)
+    if not search.done:
+        nearest, beyond = search.nearest()
+        search.exchange_blocks(nearest, beyond)
+        if not search.done:
+            search.branch(nearest, everyone=np.isinf(beyond))
+    return Plan(search.plan, search.bound, search.proof)
+
+
+class _Recovery:
+    """The best plan so far, and what is proven."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        prices: Array,
+        choice: NDArray[np.int16],
+        chosen: Pass,
+        gap: float,
+        deadline: float,
+        seed: int,
+        report: Report,
+        watch: Watch,
+    ) -> None:
+        self.engine = engine
+        self.model: Model = engine.model
+        self.prices, self.choice, self.table = prices, choice, chosen.table
+        self.deadline, self.last_call = deadline, with_grace(deadline)
+        self.seed, self.report, self.watch = seed, report, watch
+        self.usage = self.model.usage(chosen.table)
+        self.dual = chosen.reduced + self.model.bound_cost(prices)
+        watch.priced("exact prices", prices, self.dual, passes=0)
+        self.enough = gap * abs(self.dual)
+        self.plan: NDArray[np.int16] | None = None
+        self.loss = np.inf
+        self.least_loss = 0.0
+        self.proof = ""
+
+    @property
+    def bound(self) -> float:
+        """The proven bound; infinite if it is the dual one."""
+        return self.dual - self.least_loss if self.least_loss > 0 else np.inf
+
+    @property
+    def done(self) -> bool:
+        """Whether the gap is reached or time is over."""
+        return self.loss - self.least_loss <= self.enough or time.monotonic() > self.until
+
+    @property
+    def until(self) -> float:
+        """The deadline, and some grace while there is no plan."""
+        return self.last_call if self.plan is None else self.deadline
+
+    def settled(self, contested: Contested) -> Contested:
+        """Return contested users where all others take what they choose at the exact prices."""
+        chosen = self.choice[contested.users]
+        row, _ = np.nonzero(chosen >= 0)
+        coupons = chosen[chosen >= 0].astype(np.int64)
+        usage = np.asarray(self.model.coefficients(contested.batch, row, coupons).sum(axis=1)).ravel()
+        return replace(contested, decided=self.usage - usage)
+
+    def nearest(self) -> tuple[Contested, float]:
+        """Return the users whose choice costs least to change, and a cost below that of any other's."""
+        self.report("nearest users", 0, 0)
+        margin = self._margin()
+        inside = np.isfinite(margin)
+        beyond = np.inf
+        if inside.sum() > NEAREST:
+            beyond = float(np.partition(margin, NEAREST)[NEAREST])
+            inside = margin < beyond
+        near = restrict(self.engine, np.flatnonzero(inside), self.prices, self.table)
+        assert near.base is not None
+        contested = contest(self.model, near.batch(), self.model.usage(near.base))
+        useful, _ = contested.within(self.prices, np.full(self.model.n_rows, np.inf))
+        return useful, beyond
+
+    def exchange(self, contested: Contested, standing: Standing, rounds: int) -> None:
+        """Improve a plan of the contested users by exchange; keep it if it is the best."""
+        self.report("integer plan", 0, 0)
+        self._keep(contested, improve(standing, self.enough + self.least_loss, rounds, self.until))
+
+    def exchange_blocks(self, contested: Contested, beyond: float) -> None:
+        """Tighten the bound block by block, and improve what the blocks would choose."""
+        self.report("integer plan", 0, 0)
+        classes = classes_of(contested, self.prices)
+        most = min(self.loss, beyond)
+        most = max(100.0 * self.enough, 1e-6 * abs(self.dual)) if np.isinf(most) else most
+        losses = prove_losses(classes, self.model.touched(), beyond, 1e-3 * most, most, self.until)
+        self._prove(losses.least, "blocks")
+        if losses.count is not None:
+            self.exchange(contested, classes.standing(losses.count), MORE_ROUNDS)
+        if self.plan is not None and not self.done:
+            self.exchange(contested, classes.standing(count_choices(contested, self.plan)), MORE_ROUNDS)
+
+    def branch(self, contested: Contested, *, everyone: bool) -> None:
+        """Decide ever more pairs by branch and bound; `everyone` says that no other user can change."""
+        classes, planned = classes_of(contested, self.prices), self.plan is not None
+        start = self.choice if self.plan is None else self.plan
+        columns = count_choices(contested, start).astype(np.float64)
+        for open_pairs in open_sets(contested, columns, self.prices):
+            self.report("integer plan", int(open_pairs.sum()), len(open_pairs))
+            try:
+                found = solve_integer(
+                    contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
+                )
+            except ProgramInterrupt as stop:
+                self._keep(contested, classes.standing(np.round(stop.answer.columns).astype(np.int64)))
+                raise
+            if found is not None:
+                standing = classes.standing(np.round(found.columns).astype(np.int64))
+                self._keep(contested, standing)
+                if everyone and open_pairs.all():
+                    self._prove(classes.dual - found.bound, "branch and bound")
+            if self.done:
+                break
+
+    def _prove(self, least_loss: float, proof: str) -> None:
+        if least_loss > self.least_loss:
+            self.least_loss, self.proof = least_loss, proof
+            self.watch.bounded(proof, self.bound)
+
+    def _margin(self) -> Array:
+        """Return for each user a cost, in objective units, below which the choice cannot change."""
+        model = self.model
+        _, n_cells, n_coupons = model.shape
+        everything = np.zeros((1, model.weights.shape[1]))
+        everything[0, COUNT * n_cells * n_coupons : (COUNT + 1) * n_cells * n_coupons] = 1.0
+        counted = replace(
+            model,
+            labels=(*model.labels, "everything"),
+            weights=sp.csr_array(sp.vstack([model.weights, everything])),
+            at_least=np.append(model.at_least, -np.inf),
+            at_most=np.append(model.at_most, np.inf),
+            penalty=np.append(model.penalty, np.inf),
+        )
+        # With a price on every choice, a radius is a regret for one choice, and half of it for a swap.
+        unit = np.append(np.zeros(model.n_rows), 1.0)
+        margin, _ = self.engine.with_model(counted).radius(np.append(self.prices, 0.0), unit)
+        return margin
+
+    def _keep(self, contested: Contested, standing: Standing) -> None:
+        """Keep a plan if it is the best."""
+        if standing.loss < self.loss:
+            self.loss, self.plan = standing.loss, self.choice.copy()
+            assign(contested, standing.count, self.plan)
+            self.watch.found("integer plan", self.plan, self.dual - self.loss)

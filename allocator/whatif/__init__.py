@@ -1,0 +1,1 @@
+"""Scenarios beside the base plan: what changes, what a range of a bound earns, how far prices hold."""

@@ -1,0 +1,1 @@
+"""The default predictor: candidates compared on the history, and believed as far as the evidence goes."""

@@ -1,0 +1,1 @@
+"""From campaign tables to arrays, by encoders that are fitted once."""

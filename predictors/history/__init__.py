@@ -1,0 +1,1 @@
+"""Past sends as arrays: propensities, folds, doubly robust scores."""

@@ -1,0 +1,67 @@
+"""What a model learns from: rows of a history, encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.features.encoder import Contexts, Coupons, Encoder
+from predictors.history.history import History
+
+if TYPE_CHECKING:
+    from predictors.history.doubly_robust import DoublyRobust
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """n rows of a history with what was known of their users, and c coupons.
+
+    Parameters
+    ----------
+    encoder
+        Made `contexts` and `coupons`.
+    history, contexts
+        One entry a row, in the same order.
+    coupons
+        One entry for each of ``history.coupons``.
+    seed
+        Of everything that training draws.
+    scores
+        Doubly robust scores of the rows, where they are known before: whoever needs some takes
+        these. They may come from models that saw rows which are held out now: what is wrong with
+        such a model has no effect on the mean of a score, as long as the propensities are right.
+    """
+
+    encoder: Encoder
+    history: History
+    contexts: Contexts
+    coupons: Coupons
+    seed: int
+    scores: DoublyRobust | None = None
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def take(self, rows: Ints) -> TrainingData:
+        """Return some of the rows."""
+        scores = self.scores and self.scores.take(rows)
+        return replace(
+            self, history=self.history.take(rows), contexts=self.contexts.take(rows), scores=scores
+        )
+
+    @property
+    def own(self) -> Bools:
+        """Whether a row's outcome is about the products of the coupon it names, sent or not, (n,)."""
+        return (self.history.coupon >= 0) & self.history.own_control[self.history.coupon]
+
+    @property
+    def observed(self) -> Bools:
+        """Which coupons each row shows the outcome with, or without, (n, c)."""
+        mine = self.history.coupon[:, None] == np.arange(len(self.coupons))
+        return np.where(self.history.treated[:, None], mine, True)

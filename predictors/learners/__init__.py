@@ -1,0 +1,1 @@
+"""Meta-learners: uplift from regressions of the outcome."""

@@ -1,0 +1,1 @@
+"""From what a model says to predictions: calibrated, with spending and cost."""

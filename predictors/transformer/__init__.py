@@ -1,0 +1,1 @@
+"""The uplift transformer: its network, and how it is trained."""
