@@ -28,15 +28,15 @@ from allocator.solution.pricer import Pricer
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign, read_campaign
+    from allocator.certificate import Certificate, certify
     from allocator.runs.pipeline import run_campaign
-    from allocator.solver.certificate import Certificate, certify
     from allocator.solver.solve import solve
 
 # These bring polars, numba or pydantic with them, which a plain import must not.
 _LAZY = {
     "Campaign": "allocator.campaign",
-    "Certificate": "allocator.solver.certificate",
-    "certify": "allocator.solver.certificate",
+    "Certificate": "allocator.certificate",
+    "certify": "allocator.certificate",
     "read_campaign": "allocator.campaign",
     "run_campaign": "allocator.runs.pipeline",
     "solve": "allocator.solver.solve",

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from allocator.progress import Progress
-from copygen.backends import Hook
+from copygen.cells import Hook
 
 FOLDER_VARIABLE = "ALLOCATE_COPY_CACHE"
 FILE = "hooks-1.sqlite"  # the number is raised when the layout changes

@@ -1,4 +1,4 @@
-"""A cell: everything that one hook depends on, so that the same hook is written once."""
+"""A cell, everything that one hook depends on, so that the same hook is written once; and the hook."""
 
 from __future__ import annotations
 
@@ -58,3 +58,14 @@ def cell_of(brief: Brief, theme: Theme) -> Cell:
         brief.channel,
         brief.variant,
     )
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A proposed hook and how likely its writer finds it (mean log-probability of a token).
+
+    A backend that cannot tell how likely its text is gives None.
+    """
+
+    text: str
+    score: float | None = None

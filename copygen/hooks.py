@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from allocator.plugins.copy import Verdict
 from allocator.progress import Progress
-from copygen.backends import Backend, Hook, Judge
+from copygen.backends import Backend, Judge
 from copygen.bank import Bank, approved_hooks, load_bank
-from copygen.cells import Cell
+from copygen.cells import Cell, Hook
 from copygen.guard import check_hook
 from copygen.options import ModelOptions
 from copygen.prompts import examples, messages

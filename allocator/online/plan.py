@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.errors import Finding, InputError
-from allocator.online.plan_rows import PlanRow
+from allocator.online.plan_rows import PlanRow, plan_rows
 from allocator.solution import Solution
 
 
@@ -146,8 +146,6 @@ class OnlinePlan:
         InputError
             If the plan is for a fair objective, which prices alone do not carry; state fairness as a limit.
         """
-        from allocator.online.plan_rows import plan_rows
-
         if solution.utility is not None:
             message = "a plan for a fair objective cannot be decided from prices; state fairness as a limit"
             raise InputError(Finding(message, column="objective"))
@@ -167,6 +165,7 @@ class OnlinePlan:
 
     def to_json(self) -> str:
         """Return the plan as a JSON document."""
+        # A plan offers its own form on disk, which is stated beside it.
         from allocator.online.plan_file import to_json
 
         return to_json(self)
@@ -174,6 +173,7 @@ class OnlinePlan:
     @classmethod
     def from_json(cls, text: str | bytes) -> OnlinePlan:
         """Read what `to_json` wrote; InputError with everything that is wrong with it."""
+        # As in `to_json`.
         from allocator.online.plan_file import from_json
 
         return from_json(text)

@@ -240,6 +240,7 @@ class Problem:
             With every finding: no such column, wrong type, files that differ. Entries are checked in the
             first pass over the data, so that errors in them come from `solve`.
         """
+        # A problem on disk is a kind of problem, made by a method of the class it derives from.
         from allocator.problem.parquet import ParquetProblem
 
         return ParquetProblem(path, value, measures, user_id=user_id, groups=groups, **options)

@@ -24,7 +24,7 @@ from allocator.runs.run_folder import MANIFEST, STATE
 from allocator.solution import Solution, Status
 
 if TYPE_CHECKING:
-    from allocator.solver.certificate import Certificate
+    from allocator.certificate import Certificate
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
     tuple
         The certificate, and a sentence for each file that was changed or is missing.
     """
-    from allocator.solver.certificate import certify
+    from allocator.certificate import certify
 
     run = open_run(folder, campaign_folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
 
 def plan_of_run(run: OpenRun) -> Solution:
     """Return the plan of a run as it was solved; its certificate is worked out again."""
-    from allocator.solver.certificate import certify
+    from allocator.certificate import certify
 
     summary, task = run.summary, run.task
     choice = _choice(run)[0].astype(np.int16)

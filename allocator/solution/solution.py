@@ -19,7 +19,7 @@ from allocator.solution.pricer import Pricer
 if TYPE_CHECKING:
     import polars as pl
 
-    from allocator.solver.certificate import Certificate
+    from allocator.certificate import Certificate
     from allocator.solver.fairness_price import FairnessPrice
 
 
@@ -169,8 +169,9 @@ class Solution:
 
     def verify(self) -> Certificate:
         """Check the plan again as it stands now, against the objective and bound stated."""
-        from allocator.solver.certificate import certify
-        from allocator.solver.relaxing import certify_relaxed
+        # The check is compiled: a plain import of the package must not load a compiler.
+        from allocator.certificate import certify
+        from allocator.certificate.relaxed import certify_relaxed
 
         if self.relaxed:
             return certify_relaxed(
@@ -209,6 +210,7 @@ class Solution:
         InputError
             If no limit has a label, or a budget of the plan has a confidence.
         """
+        # A solution offers what the solver works out of it, so this alone looks up to the solver.
         from allocator.solver.fairness_price import price_of_fairness
 
         return price_of_fairness(self, labels, threads)

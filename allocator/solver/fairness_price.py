@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from allocator.certificate import certify
 from allocator.errors import Finding, InputError
 from allocator.limits import Floor, Parity, Share
 from allocator.limits.rows import LimitLike, is_risky
 from allocator.solution import Solution
-from allocator.solver.certificate import certify
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.master import minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import compile_model

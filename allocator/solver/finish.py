@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
+from allocator.certificate import certify
 from allocator.errors import NoPlanError
 from allocator.limits.rows import LimitLike
 from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
-from allocator.solver.certificate import certify
 from allocator.solver.decomposition import Outcome
 from allocator.solver.model import Model
 from allocator.solver.watch import Watch

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.certificate import certify
+from allocator.certificate.relaxed import Bounds
 from allocator.limits.rows import LimitLike
 from allocator.problem import Problem
-from allocator.solver.certificate import certify
 from allocator.solver.decomposition import decompose
 from allocator.solver.master import Scale, natural_scale
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute, Engine
-from allocator.solver.relaxing import Bounds
 
 Report = Callable[[str, int, int], None]
 

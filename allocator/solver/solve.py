@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.certificate.relaxed import certify_relaxed, relax
 from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
 from allocator.limits.objectives import Fairness
 from allocator.limits.rows import LimitLike, is_risky
@@ -23,7 +24,6 @@ from allocator.solver.interrupt import Progress, reporting
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Compute
 from allocator.solver.pricing.compute import Kind
-from allocator.solver.relaxing import certify_relaxed, relax
 from allocator.solver.repairs import LeastViolation, ask, repair_together
 from allocator.solver.rounding.recovery import Plan
 from allocator.solver.settings import check_settings, checked_limits

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from allocator.progress import Progress
-from copygen.cells import Cell
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A proposed hook and how likely its writer finds it (mean log-probability of a token).
-
-    A backend that cannot tell how likely its text is gives None.
-    """
-
-    text: str
-    score: float | None = None
+from copygen.cells import Cell, Hook
 
 
 class Backend(Protocol):

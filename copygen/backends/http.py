@@ -15,10 +15,9 @@ from anyio.from_thread import start_blocking_portal
 from allocator.errors import PluginError
 from allocator.progress import Progress
 from copygen import prompts
-from copygen.backends import Hook
 from copygen.backends.answers import hook_line
 from copygen.backends.endpoint import Endpoint, Failure
-from copygen.cells import Cell
+from copygen.cells import Cell, Hook
 from copygen.options import HttpOptions
 
 STEP = "write copy"

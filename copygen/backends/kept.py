@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from allocator.progress import Progress
-from copygen.backends import Backend, Hook, Judge
+from copygen.backends import Backend, Judge
 from copygen.cache import HookCache, key_of
-from copygen.cells import Cell
+from copygen.cells import Cell, Hook
 from copygen.options import HttpOptions, LocalOptions, ModelOptions
 
 AT_ONCE = 16  # cells asked for before their answers are kept, if the backend has no better number

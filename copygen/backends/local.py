@@ -15,13 +15,12 @@ from transformers import LogitsProcessorList
 from allocator.errors import PluginError
 from allocator.progress import Progress, no_progress
 from copygen import prompts
-from copygen.backends import Hook
 from copygen.backends.grammar import GrammarSampler
 from copygen.backends.model_folder import device_of, label_of, read_model, with_adapter
 from copygen.backends.prompt_cache import PromptCache
 from copygen.backends.quiet import quiet_transformers
 from copygen.bank import Bank
-from copygen.cells import Cell
+from copygen.cells import Cell, Hook
 from copygen.options import LocalOptions
 
 TEMPERATURE = 0.8

@@ -9,9 +9,9 @@ from typing import Any
 
 from allocator.errors import Finding, InputError
 from predictors.learners.meta_learners import DRLearner, MetaLearner, SLearner, TLearner, XLearner
-from predictors.learners.regressions import REGRESSIONS
 from predictors.options import unknown_name
-from predictors.single import SinglePredictor
+from predictors.regressions.estimators import REGRESSIONS
+from predictors.single_predictor import SinglePredictor
 
 CONSTANT = "constant"
 """The candidate that gives every user the average effect of the coupon."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from predictors.auto.panel import Opinion
 from predictors.auto.stacking import Blend
 from predictors.history.history import History
+from predictors.regressions.links import logit, sigmoid
 from predictors.scoring.calibration import baseline_shift, correct_averages, factual_baseline, revenue_shift
-from predictors.scoring.scores import Scores, logit, sigmoid, with_uplift
+from predictors.scoring.scores import Scores, with_uplift
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

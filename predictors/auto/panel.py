@@ -14,8 +14,9 @@ from allocator.plugins.protocols import ResumablePredictor
 from allocator.progress import Progress
 from predictors.features.encoder import Contexts, Coupons, Encoder
 from predictors.history.training_data import TrainingData
-from predictors.scoring.scores import Scores, sigmoid
-from predictors.single import SinglePredictor
+from predictors.regressions.links import sigmoid
+from predictors.scoring.scores import Scores
+from predictors.single_predictor import SinglePredictor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -15,12 +15,12 @@ from predictors.auto.candidates import CONSTANT, DEFAULT, check_candidates, crea
 from predictors.auto.consensus import Consensus, fit_consensus, missed_effects
 from predictors.auto.panel import Opinion, Panel
 from predictors.auto.stacking import Evidence, fit_blend
-from predictors.base import Bools, Floats, HistoryPredictor, Ints
 from predictors.features.encoder import Contexts, Coupons
 from predictors.history.doubly_robust import doubly_robust
 from predictors.history.folds import draw_stratified_folds
 from predictors.history.history import History
 from predictors.history.training_data import TrainingData
+from predictors.history_predictor import Bools, Floats, HistoryPredictor, Ints
 from predictors.options import check_options
 from predictors.scoring.scores import Scores
 

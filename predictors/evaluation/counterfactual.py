@@ -20,7 +20,7 @@ from predictors.history.doubly_robust import (
 from predictors.history.history import History
 from predictors.history.propensity import Propensity
 from predictors.history.training_data import TrainingData
-from predictors.learners.regressions import Settings
+from predictors.regressions.estimators import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

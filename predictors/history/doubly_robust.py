@@ -11,15 +11,15 @@ Journal 2018).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.history.doubly_robust_scores import DoublyRobust
 from predictors.history.propensity import Propensity, draw_folds, find_propensity
 from predictors.history.training_data import TrainingData
-from predictors.learners.regressions import Regression, Sends, Settings, fit_regression
-from predictors.scoring.scores import sigmoid
+from predictors.regressions.estimators import Regression, Sends, Settings, fit_regression
+from predictors.regressions.links import sigmoid
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,33 +29,6 @@ Bools = NDArray[np.bool_]
 FOLDS = 3
 TRIM = 0.1
 """Where propensities are estimated, arms less likely than this times their share are left out."""
-
-
-@dataclass(frozen=True)
-class DoublyRobust:
-    """Scores of n rows and c coupons, NaN where the row says nothing about the coupon.
-
-    Parameters
-    ----------
-    control, sent
-        (n, c) score of the outcome without and with the coupon; unbiased, and far outside [0, 1]
-        for a row that got an unlikely arm.
-    propensity
-        Weights, comparable pairs and notes on overlap.
-    """
-
-    control: Floats
-    sent: Floats
-    propensity: Propensity
-
-    @property
-    def effect(self) -> Floats:
-        """Pseudo-outcome of the uplift, (n, c)."""
-        return np.asarray(self.sent - self.control)
-
-    def take(self, rows: Ints) -> DoublyRobust:
-        """Return some of the rows."""
-        return DoublyRobust(self.control[rows], self.sent[rows], self.propensity.take(rows))
 
 
 def doubly_robust(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.features.encoder import Contexts, Coupons, Encoder
+from predictors.history.doubly_robust_scores import DoublyRobust
 from predictors.history.history import History
-
-if TYPE_CHECKING:
-    from predictors.history.doubly_robust import DoublyRobust
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -32,7 +32,8 @@ from predictors.history.doubly_robust import (
 )
 from predictors.history.propensity import Propensity
 from predictors.history.training_data import TrainingData
-from predictors.learners.regressions import (
+from predictors.options import check_options
+from predictors.regressions.estimators import (
     REGRESSIONS,
     Regression,
     Sends,
@@ -40,10 +41,11 @@ from predictors.learners.regressions import (
     fit_regression,
     import_lightgbm,
 )
-from predictors.options import check_options
+from predictors.regressions.links import logit, sigmoid
 from predictors.scoring.basket import Basket
-from predictors.scoring.scores import Logits, logit, sigmoid, with_uplift
-from predictors.single import SinglePredictor
+from predictors.scoring.logits import Logits
+from predictors.scoring.scores import with_uplift
+from predictors.single_predictor import SinglePredictor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from predictors.features.encoder import Contexts, Coupons, Encoder
 from predictors.history.training_data import TrainingData
-from predictors.learners.pairs import Pairs, join, only, split
+from predictors.regressions.pairs import Pairs, join, only, split
 
 Floats = NDArray[np.float64]
 

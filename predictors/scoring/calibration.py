@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.history.history import History
-from predictors.scoring.scores import Logits, Scores, sigmoid
+from predictors.regressions.links import sigmoid
+from predictors.scoring.logits import Logits
+from predictors.scoring.scores import Scores
+from predictors.scoring.shrinkage import Correction, pooled_mean, shrink
 
 Floats = NDArray[np.float64]
 
@@ -89,21 +92,6 @@ def revenue_shift(history: History, revenue: Floats) -> float:
     return float(np.log(history.revenue[bought].mean() / revenue[bought, history.coupon[bought]].mean()))
 
 
-@dataclass(frozen=True)
-class Correction:
-    """What has to be added to a model's uplift so that coupons have the effect they were seen to have.
-
-    Parameters
-    ----------
-    change, error
-        (c + 1,) the correction of each coupon's average, and its standard error. The first is for a
-        coupon that the history does not know.
-    """
-
-    change: Floats
-    error: Floats
-
-
 def correct_averages(history: History, alone: Floats, sent: Floats, factual: Floats) -> Correction:
     """Find by how much the average effect of each coupon is off.
 
@@ -140,7 +128,7 @@ def correct_averages(history: History, alone: Floats, sent: Floats, factual: Flo
     treated = history.treated
     effect = sent[treated, history.coupon[treated]] - factual[treated]
     usual = float(np.average(effect, weights=history.weight[treated]))
-    return shrink(gap, variance, PLAUSIBLE * abs(usual + _pooled(gap, variance)))
+    return shrink(gap, variance, PLAUSIBLE * abs(usual + pooled_mean(gap, variance)))
 
 
 def _effect_offsets(history: History, conversion: Floats, effect: Floats, factual: Floats) -> Floats:
@@ -177,30 +165,6 @@ def _mean(values: Floats, weight: Floats, rows: NDArray[np.bool_]) -> tuple[floa
     prior = FEW * squares / (1.0 + FEW * squares)
     usual = np.average((values - np.average(values, weights=weight)) ** 2, weights=weight)
     return mean, float((1.0 - prior) * (w**2 @ (v - mean) ** 2) + prior * squares * usual) + 1e-12
-
-
-def _pooled(gap: Floats, variance: Floats) -> float:
-    precision = 1.0 / variance
-    return float(precision @ gap / precision.sum()) if precision.sum() > 0 else 0.0
-
-
-def shrink(gap: Floats, variance: Floats, spread: float = 0.0) -> Correction:
-    """Shrink each gap, known with a variance (inf: not at all), to their precision-weighted mean.
-
-    The variance between coupons is that of DerSimonian and Laird ("Meta-Analysis in Clinical
-    Trials", 1986), at least ``spread ** 2``.
-    """
-    pooled, precision = _pooled(gap, variance), 1.0 / variance
-    total = precision.sum()
-    if total == 0:
-        return Correction(np.zeros(len(gap) + 1), np.ones(len(gap) + 1))
-    excess = precision @ (gap - pooled) ** 2 - (np.count_nonzero(precision) - 1)
-    room = total - precision @ precision / total
-    between = max(excess / room if room > 0 else 0.0, spread**2, 1e-12)
-    own = between * precision / (between * precision + 1.0)
-    change = pooled + own * (gap - pooled)
-    error = np.sqrt((1.0 - own) * between + (1.0 - own) ** 2 / total)
-    return Correction(np.r_[pooled, change], np.r_[np.sqrt(between + 1.0 / total), error])
 
 
 def _shift(logit: Floats, weight: Floats, change: float) -> float:

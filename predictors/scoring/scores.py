@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.plugins.predictions import Predictions
+from predictors.regressions.links import sigmoid
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -21,41 +22,9 @@ ROOM = 0.02
 """An uplift takes at most all but this share of the way from the conversion without coupon to 0 or 1."""
 
 
-def sigmoid(logit: Floats) -> Floats:
-    """Return 1 / (1 + exp(-logit)) without overflow."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)))
-
-
-def logit(probability: Floats) -> Floats:
-    """Return log(p / (1 - p)); p is kept off 0 and 1."""
-    p = np.clip(probability, 1e-9, 1.0 - 1e-9)
-    return np.asarray(np.log(p / (1.0 - p)))
-
-
 def with_uplift(before: Floats, uplift: Floats) -> Floats:
     """Return the probability of a conversion with a coupon, kept inside (0, 1)."""
     return np.clip(before + uplift, ROOM * before, 1.0 - ROOM * (1.0 - before))
-
-
-@dataclass(frozen=True)
-class Logits:
-    """What a model says before calibration, (n_users, n_coupons) each; `revenue` is its log."""
-
-    conversion: Floats
-    effect: Floats
-    redemption: Floats
-    revenue: Floats
-
-    @classmethod
-    def stack(cls, parts: list[Logits], coupons: int) -> Logits:
-        """Join the logits of consecutive users."""
-        empty = [np.zeros((0, coupons))]
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.concatenate(empty + [getattr(part, name) for part in parts]) for name in names))
-
-    def take(self, rows: NDArray[np.int64]) -> Logits:
-        """Return some of the users."""
-        return Logits(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)

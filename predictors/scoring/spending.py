@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from allocator.campaign.discounts import cost_variance, expected_cost
 from predictors.history.history import History
-from predictors.scoring.calibration import shrink
+from predictors.scoring.shrinkage import shrink
 
 if TYPE_CHECKING:
     import polars as pl

@@ -19,8 +19,8 @@ from predictors.features.description import choose_describer, load_describer
 from predictors.features.encoder import Contexts, Coupons
 from predictors.history.training_data import TrainingData
 from predictors.options import ANY_TEXT, check_options
-from predictors.scoring.scores import Logits
-from predictors.single import SinglePredictor
+from predictors.scoring.logits import Logits
+from predictors.single_predictor import SinglePredictor
 from predictors.transformer.batches import coupon_batch, user_batch
 from predictors.transformer.loop import Settings
 from predictors.transformer.network import UpliftModel

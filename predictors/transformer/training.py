@@ -19,7 +19,7 @@ from predictors.history.doubly_robust import cross_fit_propensity, doubly_robust
 from predictors.history.history import split_users
 from predictors.history.propensity import Propensity
 from predictors.history.training_data import TrainingData
-from predictors.learners.regressions import Settings as OutcomeSettings
+from predictors.regressions.estimators import Settings as OutcomeSettings
 from predictors.transformer.batches import Rows, log_mean_revenue
 from predictors.transformer.checkpoint import Checkpoint
 from predictors.transformer.loop import Loop, Settings

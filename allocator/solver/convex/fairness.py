@@ -11,6 +11,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.certificate import certify
 from allocator.errors import Finding, InputError, NoPlanError
 from allocator.limits import Limit
 from allocator.limits.groups import Group, columns_of, groups_of
@@ -20,7 +21,6 @@ from allocator.limits.scope import select
 from allocator.problem import Problem
 from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
-from allocator.solver.certificate import certify
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import Outcome, decompose

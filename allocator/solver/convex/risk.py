@@ -25,10 +25,10 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.certificate import certify
 from allocator.errors import Finding, InputError
 from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
-from allocator.solver.certificate import certify
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import Outcome, decompose

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.certificate.recount import Groups, Recount, recount
 from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
-from allocator.solver.recount import Groups, Recount, recount
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-9  # relative rounding error of a float64 sum that is not called a violation

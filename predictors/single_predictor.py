@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from allocator.progress import Progress
-from predictors.base import USERS_AT_ONCE, Bools, Floats, HistoryPredictor, Ints
 from predictors.features.encoder import Contexts, Coupons, Encoder
 from predictors.history.history import History, split_users
 from predictors.history.training_data import TrainingData
+from predictors.history_predictor import USERS_AT_ONCE, Bools, Floats, HistoryPredictor, Ints
 from predictors.scoring.calibration import Offsets, fit_offsets
-from predictors.scoring.scores import Logits, Scores
+from predictors.scoring.logits import Logits
+from predictors.scoring.scores import Scores
 
 
 class SinglePredictor(HistoryPredictor):

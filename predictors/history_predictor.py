@@ -23,8 +23,8 @@ from predictors.features.log import Log
 from predictors.history.doubly_robust import FOLDS, TRIM, cross_fit_propensity, draw_cross_fit
 from predictors.history.history import History, decision_time, read_history, split_users
 from predictors.history.training_data import TrainingData
-from predictors.learners.regressions import Settings
 from predictors.parts import cores, in_order, one_thread_each
+from predictors.regressions.estimators import Settings
 from predictors.scoring.scores import Scores
 from predictors.scoring.spending import Spending
 

@@ -15,7 +15,6 @@ from allocator.plugins.evaluation import Curve, Evaluation, Power
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import Predictor
 from allocator.progress import Progress, no_progress
-from predictors.base import HistoryPredictor, encode_history
 from predictors.evaluation.cost_curve import cost_curve
 from predictors.evaluation.counterfactual import Counterfactual, counterfactual
 from predictors.evaluation.curves import auuc, qini, qini_curve, uplift_curve
@@ -30,6 +29,7 @@ from predictors.evaluation.subgroups import subgroups
 from predictors.history.doubly_robust import FOLDS
 from predictors.history.history import History, read_history, split_users
 from predictors.history.training_data import TrainingData
+from predictors.history_predictor import HistoryPredictor, encode_history
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign

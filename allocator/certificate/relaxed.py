@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.certificate.certificate import Certificate, certify
 from allocator.limits.rows import LimitLike, Row
 from allocator.problem import Problem
-from allocator.solver.certificate import Certificate, certify
 
 Bounds = Mapping[str, tuple[float, float]]
 

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from allocator.errors import PluginError
 from predictors.features.encoder import Contexts, Coupons, Encoder
-from predictors.learners.pairs import Pairs, join, only, split
+from predictors.regressions.pairs import Pairs, join, only, split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

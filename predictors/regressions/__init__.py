@@ -1,0 +1,1 @@
+"""Regressions of an outcome on user, coupon and treatment: what learners and scores are built from."""
