@@ -13,7 +13,7 @@ import numpy as np
 
 from allocator import AllocateError, Budget, Solution, solve
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import engine_for
 from benchmarks.instances import CHANGES, Instance, khan, retail
 from benchmarks.measure import fastest
 from benchmarks.peers import INSTANCES
@@ -37,7 +37,7 @@ def pass_task(n_users: int, gap: float, limit: float) -> Generator[None, None, d
     solve(*retail(1_000), gap=1e-3)
     yield
     model = compile_model(problem, limits)
-    engine = Compute().engine_for(model)
+    engine = engine_for(model)
     one_pass = fastest(lambda: engine.price(np.zeros(model.n_rows)))
     began = time.perf_counter()
     solution = solve(problem, limits, gap=gap, time_limit=limit)
@@ -106,7 +106,7 @@ def device_task(n_users: int, device: str) -> Generator[None, None, dict[str, An
     yield
     model = compile_model(problem, limits)
     prices = np.random.default_rng(0).normal(0, 0.1, model.n_rows)
-    engines = {"cpu": Compute("cpu").engine_for(model), "device": Compute("torch", device).engine_for(model)}
+    engines = {"cpu": engine_for(model, "cpu"), "device": engine_for(model, "torch", device)}
     passes = {name: engine.price(prices) for name, engine in engines.items()}
     seconds = {name: fastest(lambda engine=engine: engine.price(prices)) for name, engine in engines.items()}
     one, two = passes["cpu"], passes["device"]

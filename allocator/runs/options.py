@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from allocator.campaign import Campaign
 
 if TYPE_CHECKING:
-    from allocator.solver.pricing.compute import Kind
+    from allocator.solver.pricing.settings import Kind
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from allocator.solution import Solution
 
 if TYPE_CHECKING:
     from allocator.plugins.protocols import Predictor
-    from allocator.solver.pricing.compute import Kind
+    from allocator.solver.pricing.settings import Kind
 
 NEVER_NEGATIVE = ("uplift_error", "cost_variance")
 

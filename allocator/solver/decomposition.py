@@ -13,7 +13,7 @@ from allocator.solver.fallback import plan_without_programs
 from allocator.solver.first_prices import adapted_prices, least_objective, prices_on_all, sampled_prices
 from allocator.solver.master import natural_scale
 from allocator.solver.model import Model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import Engines
 from allocator.solver.rounding.recovery import Plan, recover
 from allocator.solver.search import Report, Search
 from allocator.solver.watch import Watch
@@ -35,7 +35,7 @@ def decompose(
     gap: float,
     deadline: float,
     seed: int,
-    compute: Compute,
+    engines: Engines,
     start: Array | None = None,
     report: Report = lambda step, done, total: None,
     watch: Watch | None = None,
@@ -52,7 +52,7 @@ def decompose(
         `time.monotonic()` at which to stop with the best plan.
     seed
         Of the samples.
-    compute
+    engines
         Where the passes run; changes the result by rounding at most.
     start
         (n_rows,) prices of an earlier solve to start from.
@@ -61,7 +61,7 @@ def decompose(
     watch
         Told of every bound and plan.
     """
-    engine = compute.engine_for(model)
+    engine = engines.engine_for(model)
     watch = watch or Watch(time.monotonic())
     search = Search(model, engine, natural_scale(engine), gap, deadline, seed, report, watch)
     survey = None

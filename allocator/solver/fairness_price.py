@@ -22,7 +22,7 @@ from allocator.solution import Solution
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.master import minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import compile_model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import engine_for
 
 PASSES = 60
 CLOSE = 1e-6  # share of the value at stake
@@ -84,7 +84,7 @@ def _price(
     the plan itself stands for them.
     """
     model = compile_model(solution.problem, rest)
-    engine = Compute(threads=threads).engine_for(model)
+    engine = engine_for(model, threads=threads)
     scale = natural_scale(engine)
     start = np.array([solution.prices.get(name, 0.0) for name in model.labels])
     found = minimise_dual(

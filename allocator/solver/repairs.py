@@ -20,7 +20,7 @@ from allocator.problem import Problem
 from allocator.solver.decomposition import decompose
 from allocator.solver.master import Scale, natural_scale
 from allocator.solver.model import Model, compile_model
-from allocator.solver.pricing import Compute, Engine
+from allocator.solver.pricing import Engine, Engines
 
 Report = Callable[[str, int, int], None]
 
@@ -42,7 +42,7 @@ class Question:
         The model's passes and natural units.
     deadline
         `time.monotonic()` past which an answer may be rough or missing.
-    seed, compute, report
+    seed, engines, report
         As in `solve`.
     """
 
@@ -52,7 +52,7 @@ class Question:
     scale: Scale
     deadline: float
     seed: int
-    compute: Compute
+    engines: Engines
     report: Report
 
     @property
@@ -70,14 +70,14 @@ def ask(
     limits: tuple[LimitLike, ...],
     deadline: float,
     seed: int,
-    compute: Compute,
+    engines: Engines,
     report: Report,
 ) -> Question:
     """Put the question for the limits of a problem."""
     model = compile_model(problem, limits, price_exclusions=True)
     model = replace(model, worth=np.zeros_like(model.worth))
-    engine = compute.engine_for(model)
-    return Question(limits, model, engine, natural_scale(engine), deadline, seed, compute, report)
+    engine = engines.engine_for(model)
+    return Question(limits, model, engine, natural_scale(engine), deadline, seed, engines, report)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _least_violation(question: Question, giving: NDArray[np.bool_]) -> LeastViol
     penalty = np.where(giving, question.scale.price, np.where(question.hard, np.inf, 0.0))
     plan = decompose(
         replace(model, penalty=penalty), gap=GAP, deadline=min(question.deadline, time.monotonic() + SECONDS),
-        seed=question.seed, compute=question.compute, report=question.report,
+        seed=question.seed, engines=question.engines, report=question.report,
     ).plan  # fmt: skip
     if plan.choice is None:
         return None

@@ -10,7 +10,7 @@ from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness
 from allocator.limits.rows import LimitLike
 from allocator.solution import Solution
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import EngineSettings
 
 
 def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
@@ -31,7 +31,7 @@ def check_settings(
     gap: float,
     time_limit: float,
     seed: int,
-    compute: Compute,
+    where: EngineSettings,
     on_infeasible: str,
 ) -> None:
     """Raise InputError with every setting that makes no sense or that the method would ignore."""
@@ -65,8 +65,8 @@ def check_settings(
         wrong("on_infeasible", on_infeasible, "raise or least_violation")
     if on_infeasible == "least_violation" and objective is not None:
         wrong("on_infeasible", on_infeasible, "raise, for a concave objective")
-    findings += compute.findings()
-    if method == "exact" and (compute.engine not in ("auto", "cpu") or compute.device is not None):
-        wrong("engine", compute.engine, "auto or cpu, for method exact, which makes no passes over the data")
+    findings += where.findings()
+    if method == "exact" and (where.engine not in ("auto", "cpu") or where.device is not None):
+        wrong("engine", where.engine, "auto or cpu, for method exact, which makes no passes over the data")
     if findings:
         raise InputError(findings)

@@ -22,8 +22,8 @@ from allocator.solver.finish import finish
 from allocator.solver.infeasibility import explain_clash
 from allocator.solver.interrupt import Progress, reporting
 from allocator.solver.model import Model, compile_model
-from allocator.solver.pricing import Compute
-from allocator.solver.pricing.compute import Kind
+from allocator.solver.pricing import Engines, EngineSettings, shared_engines
+from allocator.solver.pricing.settings import Kind
 from allocator.solver.repairs import LeastViolation, ask, repair_together
 from allocator.solver.rounding.recovery import Plan
 from allocator.solver.settings import check_settings, checked_limits
@@ -50,7 +50,7 @@ class _Job:
     began: float
     deadline: float
     seed: int
-    compute: Compute
+    engines: Engines
     warm_start: Solution | None
     report: Progress
     on_improvement: Callable[[Improvement], None] | None
@@ -131,12 +131,12 @@ def solve(
         If the engine needs a library that is not installed.
     """
     limits = checked_limits(limits)
-    compute = Compute(engine, device, threads)
-    check_settings(method, objective, warm_start, gap, time_limit, seed, compute, on_infeasible)
+    where = EngineSettings(engine, device, threads)
+    check_settings(method, objective, warm_start, gap, time_limit, seed, where, on_infeasible)
     began = time.monotonic()
-    with compute.ready() as compute, reporting(progress) as report:
+    with shared_engines(where) as engines, reporting(progress) as report:
         job = _Job(
-            problem, objective, method, gap, began, began + time_limit, seed, compute, warm_start, report,
+            problem, objective, method, gap, began, began + time_limit, seed, engines, warm_start, report,
             on_improvement,
         )  # fmt: skip
         try:
@@ -177,7 +177,7 @@ def _convex(job: _Job, model: Model, limits: tuple[LimitLike, ...]) -> Solution:
 
     return solve_convex(
         model, limits, job.objective, gap=job.gap, deadline=job.deadline, began=job.began, seed=job.seed,
-        compute=job.compute, report=job.report,
+        engines=job.engines, report=job.report,
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def _at_hand(job: _Job, model: Model, watch: Watch) -> Outcome:
     prices = np.zeros(model.n_rows) if now.prices is None else now.prices
     choice = now.choice
     if choice is None:
-        choice = plan_without_programs(job.compute.engine_for(model), prices)
+        choice = plan_without_programs(job.engines.engine_for(model), prices)
     return Outcome(Plan(choice, now.bound), prices)
 
 
@@ -197,7 +197,7 @@ def _without_plan(
 ) -> Solution:
     """Say which limits clash, or return a plan that breaks them as little as possible."""
     deadline = max(job.deadline, time.monotonic()) + PROOF_SECONDS
-    question = ask(job.problem, limits, deadline, job.seed, job.compute, job.report)
+    question = ask(job.problem, limits, deadline, job.seed, job.engines, job.report)
     if on_infeasible == "raise" and (clash := explain_clash(question)) is not None:
         raise clash
     least = repair_together(question)
@@ -222,7 +222,7 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
         return _exact(job, model, watch), "exact"
     start = None if job.warm_start is None else _adopted(job.warm_start, model)
     outcome = decompose(
-        model, gap=job.gap, deadline=job.deadline, seed=job.seed, compute=job.compute, start=start,
+        model, gap=job.gap, deadline=job.deadline, seed=job.seed, engines=job.engines, start=start,
         report=job.report, watch=watch,
     )  # fmt: skip
     small = model.problem.n_pairs <= SMALL

@@ -18,7 +18,7 @@ from allocator.solver.convex.risk import solve_risky
 from allocator.solver.convex.run import Report, Run
 from allocator.solver.decomposition import decompose
 from allocator.solver.model import Model
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import Engines
 
 CLOSE = 1e-6  # share of the value at stake at which decomposition takes over
 
@@ -32,7 +32,7 @@ def solve_convex(
     deadline: float,
     began: float,
     seed: int,
-    compute: Compute,
+    engines: Engines,
     report: Report,
 ) -> Solution:
     """Solve for the sum of values (`objective` None) or for a fair objective."""
@@ -45,14 +45,14 @@ def solve_convex(
         )
         raise InputError(Finding(message, column="objective"))
     if risky:
-        run = Run(gap, deadline, began, seed, compute, report)
+        run = Run(gap, deadline, began, seed, engines, report)
         return finish(model, limits, solve_risky(model, limits, run), "convex", gap, began, seed)
     if objective is not None:
-        run = Run(gap, deadline, began, seed, compute, report)
+        run = Run(gap, deadline, began, seed, engines, report)
         return solve_fair(model.problem, limits, objective, run)
-    bundle = Bundle(compute.engine_for(model), report=lambda k: report("convex prices", k, 0))
+    bundle = Bundle(engines.engine_for(model), report=lambda k: report("convex prices", k, 0))
     prices = bundle.minimise(Request([], CLOSE, deadline), np.zeros(model.n_rows), step=0.3).prices
     outcome = decompose(
-        model, gap=gap, deadline=deadline, seed=seed, compute=compute, start=prices, report=report
+        model, gap=gap, deadline=deadline, seed=seed, engines=engines, start=prices, report=report
     )
     return finish(model, limits, outcome, "convex", gap, began, seed)

@@ -183,7 +183,7 @@ def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairn
         piece = Smallest(rows, sizes * weights)
     else:
         piece = Proportional(rows, weights / weights.sum())
-    engine = run.compute.engine_for(priced)
+    engine = run.engines.engine_for(priced)
     found = _prices(engine, piece, groups, objective, run)
     finish = _Finish(problem, limits, groups, piece, found, priced.labels[: rows[0]], run)
     if isinstance(piece, Smallest):
@@ -360,7 +360,7 @@ class _Finish:
         watch = _Choosy(run.began, enough)
         try:
             outcome = decompose(
-                model, gap=gap or run.gap, deadline=run.deadline, seed=run.seed, compute=run.compute,
+                model, gap=gap or run.gap, deadline=run.deadline, seed=run.seed, engines=run.engines,
                 start=start, report=run.report, watch=watch,
             )  # fmt: skip
         except _EnoughError:

@@ -170,7 +170,7 @@ class _Search:
         places = np.concatenate([risky.places for risky in self.risky])
         opened = replace(model, at_most=model.at_most.copy())
         opened.at_most[places] = np.inf
-        self.engine = run.compute.engine_for(opened)
+        self.engine = run.engines.engine_for(opened)
         self.bundle = Bundle(self.engine, report=lambda k: run.report("risk prices", k, 0))
         self.best: _Best | None = None
         self.done: list[float] = []  # bounds of nodes that need no more splitting
@@ -205,7 +205,7 @@ class _Search:
         dear = np.zeros(self.model.n_rows)
         dear[risky.places[1]] = -1.0
         nothing = replace(self.engine.model, worth=np.zeros_like(self.model.worth))
-        most = self.run.compute.engine_for(nothing).price(dear).reduced
+        most = self.run.engines.engine_for(nothing).price(dear).reduced
         allowed = (risky.row.at_most / risky.row.risk.times) ** 2
         return 0.0, max(min(most * (1 + 1e-9), allowed), 0.0)
 
@@ -277,7 +277,7 @@ class _Search:
             model = compile_model(self.problem, limits)
             outcome = decompose(
                 model, gap=0.5 * self.run.gap, deadline=self.run.deadline, seed=self.run.seed,
-                compute=self.run.compute, start=start, report=self.run.report,
+                engines=self.run.engines, start=start, report=self.run.report,
             )  # fmt: skip
             if outcome.plan.choice is None:
                 return None

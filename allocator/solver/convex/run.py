@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from allocator.solver.pricing import Compute
+from allocator.solver.pricing import Engines
 
 Report = Callable[[str, int, int], None]
 
@@ -18,5 +18,5 @@ class Run:
     deadline: float
     began: float
     seed: int
-    compute: Compute
+    engines: Engines
     report: Report

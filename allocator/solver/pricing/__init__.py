@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from allocator.solver.pricing.compute import Compute
 from allocator.solver.pricing.engine import Engine, Pass, restrict
+from allocator.solver.pricing.engines import Engines, engine_for, shared_engines
+from allocator.solver.pricing.settings import EngineSettings
 
-__all__ = ["Compute", "Engine", "Pass", "restrict"]
+__all__ = ["Engine", "EngineSettings", "Engines", "Pass", "engine_for", "restrict", "shared_engines"]
