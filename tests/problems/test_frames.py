@@ -53,10 +53,6 @@ def _texts(table: dict) -> list[str]:
     return [name for name, column in table.items() if isinstance(column[0], str)]
 
 
-def texts(caught) -> str:
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_of_any_kind_of_table_give_the_same_plan(kind):
     make = KINDS[kind]
@@ -117,7 +113,7 @@ def test_a_table_in_another_order_is_an_error_and_no_wrong_plan():
             user_ids=["v", "u"],
         )
     for place in ("measures[cost]: the columns", "measures[points]: the rows", "coupon_ids", "user_ids"):
-        assert place in texts(caught)
+        assert place in str(caught.value)
     Problem(frame, {"cost": frame[["B", "A"]].to_numpy()})  # arrays go by position
 
 
@@ -169,7 +165,7 @@ def test_everything_wrong_with_the_tables_is_said_at_once():
         "scores, customer: ids are missing (found 1 of 2, the first in row 1, counted from 0)",
         "scores, offer: ids must be text or whole numbers",
     ):
-        assert piece in texts(caught)
+        assert piece in str(caught.value)
 
 
 @pytest.mark.parametrize(

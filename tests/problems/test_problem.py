@@ -21,10 +21,6 @@ from allocator import (
 )
 
 
-def texts(caught) -> str:
-    return str(caught.value)
-
-
 def test_all_problems_of_the_arrays_are_reported_at_once():
     with pytest.raises(InputError) as caught:
         Problem(
@@ -33,7 +29,7 @@ def test_all_problems_of_the_arrays_are_reported_at_once():
             user_ids=["a", "a"],
             groups={"region": ["x"]},
         )
-    found = texts(caught)
+    found = str(caught.value)
     for piece in (
         "infinite",
         "cost is negative",

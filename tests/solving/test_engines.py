@@ -16,12 +16,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_pricing import make
 
 from allocator import Budget, Floor, InputError, Inventory, Parity, PluginError, Problem, solve
 from allocator.problem.batch import SHELF
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for, ray_engine, restrict
+from support.compiled_problems import compiled_problem
 
 
 def campaign(n: int, dtype=np.float32) -> tuple[Problem, list]:
@@ -102,13 +102,13 @@ class TestTorch:
         dtype=st.sampled_from([np.float32, np.float64]),
     )
     def test_every_operation_agrees_with_the_compiled_kernels(self, device, seed, per_user, n, dtype):
-        _problem, model, generator = make(seed, n, per_user=per_user, dtype=dtype)
+        _problem, model, generator = compiled_problem(seed, n, per_user=per_user, dtype=dtype)
         engines = (engine_for(model, "cpu"), engine_for(model, "torch", device))
         assert_passes_agree(*engines, generator, rel=1e-11)
 
     @pytest.mark.parametrize("device", devices)
     def test_a_pass_gives_the_same_bits_every_time(self, device):
-        _problem, model, generator = make(1, 200_000)
+        _problem, model, generator = compiled_problem(1, 200_000)
         engine = engine_for(model, "torch", device)
         prices = generator.normal(0, 0.3, model.n_rows)
         first, second = engine.price(prices), engine.price(prices)
@@ -185,7 +185,7 @@ class TestRay:
     @pytest.mark.parametrize("count", [1, 2])
     @pytest.mark.parametrize("per_user", [(0, 1), (1, 2)])
     def test_every_operation_has_the_bits_of_the_engine_in_memory(self, count, per_user):
-        _problem, model, generator = make(3, 2 * SHELF + 4_321, 3, per_user)
+        _problem, model, generator = compiled_problem(3, 2 * SHELF + 4_321, 3, per_user)
         engines = (engine_for(model, "ray", threads=count), engine_for(model, "cpu"))
         assert_passes_agree(*engines, generator, rel=0.0)
         assert len(workers()) >= count

@@ -18,7 +18,7 @@ import pytest
 
 from allocator import Budget, Inventory, Parity, Problem, ProportionalFairness, Solution, solve
 
-TESTS = Path(__file__).parent
+HERE = Path(__file__).parent
 
 
 def campaign(seed: int, n: int = 6_000) -> tuple[Problem, list]:
@@ -81,7 +81,7 @@ def test_processes_agree(start):
 
 def test_a_fork_after_a_solve_can_solve():
     code = (
-        f"import sys, warnings, multiprocessing; sys.path.insert(0, {str(TESTS)!r})\n"
+        f"import sys, warnings, multiprocessing; sys.path.insert(0, {str(HERE)!r})\n"
         # Python 3.12 on warns of a fork where there are threads.
         "warnings.simplefilter('ignore', DeprecationWarning)\n"
         "from test_many_solves import answer\n"

@@ -7,36 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocator import Budget, Exclude, Floor, Inventory, Parity, Problem, ReturnFloor, solve
+from allocator import Budget, Problem, solve
 from allocator.problem.batch import BLOCK
-from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for, kernels, restrict
+from support.compiled_problems import compiled_problem
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-def make(seed: int, n: int = 200, coupons: int = 4, per_user: tuple[int, int] = (0, 1), dtype=np.float64):
-    generator = np.random.default_rng(seed)
-    value = generator.normal(1, 2, (n, coupons)).astype(dtype)
-    value[generator.random((n, coupons)) < 0.3] = np.nan
-    value[:, 0] = generator.normal(1, 2, n)  # everyone is eligible for something
-    value[:, 1] = np.where(np.isnan(value[:, 1]), 0.0, value[:, 1])
-    problem = Problem(
-        value,
-        {"cost": generator.uniform(0, 3, (n, coupons)), "points": generator.uniform(-1, 1, (n, coupons))},
-        groups={"region": generator.choice(["a", "b", "c"], n), "age": generator.choice(["x", "y"], n)},
-        per_user=per_user,
-    )
-    limits = [
-        Budget(0.3 * n, label="total"),
-        Budget(0.1 * n, label="points", measure="points", users={"region": "b"}),
-        Inventory({"1": 0.2 * n}),
-        Floor(0.1, by="region", per_head=True),
-        Parity("age", 0.05),
-        ReturnFloor(0.5),
-        Exclude(users={"age": "y"}, coupons=["2"]),
-    ]
-    return problem, compile_model(problem, limits), generator
 
 
 def by_numpy(problem, model, prices):
@@ -57,7 +33,7 @@ def by_numpy(problem, model, prices):
 @QUICK
 @given(st.integers(0, 10_000), st.sampled_from([(0, 1), (0, 2), (1, 1), (1, 3)]))
 def test_one_pass_agrees_with_plain_numpy(seed, per_user):
-    problem, model, generator = make(seed, per_user=per_user)
+    problem, model, generator = compiled_problem(seed, per_user=per_user)
     prices = generator.normal(0, 0.5, model.n_rows)
     choice = np.empty((problem.n_users, per_user[1]), np.int16)
     done = engine_for(model).price(prices, choice)
@@ -72,7 +48,7 @@ def test_one_pass_agrees_with_plain_numpy(seed, per_user):
 @QUICK
 @given(st.integers(0, 10_000), st.floats(0.1, 0.99), st.sampled_from([(0, 1), (0, 2), (1, 2)]))
 def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user):
-    problem, model, generator = make(seed, per_user=per_user)
+    problem, model, generator = compiled_problem(seed, per_user=per_user)
     prices = generator.normal(0, 0.3, model.n_rows)
     box = generator.uniform(0.1, 1, model.n_rows)
     engine = engine_for(model)
@@ -88,7 +64,7 @@ def test_no_price_within_a_users_radius_changes_the_choice(seed, share, per_user
 @QUICK
 @given(st.integers(0, 10_000), st.sampled_from([np.float32, np.float64]), st.sampled_from([0, 1]))
 def test_the_kernels_of_one_choice_agree_with_the_general_ones(seed, dtype, fewest):
-    problem, model, generator = make(seed, dtype=dtype)
+    problem, model, generator = compiled_problem(seed, dtype=dtype)
     price = model.price_table(generator.normal(0, 0.5, model.n_rows))
     box = np.abs(generator.normal(0, 1, price.shape)) * (generator.random(price.shape) < 0.7)
     measures = tuple(problem.measures[name] for name in model.measures[2:])
@@ -110,7 +86,7 @@ def test_the_kernels_of_one_choice_agree_with_the_general_ones(seed, dtype, fewe
 
 
 def test_blocks_and_threads_do_not_change_a_sum():
-    _problem, model, generator = make(1, n=2 * BLOCK + 17)
+    _problem, model, generator = compiled_problem(1, n=2 * BLOCK + 17)
     prices = generator.normal(0, 0.3, model.n_rows)
     one, two = (engine_for(model, threads=threads).price(prices) for threads in (1, 2))
     assert one.reduced == two.reduced
@@ -118,7 +94,7 @@ def test_blocks_and_threads_do_not_change_a_sum():
 
 
 def test_a_restricted_engine_gives_the_same_dual_value():
-    _problem, model, generator = make(2, n=500)
+    _problem, model, generator = compiled_problem(2, n=500)
     prices = np.abs(generator.normal(0, 0.2, model.n_rows))
     engine = engine_for(model)
     inside = generator.random(500) < 0.3

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_pricing import make
 
 from allocator import (
     Budget,
@@ -31,6 +30,7 @@ from allocator import (
 from allocator.limits.rows import Row
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for
+from support.compiled_problems import compiled_problem
 from support.small_problems import best_by_trying, small_problems
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
@@ -246,7 +246,7 @@ def changes_of(reduced: np.ndarray, fewest: int, most: int) -> list[tuple[float,
 @QUICK
 @given(st.integers(0, 10_000), st.sampled_from([(0, 1), (0, 2), (1, 1), (1, 3)]))
 def test_radius_and_extent_agree_with_plain_numpy(seed, per_user):
-    problem, model, generator = make(seed, n=40, per_user=per_user)
+    problem, model, generator = compiled_problem(seed, n=40, per_user=per_user)
     prices, box = generator.normal(0, 0.3, model.n_rows), generator.uniform(0, 1, model.n_rows)
     engine = engine_for(model)
     table = model.price_table(prices)[:, model.cell]
