@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from allocator.campaign.config import Config
+from allocator.campaign.config import FILE, Config
 from allocator.campaign.tables import FIRST_ROW, SHOWN
 from allocator.errors import Finding
 
@@ -151,7 +151,7 @@ def missing_columns(place: str, names: Iterable[str], users: pl.DataFrame) -> li
     """Return a finding for each user column that a key of campaign.toml names and that is not there."""
     known = ", ".join(name for name in users.columns if name != "user_id")
     return [
-        Finding("users have no such column", "campaign.toml", None, place, repr(name), f"one of {known}")
+        Finding("users have no such column", FILE, None, place, repr(name), f"one of {known}")
         for name in names
         if name not in users.columns
     ]

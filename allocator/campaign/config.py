@@ -23,6 +23,7 @@ from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness, MaxMin, ProportionalFairness
 
+FILE = "campaign.toml"
 LONGEST_TITLE = 50
 Channel = Literal["sms", "push", "email", "in_app"]
 Language = Annotated[str, AfterValidator(canonical_tag)]
@@ -234,7 +235,7 @@ class Config(Table):
     online: Online = Online()
 
 
-def parse_config(text: str, file: str = "campaign.toml") -> Config:
+def parse_config(text: str, file: str = FILE) -> Config:
     """Parse campaign.toml.
 
     Raises
@@ -288,7 +289,7 @@ def _short(value: object) -> str:
 
 def read_config(folder: Path) -> Config:
     """Read ``campaign.toml`` in `folder`."""
-    path = folder / "campaign.toml"
+    path = folder / FILE
     if not path.is_file():
         raise InputError(
             Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path))

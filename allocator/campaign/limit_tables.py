@@ -11,18 +11,13 @@ import numpy as np
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from allocator.campaign.config import toml_finding
-from allocator.campaign.schema import MESSAGE_MEASURES
+from allocator.campaign.config import FILE, toml_finding
+from allocator.campaign.grouping import column_finding, coupon_groups, group_columns, grouping_of
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
-from allocator.limits.groups import columns_of
 from allocator.limits.rows import LimitLike, Row
 from allocator.plugins import registry
 from allocator.problem import Problem
-from allocator.problem.labels import MISSING, Grouping, code_type
-
-FILE = "campaign.toml"
-MOST_GROUPS = 500
 
 
 def parse_limits(
@@ -68,40 +63,6 @@ def parse_limits(
     if findings:
         raise InputError(findings)
     return [limit for _, limit in limits]
-
-
-def known_measures(scores: pl.DataFrame | None) -> list[str]:
-    """Return the measures that limits can name: those of predictions, and those of the scores."""
-    others = {"user_id", "coupon_id", "value", "value_error"}
-    scored = set() if scores is None else set(scores.columns) - others
-    return sorted({"cost", "cost_variance", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
-
-
-def group_columns(limits: Iterable[LimitLike]) -> list[str]:
-    """Return the user columns that limits group by.
-
-    A plugin's limit names them in `by`, in the keys of `users`, or in `group_columns`.
-    """
-    columns: set[str] = set()
-    for limit in limits:
-        by = getattr(limit, "by", None)
-        columns |= set(columns_of(by)) if isinstance(by, str | list | tuple) else set()
-        columns |= set(getattr(limit, "users", None) or {})
-        columns |= set(getattr(limit, "group_columns", ()))
-    return sorted(columns)
-
-
-def grouping_of(column: pl.Series) -> Grouping:
-    """Return the groups of a user or coupon column; whole numbers lose their decimal point.
-
-    As `Grouping.from_labels`, at the speed of a column.
-    """
-    if column.dtype == pl.Float64 and (column.drop_nulls() % 1 == 0).all():
-        column = column.cast(pl.Int64)
-    text = column.cast(pl.String).fill_null(MISSING)
-    labels = text.unique().sort()
-    codes = text.cast(pl.Enum(labels)).to_physical().to_numpy()
-    return Grouping(codes.astype(code_type(len(labels))), tuple(labels.to_list()))
 
 
 def _parse_limit(
@@ -238,30 +199,8 @@ def _blank_problem(
         dict.fromkeys(measures, blank),
         coupon_ids=coupons["coupon_id"].to_list() or None,
         groups={column: grouping_of(users[column]) for column in columns},
-        coupon_groups={name: grouping_of(coupons[name]) for name in ("channel", "category")}
-        if coupons.height
-        else {},
+        coupon_groups=coupon_groups(coupons) if coupons.height else {},
     )
-
-
-def column_finding(place: str, column: str, users: pl.DataFrame) -> Finding | None:
-    """Return why users cannot be grouped by a column, as a key of campaign.toml asks; None if they can."""
-    if column not in users.columns or column == "user_id":
-        known = ", ".join(name for name in users.columns if name != "user_id")
-        return Finding(
-            "users have no such column to group by",
-            FILE,
-            column=place,
-            found=repr(column),
-            expected=f"one of {known}",
-        )
-    distinct = users[column].n_unique()
-    if distinct > MOST_GROUPS:
-        message = (
-            f"'{column}' has {distinct:,} different values, too many to group by; add a column with bands"
-        )
-        return Finding(message, FILE, column=place, found=repr(column))
-    return None
 
 
 def _at(finding: Finding, place: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.campaign import Campaign
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids, write_table
 from allocator.plugins.predictions import Predictions
@@ -123,3 +125,34 @@ def _predictions_file(path: Path) -> Path:
             )
         )
     return file
+
+
+def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
+    """Return the predictions in the campaign's order of users and coupons.
+
+    Raises
+    ------
+    InputError
+        If they are of other users or coupons.
+    """
+    labels = (
+        ("user_id", campaign.user_ids, predictions.user_ids),
+        ("coupon_id", campaign.coupon_ids, predictions.coupon_ids),
+    )
+    if all(np.array_equal(mine, theirs) for _, mine, theirs in labels):
+        return predictions
+    findings = []
+    for name, mine, theirs in labels:
+        if not np.array_equal(np.sort(mine), np.sort(theirs)):
+            message = "the predictions are of other users or coupons than the campaign; predict again"
+            found, expected = f"{len(theirs):,} labels", f"the {len(mine):,} of the campaign"
+            findings.append(Finding(message, "predictions", column=name, found=found, expected=expected))
+    if findings:
+        raise InputError(findings)
+    order = [np.argsort(theirs)[np.argsort(np.argsort(mine))] for _, mine, theirs in labels]
+    changes = {
+        name: getattr(predictions, name)[np.ix_(*order)]
+        for name in (*PREDICTED, *PERHAPS_PREDICTED)
+        if getattr(predictions, name) is not None
+    }
+    return replace(predictions, user_ids=campaign.user_ids, coupon_ids=campaign.coupon_ids, **changes)

@@ -12,7 +12,9 @@ from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
-from allocator.campaign.limit_tables import column_finding, known_measures, parse_limits
+from allocator.campaign.grouping import column_finding
+from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import (
     COUPONS,
     EVENTS,

@@ -1,10 +1,9 @@
-"""What a coupon is worth and what it costs, from predictions; docs/value.md derives each formula."""
+"""What a coupon is worth and what it costs, from predictions; docs/concepts/value.md derives each formula."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,12 @@ from numpy.typing import NDArray
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Objective
 from allocator.campaign.eligibility import Eligibility
+from allocator.campaign.measures import message_measures
+from allocator.campaign.predictions import in_order_of
 from allocator.campaign.schema import CHANNELS
-from allocator.errors import Finding
+from allocator.errors import Finding, InputError
 from allocator.plugins.predictions import Predictions
+from allocator.problem import Problem
 from allocator.solution.risk import redemption_cost
 
 Array = NDArray[np.float64]
@@ -40,7 +42,60 @@ class Worth:
     measures: dict[str, Array]
 
 
-def worth_of_predictions(campaign: Campaign, predictions: Predictions, allowed: Eligibility) -> Worth:
+def worth_of(
+    campaign: Campaign,
+    predictions: Predictions | None,
+    allowed: Eligibility,
+    factor: float = 1.0,
+    expected: NDArray[np.floating] | None = None,
+) -> Worth:
+    """Return what each pair of a campaign is worth, and all that limits may count.
+
+    Parameters
+    ----------
+    campaign, predictions
+        Its scores count where there are no predictions.
+    allowed
+        Which pairs may be assigned; the value of the others is NaN.
+    factor
+        Every value is multiplied by it.
+    expected
+        (n_users, n_coupons) what each pair is worth for comparisons, where that is not its value; the
+        measure ``expected_value``.
+
+    Raises
+    ------
+    InputError
+        If there are neither predictions nor scores, the predictions are of others, or a plan is to be
+        pessimistic about errors that nobody knows.
+    """
+    if predictions is None:
+        worth = _worth_of_scores(campaign)
+    else:
+        worth = _worth_of_predictions(campaign, in_order_of(campaign, predictions), allowed)
+    objective = campaign.config.objective
+    if objective.risk == "pessimistic":
+        if (missing := missing_error(campaign, predictions)) is not None:
+            raise InputError(missing)
+        worth = pessimistic(worth, objective)
+    value, may = worth.value, allowed.allowed
+    value *= factor
+    value[~may] = np.nan
+    measures = worth.measures | _messages(campaign, allowed)
+    if expected is not None:
+        measures["expected_value"] = np.nan_to_num(expected)
+    elif "expected_value" in measures:
+        measures["expected_value"] = np.where(may, factor * measures["expected_value"], 0.0)
+    return replace(worth, measures=measures)
+
+
+def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
+    """Count messages: a coupon without a channel of its own counts where the user will get it."""
+    names = message_measures(campaign.config.limits)
+    return {name: (allowed.channel == code).astype(np.float64) for name, code in names.items()}
+
+
+def _worth_of_predictions(campaign: Campaign, predictions: Predictions, allowed: Eligibility) -> Worth:
     """Turn predictions into value and cost, in currency (or conversions).
 
     With *c* the conversion if nothing is sent, *u* the uplift, *b* the basket of a conversion with the
@@ -133,51 +188,6 @@ def missing_error(campaign: Campaign, predictions: Predictions | None) -> Findin
     )
 
 
-def scale_predictions(predictions: Predictions, factors: dict[str, float]) -> Predictions:
-    """Return predictions with some of them multiplied, probabilities kept below 1.
-
-    Errors follow what they are the errors of. The expected cost follows the redemption probability,
-    and the factor for ``cost``; it does not follow ``revenue``, since what an amount takes off does not.
-    """
-    if all(factor == 1.0 for factor in factors.values()):
-        return predictions
-    changes: dict[str, Any] = {}
-    for name in ("conversion", "redemption"):
-        if factors.get(name, 1.0) != 1.0:
-            changes[name] = np.clip(getattr(predictions, name) * factors[name], 0.0, 1.0)
-    uplift, conversion = factors.get("uplift", 1.0), changes.get("conversion", predictions.conversion)
-    if uplift != 1.0 or "conversion" in changes:
-        changes["uplift"] = _between(-conversion, predictions.uplift * uplift, 1.0 - conversion)
-    if uplift != 1.0 and predictions.uplift_error is not None:
-        changes["uplift_error"] = predictions.uplift_error * uplift
-    for name in ("revenue", "baseline_revenue"):
-        if factors.get("revenue", 1.0) != 1.0 and (basket := getattr(predictions, name)) is not None:
-            changes[name] = basket * factors["revenue"]
-    changes |= _scaled_cost(predictions, changes.get("redemption"), factors)
-    return replace(predictions, **changes)
-
-
-def _between(lowest: Array, amount: Array, highest: Array) -> Array:
-    """Return an amount no lower and no higher than may be, in its own place."""
-    np.maximum(amount, lowest, out=amount)
-    return np.minimum(amount, highest, out=amount)
-
-
-def _scaled_cost(
-    predictions: Predictions, redemption: Array | None, factors: dict[str, float]
-) -> dict[str, Array]:
-    """Return expected cost and its variance where a factor moves them; `redemption` is new, or None."""
-    dearer, was = factors.get("cost", 1.0), predictions.redemption
-    if redemption is None and dearer == 1.0:
-        return {}
-    share = 1.0 if redemption is None else np.divide(redemption, was, out=np.ones_like(was), where=was > 0)
-    given, variance = predictions.expected_cost, predictions.cost_variance
-    changes = {"expected_cost": given * share * dearer}
-    if variance is not None:
-        changes["cost_variance"] = dearer**2 * (share * (variance + given**2) - (share * given) ** 2)
-    return changes
-
-
 def _value_error(objective: Objective, predictions: Predictions) -> Array | None:
     error = predictions.uplift_error
     if error is None or objective.maximize == "incremental_conversions":
@@ -195,3 +205,28 @@ def _cost_variance(predictions: Predictions) -> Array:
         predictions.expected_cost, redeemed, out=np.zeros_like(predictions.expected_cost), where=redeemed > 0
     )
     return redemption_cost(redeemed, amount)["cost_variance"]
+
+
+def _worth_of_scores(campaign: Campaign) -> Worth:
+    scores = campaign.scores
+    if scores is None:
+        raise InputError(
+            Finding(
+                "there is nothing to solve with: provide scores.csv with value and cost, or history.csv and "
+                "`allocate train` (or `allocate run`, which does everything)",
+                file=str(campaign.folder),
+            )
+        )
+    active = scores.filter(scores["coupon_id"].is_in(campaign.active_coupons["coupon_id"].implode()))
+    names = [name for name in active.columns if name not in ("user_id", "coupon_id", "value")]
+    if active["value_error"].null_count():  # not known, or not of every pair
+        names.remove("value_error")
+    problem = Problem.from_scores(
+        active,
+        measures=names,
+        users={"user_id": campaign.user_ids},
+        coupons={"coupon_id": campaign.coupon_ids},
+    )
+    measures = {name: np.asarray(array, np.float64) for name, array in problem.measures.items()}
+    error = measures.pop("value_error", None)
+    return Worth(np.asarray(problem.value, dtype=np.float64), error, measures)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.limit_tables import grouping_of
+from allocator.campaign.grouping import grouping_of
 from allocator.campaign.summary import amount, reasons_for_nothing
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError

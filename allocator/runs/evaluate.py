@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from allocator.campaign import Campaign
-from allocator.campaign.limit_tables import column_finding
+from allocator.campaign.grouping import column_finding
 from allocator.campaign.predictions import find_predictions
 from allocator.errors import Finding, InputError
 from allocator.limits.groups import columns_of

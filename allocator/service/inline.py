@@ -14,7 +14,9 @@ import polars as pl
 from allocator.campaign import Campaign, Config
 from allocator.campaign.checks import check_coupons, check_references
 from allocator.campaign.config import toml_finding
-from allocator.campaign.limit_tables import column_finding, known_measures, parse_limits
+from allocator.campaign.grouping import column_finding
+from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
 from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame
 from allocator.errors import Finding, InputError

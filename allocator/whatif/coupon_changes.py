@@ -10,12 +10,11 @@ import polars as pl
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons
-from allocator.campaign.config import Scenario
+from allocator.campaign.config import FILE, Scenario
 from allocator.campaign.schema import COUPONS
 from allocator.campaign.tables import FIRST_ROW, parse_frame
 from allocator.errors import Finding, InputError
 
-FILE = "campaign.toml"
 TERMS = ("kind", "value", "max_discount", "min_spend", "category", "description")
 """What customers respond to: if one of these changes, the coupon's predictions are another coupon's."""
 

@@ -9,11 +9,9 @@ from typing import Any
 import polars as pl
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import Scenario
+from allocator.campaign.config import FILE, Scenario
 from allocator.errors import Finding
 from allocator.plugins import registry
-
-FILE = "campaign.toml"
 
 
 def changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Finding]) -> list[dict[str, Any]]:

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import Objective, Scenario, toml_finding
+from allocator.campaign.config import FILE, Objective, Scenario, toml_finding
 from allocator.campaign.eligibility import eligibility
-from allocator.campaign.limit_tables import group_columns, known_measures, parse_limits
+from allocator.campaign.grouping import group_columns
+from allocator.campaign.limit_tables import parse_limits
+from allocator.campaign.measures import known_measures, message_measures
 from allocator.campaign.predictions import PERHAPS_PREDICTED, PREDICTED
-from allocator.campaign.task import Task, build_task, message_measures
-from allocator.campaign.worth import missing_error, scale_predictions
+from allocator.campaign.task import Task, build_task
+from allocator.campaign.worth import missing_error
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.plugins.predictions import Predictions
 from allocator.solution import Solution
 from allocator.whatif.coupon_changes import changed_coupons, other_coupons
 from allocator.whatif.limit_changes import changed_tables, without_coupons
+from allocator.whatif.scaling import scale_predictions, scale_scores
 
 Array = NDArray[np.floating]
-FILE = "campaign.toml"
 Predict = Callable[[Campaign], Predictions]
 Solve = Callable[[Campaign, Task, Solution | None], Solution]
 
@@ -139,7 +141,7 @@ def build_scenario(
     if predictions is None:
         if _values_otherwise(campaign, changed):
             raise InputError(_ready_values(scenario))
-        return build_task(_scale_scores(changed, factors, scenario.title), None)
+        return build_task(scale_scores(changed, factors, scenario.title), None)
     value = factors.pop("value", 1.0)
     if others and predict is not None:
         predictions = _with_others(changed, predictions, others, predict)
@@ -311,21 +313,6 @@ def _check_errors_known(
     risky = [s.title for s in scenarios if "pessimistic" in (s.risk, s.objective.get("risk"))]
     if risky and (missing := missing_error(campaign, predictions)) is not None:
         raise InputError(replace(missing, message=f"{risky[0]}: {missing.message}"))
-
-
-def _scale_scores(campaign: Campaign, factors: dict[str, float], title: str) -> Campaign:
-    """Scores carry no single prediction but uplift, which value is proportional to."""
-    others = sorted(set(factors) - {"value", "uplift", "cost"})
-    if others:
-        message = f"{title} scales {', '.join(others)}, but scores.csv only has values and costs"
-        message += "; scale value or cost, or use predictions"
-        raise InputError(Finding(message, FILE))
-    if campaign.scores is None or not factors:
-        return campaign
-    value, cost = factors.get("value", 1.0) * factors.get("uplift", 1.0), factors.get("cost", 1.0)
-    scaled = {"value": value, "value_error": value, "cost": cost, "cost_variance": cost**2}
-    columns = [pl.col(column) * factor for column, factor in scaled.items() if column in campaign.scores]
-    return replace(campaign, scores=campaign.scores.with_columns(columns))
 
 
 def _columns(predictions: Predictions, keep: list[int]) -> Predictions:

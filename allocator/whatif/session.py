@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import Scenario
+from allocator.campaign.config import FILE, Scenario
 from allocator.campaign.task import Task, build_task
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.plugins.predictions import Predictions
@@ -22,7 +22,6 @@ from allocator.whatif.scenario import (
     check_scenarios,
 )
 
-FILE = "campaign.toml"
 NOW = "now"
 NOTHING = Scenario(name=NOW)
 

@@ -1,0 +1,29 @@
+"""What limits of a campaign can count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
+
+
+def known_measures(scores: pl.DataFrame | None) -> list[str]:
+    """Return the measures that limits can name: those of predictions, and those of the scores."""
+    others = {"user_id", "coupon_id", "value", "value_error"}
+    scored = set() if scores is None else set(scores.columns) - others
+    return sorted({"cost", "cost_variance", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
+
+
+def message_measures(tables: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the measures ``messages_<channel>`` that limits' tables count, by `channel` or by `measure`,
+    and the place of each channel in `CHANNELS`.
+    """
+    channels, measures = ({table.get(key) for table in tables} for key in ("channel", "measure"))
+    return {
+        name: code
+        for code, (channel, name) in enumerate(zip(CHANNELS, MESSAGE_MEASURES, strict=True))
+        if channel in channels or name in measures
+    }
