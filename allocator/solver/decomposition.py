@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.progress import Progress, no_progress
 from allocator.solver.exact_prices import sharpen
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.first_prices import adapted_prices, least_objective, prices_on_all, sampled_prices
@@ -15,7 +16,7 @@ from allocator.solver.master import natural_scale
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engines
 from allocator.solver.rounding.recovery import Plan, recover
-from allocator.solver.search import Report, Search
+from allocator.solver.search import Search
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -37,7 +38,7 @@ def decompose(
     seed: int,
     engines: Engines,
     start: Array | None = None,
-    report: Report = lambda step, done, total: None,
+    report: Progress = no_progress,
     watch: Watch | None = None,
 ) -> Outcome:
     """Solve by decomposition.

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import InfeasibleError
+from allocator.progress import Progress
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of
 from allocator.solver.pricing import Engine
 from allocator.solver.repairs import Question, repair_alone, repair_together
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.bool_]
-Report = Callable[[str, int, int], None]
 
 CERTAIN = 1e-7  # a least charge above this share of the value at stake is no rounding error
 PASSES = 150
@@ -51,7 +51,7 @@ def explain_clash(question: Question) -> InfeasibleError | None:
     return InfeasibleError([question.model.labels[r] for r in rows], together, alone)
 
 
-def _fractional_clash(proof: _Proof, report: Report) -> Rows | None:
+def _fractional_clash(proof: _Proof, report: Progress) -> Rows | None:
     """Return the rows of a minimal clash that not even a fractional plan can meet."""
     if not proof.clashes(proof.hard):
         return None
@@ -126,7 +126,7 @@ def _without(rows: Rows, row: int) -> Rows:
     return kept
 
 
-def _minimal(rows: Rows, clashes: Callable[[Rows], bool], report: Report) -> Rows:
+def _minimal(rows: Rows, clashes: Callable[[Rows], bool], report: Progress) -> Rows:
     """Drop every row without which the others still clash (deletion filter)."""
     kept = rows.copy()
     candidates = np.flatnonzero(rows).tolist()

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
+from allocator.progress import Progress, no_progress
+
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
 
 LOOK_SECONDS = 0.05  # between two looks for a signal
 REPEAT_SECONDS = 0.25  # of silence until the last progress is repeated
@@ -44,7 +45,7 @@ def reporting(progress: Progress | None) -> Iterator[Progress]:
     So it may raise to cancel at about any time, not only between two steps.
     """
     if progress is None:
-        yield lambda step, done, total: None
+        yield no_progress
         return
     reporter = _Reporter(progress)
     token = _reporter.set(reporter)

@@ -7,7 +7,7 @@ best plan is the one of least violation.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +17,11 @@ from allocator.certificate import certify
 from allocator.certificate.relaxed import Bounds
 from allocator.limits.rows import LimitLike
 from allocator.problem import Problem
+from allocator.progress import Progress
 from allocator.solver.decomposition import decompose
 from allocator.solver.master import Scale, natural_scale
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Engine, Engines
-
-Report = Callable[[str, int, int], None]
 
 GAP = 1e-4  # relative, of the least violation
 SECONDS = 3.0  # for one search; a few more pass if it has found nothing by then
@@ -53,7 +52,7 @@ class Question:
     deadline: float
     seed: int
     engines: Engines
-    report: Report
+    report: Progress
 
     @property
     def hard(self) -> NDArray[np.bool_]:
@@ -71,7 +70,7 @@ def ask(
     deadline: float,
     seed: int,
     engines: Engines,
-    report: Report,
+    report: Progress,
 ) -> Question:
     """Put the question for the limits of a problem."""
     model = compile_model(problem, limits, price_exclusions=True)

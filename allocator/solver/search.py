@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.progress import Progress
 from allocator.solver.master import Scale
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engine, Pass
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Search:
     gap: float
     deadline: float
     seed: int
-    report: Report
+    report: Progress
     watch: Watch
 
     def late(self) -> bool:

@@ -15,12 +15,13 @@ from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
 from allocator.limits.objectives import Fairness
 from allocator.limits.rows import LimitLike, is_risky
 from allocator.problem import Problem
+from allocator.progress import Progress
 from allocator.solution import Improvement, Solution, Status
 from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.finish import finish
 from allocator.solver.infeasibility import explain_clash
-from allocator.solver.interrupt import Progress, reporting
+from allocator.solver.interrupt import reporting
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Engines, EngineSettings, shared_engines
 from allocator.solver.pricing.settings import Kind

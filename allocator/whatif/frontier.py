@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from allocator.campaign.summary import amount, chosen_pairs
 from allocator.campaign.task import Task
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.plugins.predictions import Predictions
+from allocator.progress import Progress, no_progress
 from allocator.solution import Solution
 from allocator.solver.model import state_rows
 from allocator.whatif.limit_changes import number_at
@@ -112,7 +113,7 @@ def trace_frontier(
     *,
     scenario: Scenario | None = None,
     floor: float | None = None,
-    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    progress: Progress = no_progress,
     predict: Predict | None = None,
     task: Task | None = None,
 ) -> Frontier:

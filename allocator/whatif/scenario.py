@@ -23,6 +23,7 @@ from allocator.campaign.task import Task, build_task
 from allocator.campaign.worth import missing_error
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.plugins.predictions import Predictions
+from allocator.progress import Progress, no_progress
 from allocator.solution import Solution
 from allocator.whatif.coupon_changes import changed_coupons, other_coupons
 from allocator.whatif.limit_changes import changed_tables, without_coupons
@@ -268,7 +269,7 @@ def solve_scenarios(
     predictions: Predictions | None,
     scenarios: Sequence[Scenario],
     solve_task: Solve,
-    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    progress: Progress = no_progress,
     predict: Predict | None = None,
 ) -> list[ScenarioResult]:
     """Solve the base plan and every scenario, each warm-started from the base.

@@ -16,7 +16,7 @@ from torch import Tensor
 from predictors.features.columns import UNKNOWN
 from predictors.transformer.checkpoint import Checkpoint
 from predictors.transformer.losses import Objective
-from predictors.transformer.network import CouponBatch, UpliftModel
+from predictors.transformer.network import CouponBatch, UpliftNetwork
 
 Ints = NDArray[np.int64]
 
@@ -54,7 +54,7 @@ class Loop:
 
     def __init__(
         self,
-        model: UpliftModel,
+        model: UpliftNetwork,
         objective: Objective,
         learn: Ints,
         check: Ints,

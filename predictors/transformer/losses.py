@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from predictors.transformer.batches import Rows, floats
-from predictors.transformer.network import CouponBatch, Outputs, UpliftModel
+from predictors.transformer.network import CouponBatch, Outputs, UpliftNetwork
 
 REDEMPTION_WEIGHT, REVENUE_WEIGHT = 0.5, 0.1
 REVENUE_LIMIT = 20.0
@@ -82,7 +82,7 @@ class Objective:
 
     def of(
         self,
-        model: UpliftModel,
+        model: UpliftNetwork,
         index: Tensor,
         coupons: CouponBatch,
         *,

@@ -27,7 +27,7 @@ OWN_SCALE = 0.3
 
 
 class UpliftConfig(PretrainedConfig):  # type: ignore[misc]
-    """Shape of an `UpliftModel`.
+    """Shape of an `UpliftNetwork`.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Outputs:
     control_revenue: Tensor
 
 
-class UpliftModel(PreTrainedModel):  # type: ignore[misc]
+class UpliftNetwork(PreTrainedModel):  # type: ignore[misc]
     """Estimates conversion without coupon, uplift, redemption and revenue for users and coupons.
 
     Every output is the sum of attention and a linear path, and of a part that depends on the user

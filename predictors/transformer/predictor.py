@@ -23,7 +23,7 @@ from predictors.scoring.logits import Logits
 from predictors.single_predictor import SinglePredictor
 from predictors.transformer.batches import coupon_batch, user_batch
 from predictors.transformer.loop import Settings
-from predictors.transformer.network import UpliftModel
+from predictors.transformer.network import UpliftNetwork
 from predictors.transformer.training import one_thread, train
 
 PAIRS_AT_ONCE = 10_000
@@ -96,7 +96,7 @@ class TransformerPredictor(SinglePredictor):
         self.max_events, self.test_share = values["max_events"], values["test_share"]
         self._describer = choose_describer(values["description"])
         self._device = torch.device("cpu")
-        self._model: UpliftModel | None = None
+        self._model: UpliftNetwork | None = None
 
     def _use(self, device: str) -> None:
         self._device = pick_device(device)
@@ -139,7 +139,7 @@ class TransformerPredictor(SinglePredictor):
     def load_model(self, folder: Path) -> None:
         """Read what `save_model` wrote."""
         with _no_progress_bars():
-            model = UpliftModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+            model = UpliftNetwork.from_pretrained(folder, local_files_only=True, use_safetensors=True)
             self._describer = load_describer(folder, model.config.description)
         self._model = model.eval().to(self._device)
 

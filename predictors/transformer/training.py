@@ -24,7 +24,7 @@ from predictors.transformer.batches import Rows, log_mean_revenue
 from predictors.transformer.checkpoint import Checkpoint
 from predictors.transformer.loop import Loop, Settings
 from predictors.transformer.losses import Objective, PseudoOutcomes
-from predictors.transformer.network import UpliftConfig, UpliftModel
+from predictors.transformer.network import UpliftConfig, UpliftNetwork
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def train(
     device: torch.device,
     checkpoint: Path | None = None,
     progress: Progress,
-) -> tuple[UpliftModel, tuple[str, ...]]:
+) -> tuple[UpliftNetwork, tuple[str, ...]]:
     """Fit a model on the rows of `data`.
 
     A tenth of the users is kept to stop early: the weights of the best epoch are the result.
@@ -131,7 +131,7 @@ def _adjust(
     return data, found, pseudo
 
 
-def _build(data: TrainingData, settings: Settings, describer: Describer) -> UpliftModel:
+def _build(data: TrainingData, settings: Settings, describer: Describer) -> UpliftNetwork:
     """Return a model that predicts the averages of the training rows."""
     encoder, history = data.encoder, data.history
     config = UpliftConfig(
@@ -146,7 +146,7 @@ def _build(data: TrainingData, settings: Settings, describer: Describer) -> Upli
         description=describer.name,
         description_size=describer.size,
     )
-    model = UpliftModel(config)
+    model = UpliftNetwork(config)
     for i, feature in enumerate(encoder.numeric):
         knots = torch.tensor(feature.knots)
         model.knots[i, : len(knots) - 1] = knots[:-1]

@@ -21,12 +21,12 @@ FOLDER_ID = "folder-id"
 
 
 @dataclass(frozen=True)
-class Work:
+class JobRequest:
     """One job to do, as it travels to a worker process.
 
     Parameters
     ----------
-    job, kind
+    job_id, kind
         Its id, and `SOLVE` or `WHATIF`.
     jobs
         Folder with a folder for each job.
@@ -36,7 +36,7 @@ class Work:
         As in `allocator.service.settings.Settings`.
     """
 
-    job: str
+    job_id: str
     kind: str
     jobs: Path
     campaigns: Path | None
@@ -46,7 +46,7 @@ class Work:
     @property
     def folder(self) -> Path:
         """The job's own folder."""
-        return self.jobs / self.job
+        return self.jobs / self.job_id
 
 
 def check_time_limit(time_limit: float | None, most: float) -> None:

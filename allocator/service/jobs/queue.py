@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from allocator.service.database import UnavailableError
 from allocator.service.error_documents import Refusal, ServiceError, refusal, refusal_of, unavailable
-from allocator.service.jobs.job_request import REQUEST_FILE, RESULT_FILE, Work, folder_id, write_bytes
+from allocator.service.jobs.job_request import REQUEST_FILE, RESULT_FILE, JobRequest, folder_id, write_bytes
 from allocator.service.jobs.store import MOST_ATTEMPTS, Job, JobStatus, JobStore
 from allocator.service.jobs.worker_process import WorkerLostError, WorkerProcess
 from allocator.service.logs import log
@@ -242,13 +242,13 @@ class Jobs:
     async def _run(self, slot: _Slot, job: Job) -> None:
         running = self._running[job.id] = _Running(slot)
         settings = self.settings
-        work = Work(
+        asked = JobRequest(
             job.id, job.kind, settings.jobs_folder, settings.campaigns, settings.max_time_limit,
             settings.threads_each,
         )  # fmt: skip
         try:
             async with asyncio.timeout(settings.job_seconds):
-                problem = await slot.process.do(work, running.progress.update)
+                problem = await slot.process.do(asked, running.progress.update)
             status = JobStatus.DONE if problem is None else JobStatus.FAILED
             await self._finish(job, status, problem)
         except TimeoutError:

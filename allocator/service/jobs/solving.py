@@ -21,7 +21,7 @@ from allocator.service.jobs.job_request import (
     REQUEST_FILE,
     RESULT_FILE,
     SOLVE,
-    Work,
+    JobRequest,
     check_time_limit,
     scenarios_of,
     write_bytes,
@@ -42,7 +42,7 @@ from allocator.whatif.frontier import Sweep, trace_frontier
 from allocator.whatif.scenario import check_scenarios, solve_scenarios
 
 
-def do(work: Work, progress: Progress) -> None:
+def do(job: JobRequest, progress: Progress) -> None:
     """Write the result of a job's request beside it.
 
     Raises
@@ -50,24 +50,24 @@ def do(work: Work, progress: Progress) -> None:
     AllocateError
         If the request is wrong, or has no plan.
     """
-    body = (work.folder / REQUEST_FILE).read_bytes()
-    result = _solve(work, body, progress) if work.kind == SOLVE else _whatif(work, body, progress)
-    write_bytes(work.folder / RESULT_FILE, dump(result))
+    body = (job.folder / REQUEST_FILE).read_bytes()
+    result = _solve(job, body, progress) if job.kind == SOLVE else _whatif(job, body, progress)
+    write_bytes(job.folder / RESULT_FILE, dump(result))
 
 
-def _solve(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
+def _solve(job: JobRequest, body: bytes, progress: Progress) -> dict[str, Any]:
     request = parse(solve_request, body)
     progress("read", 0, 0)
-    campaign = _campaign(work, request, body)
+    campaign = _campaign(job, request, body)
     task = build_task(campaign, None)
     solution = solve_task(
-        campaign, task, threads=work.threads, progress=progress,
+        campaign, task, threads=job.threads, progress=progress,
         least_violation=request.on_infeasible == "least_violation",
     )  # fmt: skip
     progress("save", 0, 0)
-    plan = _write_plan(work, campaign, solution)
+    plan = _write_plan(job, campaign, solution)
     return {
-        "job": work.job,
+        "job": job.job_id,
         "plan": plan,
         **summarise(campaign, task, solution),
         "seconds": solution.seconds,
@@ -77,51 +77,51 @@ def _solve(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _campaign(work: Work, request: InlineProblem | NamedCampaign, body: bytes) -> Campaign:
-    check_time_limit(request.time_limit, work.max_time_limit)
+def _campaign(job: JobRequest, request: InlineProblem | NamedCampaign, body: bytes) -> Campaign:
+    check_time_limit(request.time_limit, job.max_time_limit)
     if isinstance(request, InlineProblem):
-        return _within_time(work, campaign_of(request, body))
-    return _named(work, request.campaign, request)
+        return _within_time(job, campaign_of(request, body))
+    return _named(job, request.campaign, request)
 
 
-def _named(work: Work, name: str, settings: SolveSettings | WhatIf) -> Campaign:
-    campaign = read_campaign(find_campaign(work.campaigns, name))
-    return _within_time(work, _with_settings(campaign, settings))
+def _named(job: JobRequest, name: str, settings: SolveSettings | WhatIf) -> Campaign:
+    campaign = read_campaign(find_campaign(job.campaigns, name))
+    return _within_time(job, _with_settings(campaign, settings))
 
 
-def _within_time(work: Work, campaign: Campaign) -> Campaign:
+def _within_time(job: JobRequest, campaign: Campaign) -> Campaign:
     """Lower a campaign's own time limit to what the service allows, and say so."""
     solve = campaign.config.solve
-    if solve.time_limit <= work.max_time_limit:
+    if solve.time_limit <= job.max_time_limit:
         return campaign
-    note = f"The time limit of {solve.time_limit:g} s is lowered to the service's {work.max_time_limit:g} s."
+    note = f"The time limit of {solve.time_limit:g} s is lowered to the service's {job.max_time_limit:g} s."
     config = campaign.config.model_copy(
-        update={"solve": solve.model_copy(update={"time_limit": work.max_time_limit})}
+        update={"solve": solve.model_copy(update={"time_limit": job.max_time_limit})}
     )
     return replace(campaign, config=config, notes=(*campaign.notes, note))
 
 
-def _write_plan(work: Work, campaign: Campaign, solution: Solution) -> str | None:
+def _write_plan(job: JobRequest, campaign: Campaign, solution: Solution) -> str | None:
     """Keep what deciding at request time needs; a plan for a fair objective has no such thing."""
     if solution.utility is not None:
         return None
     arrivals = campaign.config.online
-    plan = OnlinePlan.from_solution(solution, work.job, **arrivals.times(), profile=arrivals.profile)
-    write_bytes(work.folder / PLAN_FILE, plan.to_json().encode())
-    return work.job
+    plan = OnlinePlan.from_solution(solution, job.job_id, **arrivals.times(), profile=arrivals.profile)
+    write_bytes(job.folder / PLAN_FILE, plan.to_json().encode())
+    return job.job_id
 
 
-def _whatif(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
+def _whatif(job: JobRequest, body: bytes, progress: Progress) -> dict[str, Any]:
     request = parse(whatif_request, body)
-    check_time_limit(request.time_limit, work.max_time_limit)
+    check_time_limit(request.time_limit, job.max_time_limit)
     progress("read", 0, 0)
-    campaign = _base(work, request)
+    campaign = _base(job, request)
     asked = scenarios_of(request)
 
     def solve(campaign: Campaign, task: Task, start: Solution | None) -> Solution:
-        return solve_task(campaign, task, start, threads=work.threads)
+        return solve_task(campaign, task, start, threads=job.threads)
 
-    head = {"job": work.job, "name": campaign.config.name, "currency": campaign.config.currency}
+    head = {"job": job.job_id, "name": campaign.config.name, "currency": campaign.config.currency}
     if request.sweeps:
         frontier = trace_frontier(
             campaign, None, [Sweep(sweep.path, tuple(sweep.values)) for sweep in request.sweeps], solve,
@@ -136,15 +136,15 @@ def _whatif(work: Work, body: bytes, progress: Progress) -> dict[str, Any]:
     return head | {"scenarios": compare(campaign, results)}
 
 
-def _base(work: Work, request: CampaignWhatIf | JobWhatIf) -> Campaign:
+def _base(job: JobRequest, request: CampaignWhatIf | JobWhatIf) -> Campaign:
     if isinstance(request, CampaignWhatIf):
-        return _named(work, request.campaign, request)
+        return _named(job, request.campaign, request)
     try:
-        body = (work.jobs / request.job / REQUEST_FILE).read_bytes()  # the service has checked whose it is
+        body = (job.jobs / request.job / REQUEST_FILE).read_bytes()  # the service has checked whose it is
     except FileNotFoundError:
         message = "the job that this is about was deleted meanwhile"
         raise InputError(Finding(message, REQUEST, column="job")) from None
-    return _with_settings(_campaign(work, parse(solve_request, body), body), request)
+    return _with_settings(_campaign(job, parse(solve_request, body), body), request)
 
 
 def _with_settings(campaign: Campaign, settings: SolveSettings | WhatIf) -> Campaign:

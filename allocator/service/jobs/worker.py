@@ -32,15 +32,15 @@ def main() -> None:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     from allocator.service.jobs import solving
-    from allocator.service.jobs.job_request import Work
+    from allocator.service.jobs.job_request import JobRequest
     from allocator.solver import solve as solver  # noqa: F401  loaded now, so that the first job need not
 
     _tell(out, event="ready")
     while True:
         asked = json.loads(lines.get())
         folders = {key: None if asked[key] is None else Path(asked[key]) for key in ("jobs", "campaigns")}
-        job = Work(**asked | folders)
-        _do(partial(solving.do, job), out)
+        request = JobRequest(**asked | folders)
+        _do(partial(solving.do, request), out)
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:

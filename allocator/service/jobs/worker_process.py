@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from allocator.service.jobs.job_request import Work
+from allocator.service.jobs.job_request import JobRequest
 from allocator.service.logs import log
 
 LINE = 1 << 24  # longest line of a worker: a problem with many findings
@@ -54,7 +54,7 @@ class WorkerProcess:
             if self._process is not process:
                 await _end(process)
 
-    async def do(self, work: Work, tell: Tell) -> dict[str, Any] | None:
+    async def do(self, asked: JobRequest, tell: Tell) -> dict[str, Any] | None:
         """Do a job; return the problem it ended with, None for a result.
 
         Raises
@@ -67,12 +67,12 @@ class WorkerProcess:
         assert process is not None
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(asdict(work), default=str).encode() + b"\n")
+            process.stdin.write(json.dumps(asdict(asked), default=str).encode() + b"\n")
             await process.stdin.drain()
             while (event := await _event(process))["event"] == "progress":
                 tell({key: event[key] for key in ("step", "done", "total")})
             if "bug" in event:
-                log(logging.ERROR, "bug", job=work.job, trace=event["bug"])
+                log(logging.ERROR, "bug", job=asked.job_id, trace=event["bug"])
             return event["problem"] if event["event"] == "problem" else None
         except OSError as error:
             raise WorkerLostError from error

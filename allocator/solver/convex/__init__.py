@@ -11,11 +11,12 @@ import numpy as np
 from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness
 from allocator.limits.rows import LimitLike, is_risky
+from allocator.progress import Progress
 from allocator.solution import Solution
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.fairness import solve_fair
 from allocator.solver.convex.risk import solve_risky
-from allocator.solver.convex.run import Report, Run
+from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import decompose
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engines
@@ -33,7 +34,7 @@ def solve_convex(
     began: float,
     seed: int,
     engines: Engines,
-    report: Report,
+    report: Progress,
 ) -> Solution:
     """Solve for the sum of values (`objective` None) or for a fair objective."""
     from allocator.solver.finish import finish

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from allocator.progress import Progress
 from allocator.solver.pricing import Engines
-
-Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -19,4 +17,4 @@ class Run:
     began: float
     seed: int
     engines: Engines
-    report: Report
+    report: Progress

@@ -8,13 +8,13 @@ what the blocks would choose. What still is open goes to branch and bound.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from allocator.progress import Progress
 from allocator.solver.contested import Contested, assign, contest, count_choices
 from allocator.solver.highs import ProgramInterrupt
 from allocator.solver.model import COUNT, Model
@@ -26,7 +26,6 @@ from allocator.solver.rounding.standing import Standing, classes_of
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 
 GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
 NEAREST = 60_000  # users whose choice costs least to change, for what a first exchange leaves open
@@ -71,7 +70,7 @@ def recover(
     gap: float,
     deadline: float,
     seed: int,
-    report: Report,
+    report: Progress,
     watch: Watch,
 ) -> Plan:
     """Find an integer plan near the linear program's vertex.
@@ -114,7 +113,7 @@ class _Recovery:
         gap: float,
         deadline: float,
         seed: int,
-        report: Report,
+        report: Progress,
         watch: Watch,
     ) -> None:
         self.engine = engine
