@@ -10,7 +10,7 @@ import pytest
 from allocator.errors import InputError
 from allocator.plugins.copy import Brief, Offer
 from copygen import check, check_hook
-from support.paths import ROOT
+from support.paths import DOCS
 from support.template_texts import written
 
 OFFER = Offer("P", "percent", 15, "USD", "DAIRY15", 10, 50, "2026-12-01", "2026-12-31", "dairy")
@@ -230,7 +230,7 @@ def test_traditional_characters_are_asked_for_where_they_are_written():
 
 
 def test_every_rule_and_every_source_is_documented():
-    page = (ROOT / "docs" / "copy_rules.md").read_text(encoding="utf-8")
+    page = (DOCS / "reference" / "copy_rules.md").read_text(encoding="utf-8")
     guard = files("copygen.guard")
     code = "\n".join(
         path.read_text(encoding="utf-8") for path in guard.iterdir() if path.name.endswith(".py")

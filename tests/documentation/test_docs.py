@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.markdown import blocks
-from support.paths import ROOT, STARTER
+from support.paths import DOCS, ROOT, STARTER
 
 README_PAGE = ROOT / "README.md"
 README = README_PAGE.read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_every_command_of_the_evaluation_docs_runs(tmp_path, monkeypatch, capsys
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:1000]))
     with Path("shop/campaign.toml").open("a") as file:
         file.write('[predict]\npredictor = "baseline"\n')
-    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    text = (DOCS / "howto" / "evaluation.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\$ (allocate .*?)(?:\s+#.*)?$", text, flags=re.M)
     assert len(lines) >= 8
     for line in lines:
@@ -91,14 +91,14 @@ def test_every_command_of_the_whatif_docs_runs(document, tmp_path, monkeypatch, 
 
     shutil.copytree(STARTER, tmp_path / "shop")
     monkeypatch.chdir(tmp_path)
-    shown = "\n".join(blocks(ROOT / "docs" / document, "console"))
+    shown = "\n".join(blocks(DOCS / "howto" / document, "console"))
     lines = re.findall(r"^\$ (allocate .*?)$", shown, flags=re.M)
     assert len(lines) >= 5
     for line in lines:
         assert run(shlex.split(line)[1:]) == 0, f"{line}\n{capsys.readouterr().err}"
 
 
-COPY_PAGE = ROOT / "docs" / "copy.md"
+COPY_PAGE = DOCS / "howto" / "copy.md"
 COPY = COPY_PAGE.read_text(encoding="utf-8")
 
 
@@ -142,13 +142,14 @@ def test_what_the_copy_docs_show_works_as_written(tmp_path, capsys):
     for table in (CopyTable, ModelOptions, LocalOptions, HttpOptions):
         assert set(table.model_fields) <= documented, table
     for target in re.findall(r"\]\(([^)#]+)", COPY):
-        assert target.startswith("http") or (ROOT / "docs" / target).exists(), target
+        assert target.startswith("http") or (COPY_PAGE.parent / target).exists(), target
 
 
 def test_no_sample_of_the_copy_docs_is_left_out():
     from benchmarks.copy_samples import SAMPLES
 
-    samples = COPY.partition("<!-- samples -->")[2].partition("<!-- end -->")[0]
+    page = (DOCS / "benchmarks" / "copy_samples.md").read_text(encoding="utf-8")
+    samples = page.partition("<!-- samples -->")[2].partition("<!-- end -->")[0]
     assert len(re.findall(r"^\| \d+ \|", samples, flags=re.M)) == SAMPLES
 
 
@@ -173,7 +174,7 @@ def test_the_limits_of_the_readme_are_limits():
     assert listed is not None
     assert sorted(listed[1].split(", ")) == names(LIMITS)
     documented = re.findall(
-        r"^\| `(\w+)` \|", (ROOT / "docs" / "limits.md").read_text(encoding="utf-8"), flags=re.M
+        r"^\| `(\w+)` \|", (DOCS / "howto" / "limits.md").read_text(encoding="utf-8"), flags=re.M
     )
     assert sorted(documented) == names(LIMITS)
     assert set(tomllib.loads(entry_points)["project"]["entry-points"]) == {
@@ -204,10 +205,10 @@ def test_the_picture_is_drawn_from_a_run_and_fetches_nothing(tmp_path):
     shutil.copytree(STARTER, tmp_path / "starter")
     result = run_campaign(tmp_path / "starter", tmp_path / "run", predict=False, copy=False)
     picture = tmp_path / "run.svg"
-    subprocess.run([sys.executable, ROOT / "docs" / "picture.py", tmp_path / "run", picture], check=True)
+    subprocess.run([sys.executable, DOCS / "pictures" / "picture.py", tmp_path / "run", picture], check=True)
     text = picture.read_text(encoding="utf-8")
     assert result.summary["name"] in text
-    shown = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    shown = (DOCS / "pictures" / "demo.svg").read_text(encoding="utf-8")
     for drawing in (text, shown):
         assert "url(http" not in drawing
         assert "<image" not in drawing

@@ -19,11 +19,13 @@ from packaging.requirements import Requirement
 
 from allocator.service.keys import PREFIX
 from support.markdown import blocks
-from support.paths import ROOT, STARTER
+from support.paths import DOCS, ROOT, STARTER
 from support.services import served
 
-DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("embedding*.md"), DOCS / "api.md", DOCS / "threat_model.md"])
+HOWTO = DOCS / "howto"
+PAGES = sorted(
+    [*HOWTO.glob("embedding*.md"), DOCS / "reference" / "public.md", DOCS / "concepts" / "threat_model.md"]
+)
 CLIENT = ROOT / "examples" / "embedding" / "http_client.py"
 JQ = 'jq() { python -c "import json, sys; print(json.load(sys.stdin)[\\"${2#.}\\"])"; }\n'
 
@@ -49,12 +51,12 @@ def test_every_link_leads_somewhere_and_every_python_block_is_python(page):
 
 @pytest.mark.parametrize("name", ["embedding_library.md", "embedding_online.md"])
 def test_the_first_python_block_runs(name, capsys):
-    exec(compile(blocks(DOCS / name, "python")[0], name, "exec"), {})
+    exec(compile(blocks(HOWTO / name, "python")[0], name, "exec"), {})
     assert capsys.readouterr().out
 
 
 def test_the_gallery_lists_every_example():
-    text = (DOCS / "embedding.md").read_text(encoding="utf-8")
+    text = (HOWTO / "embedding.md").read_text(encoding="utf-8")
     there = {path.name for path in CLIENT.parent.iterdir() if path.suffix in (".py", ".ipynb")}
     assert set(re.findall(r"^\| `(\w+\.\w+)` \|", text, flags=re.M)) == there
 
@@ -78,7 +80,7 @@ def service(tmp_path):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_command_of_the_page_on_http_works(service, tmp_path):
     url, key = service
-    lines = commands(DOCS / "embedding_http.md")
+    lines = commands(HOWTO / "embedding_http.md")
     assert [line for line in lines if line.startswith("allocate")] == [
         "allocate serve --new-key crm > keys.txt",
         "allocate serve --keys keys.txt --campaigns campaigns --data data",

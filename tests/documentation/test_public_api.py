@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 import allocator
-from support.paths import ROOT
+from support.paths import DOCS, ROOT
 from support.public_surface import MODULES, RECORD, surface
 
 HOW_TO = """The public surface of allocator has changed:
 
 {changes}
 
-If that is meant: run `python tests/support/public_surface.py`, name what is new in docs/api.md, say in
-CHANGELOG.md what callers have to do, and raise the version (in pyproject.toml and allocator) as docs/api.md
-promises."""
+If that is meant: run `python tests/support/public_surface.py`, name what is new in
+docs/reference/public.md, say in CHANGELOG.md what callers have to do, and raise the version (in
+pyproject.toml and allocator) as that page promises."""
 
 
 def test_the_public_surface_is_the_recorded_one():
@@ -41,7 +41,7 @@ def test_the_public_surface_is_the_recorded_one():
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_name_has_a_docstring_and_a_line_in_the_docs(module):
     package = importlib.import_module(module)
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference" / "public.md").read_text(encoding="utf-8")
     section = text.partition(f"## `{module}`\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?`) \| (.+) \|$", section, flags=re.M)
     named = [name for cell, _ in rows for name in re.findall(r"`(\w+)`", cell)]

@@ -25,10 +25,10 @@ from cli.main import run as call
 from cli.render.explanation import explanation_page, importance_page
 from predictors import BaselinePredictor, TransformerPredictor
 from predictors.shapley import shapley_values
-from support.paths import ROOT
+from support.paths import DOCS
 from support.synthetic_campaigns import make_campaign
 
-DOCS = ROOT / "docs" / "explaining.md"
+PAGE = DOCS / "howto" / "explaining.md"
 SEED = 7
 
 
@@ -375,7 +375,7 @@ def test_the_commands_of_the_docs_run(
     monkeypatch.chdir(tmp_path)
     Path("result").symlink_to(result)
     Path("shop").symlink_to(shared_starter)
-    lines = re.findall(r"^\$ allocate (.*?)(?:\s{2,}#.*)?$", DOCS.read_text(encoding="utf-8"), flags=re.M)
+    lines = re.findall(r"^\$ allocate (.*?)(?:\s{2,}#.*)?$", PAGE.read_text(encoding="utf-8"), flags=re.M)
     assert len(lines) >= 4
     for line in lines:
         outcome = allocate(*shlex.split(line))

@@ -3,5 +3,6 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 STARTER = ROOT / "examples" / "starter"
 SUPPORT = ROOT / "tests" / "support"
