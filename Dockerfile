@@ -1,4 +1,4 @@
-# The service without torch: docker build -t allocate . (docs/embedding_http.md says how to run it)
+# The service without torch: docker build -t allocate . (docs/howto/embedding_http.md says how to run it)
 
 FROM python:3.12-slim AS build
 WORKDIR /source

@@ -8,7 +8,7 @@ TORCH ?= 2.13.0+cpu
 RUN ?= runs/demo
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test bench-solver bench-predictors clean
+.PHONY: demo test docs bench-solver bench-predictors clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## Install, build a campaign from real retail data, and run it
@@ -23,7 +23,11 @@ test: $(VENV)/.installed-dev ## Install and pass every check and test
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile # a worker a core, a thread a worker
 
-bench-solver: $(VENV)/.installed-dev ## Measure the solver, table by table, and write docs/benchmarks.md; takes hours
+docs: $(VENV)/.installed-dev ## Build the documentation site, docs/_build/html/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --builder html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+bench-solver: $(VENV)/.installed-dev ## Measure the solver, table by table, and write docs/benchmarks/benchmarks.md; takes hours
 	$(BIN)/python -m benchmarks all
 	$(BIN)/python -m benchmarks report
 
@@ -36,7 +40,7 @@ bench-predictors: $(VENV)/.installed-dev ## Measure the predictors on public exp
 	$(BIN)/python -m benchmarks report
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) runs examples/complete_journey/campaign .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) runs docs/_build examples/complete_journey/campaign .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

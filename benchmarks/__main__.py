@@ -53,7 +53,7 @@ def report(document: Path, results: Path) -> None:
     for name in columns:
         if not write_into(document, name, columns[name], results):
             print(f"nothing recorded for {name}")
-    write_into(document.parent / "online.md", "pacing", pacing.SHARES, results)
+    write_into(document.parent.parent / "concepts" / "online.md", "pacing", pacing.SHARES, results)
     draw(document.parent / "growth.svg", results)
     pacing_plot.draw(document.parent / "pacing.svg", results)
 

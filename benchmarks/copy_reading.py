@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.copy_reading sheet FOLDER`` writes sheet.csv, for the reader, and key.json, which says
 where each line is from and stays closed. The reader puts y or n in the column ``keep``;
-``python -m benchmarks.copy_reading unblind FOLDER`` then writes copy_reading.json and docs/copy_reading.md.
+``python -m benchmarks.copy_reading unblind FOLDER`` then writes copy_reading.json and
+docs/benchmarks/copy_reading.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from allocator.plugins.copy import Brief
 from allocator.progress import no_progress
 from benchmarks.copy_quality import BY_MODEL, CANDIDATES, READING, SEED, cells
 
-PAGE = Path(__file__).parents[1] / "docs" / "copy_reading.md"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "copy_reading.md"
 WRITTEN, PEOPLE, ALONE = "written by the model", "written by people", "the model left to itself"
 SIZES = {WRITTEN: 100, PEOPLE: 30, ALONE: 30}
 CELLS = 700

@@ -1,4 +1,4 @@
-"""Forty messages that nobody selected, for docs/copy.md: ``python -m benchmarks.copy_samples``."""
+"""Forty messages that nobody selected: ``python -m benchmarks.copy_samples`` writes them into their page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.copy_offers import CHANNELS
 
 SEED = 2026
 SAMPLES = 40
-DOCUMENT = Path(__file__).parents[1] / "docs" / "copy.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks" / "copy_samples.md"
 START, END = "<!-- samples -->\n", "<!-- end -->"
 CATEGORIES = (
     "DAIRY", "Bakery", "coffee", "produce", "wine", "pets", "books", "toys", "shoes", "Yoga mats", "女装",

@@ -1,4 +1,4 @@
-"""Results on disk: one JSON document a table, from which the tables of docs/benchmarks.md are written."""
+"""Results on disk: one JSON document a table, from which docs/benchmarks/benchmarks.md gets its tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Columns = Mapping[str, Callable[[Row], str]]
 """How each column of a table is written, by its heading."""
 
 RESULTS = Path(__file__).parent / "results"
-DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks" / "benchmarks.md"
 PACKAGES = (
     "allocate",
     "numpy",

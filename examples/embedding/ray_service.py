@@ -4,7 +4,7 @@ python examples/embedding/ray_service.py [USERS] [ray://HOST:10001 or auto]
 
 The service connects once and keeps the connection. Every solve takes the cores that it asks for as long as it
 runs, so solves take turns (or share the cluster: ask for fewer workers each). Users are split among worker
-processes; in each pass only prices and sums travel. Which engine for what: docs/embedding_library.md.
+processes; in each pass only prices and sums travel. Which engine for what: docs/howto/embedding_library.md.
 """
 
 from __future__ import annotations

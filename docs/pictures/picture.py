@@ -1,8 +1,8 @@
 """Draw terminal pages as SVG.
 
-``python docs/picture.py RUN docs/demo.svg`` draws the summary of a run;
-``python docs/picture.py --screen "allocate whatif ..." docs/sweep.svg`` what a command shows in a terminal
-of tmux, 88 characters wide.
+In this folder ``python picture.py RUN demo.svg`` draws the summary of a run;
+``python picture.py --screen "allocate whatif ..." sweep.svg`` what a command shows in a terminal of tmux, 88
+characters wide.
 """
 
 from __future__ import annotations
