@@ -145,7 +145,7 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """Relative optimality gap, (bound - objective) / |bound|; of the utility where there is one."""
+        """Relative optimality gap, ``(bound - objective) / |bound|``; of the utility where there is one."""
         if self.utility is not None and self.utility_bound is not None:
             return relative_gap(self.utility, self.utility_bound)
         return relative_gap(self.objective, self.bound)
