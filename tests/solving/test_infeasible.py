@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from allocator import (
@@ -29,14 +29,9 @@ from allocator import (
     solve,
 )
 from allocator.limits.rows import Row
-from support.small_problems import best_by_trying, small_problems
+from support.small_problems import best_by_trying, slow_data, small_problems
 
-SLOW_DATA = settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+SLOW_DATA = slow_data(40)
 GRACE = 30.0  # seconds past the time limit that `solve` may take: 5 to find a plan, 20 to explain, and slack
 
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocator import (
@@ -31,15 +31,10 @@ from allocator.limits.rows import Row
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for
 from support.compiled_problems import compiled_problem
-from support.small_problems import best_by_trying, small_problems
+from support.small_problems import best_by_trying, slow_data, small_problems
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
-SLOW_DATA = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+SLOW_DATA = slow_data(25)
 KINDS = ((0, 1), (0, 1), (0, 2), (1, 1), (1, 2))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from allocator import (
     Budget,
@@ -25,14 +25,9 @@ from allocator import (
     certify,
     solve,
 )
-from support.small_problems import best_by_trying, small_problems
+from support.small_problems import best_by_trying, slow_data, small_problems
 
-SLOW_DATA = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+SLOW_DATA = slow_data(60)
 
 
 def campaign(n: int, coupons: int = 6, seed: int = 0) -> tuple[Problem, list]:

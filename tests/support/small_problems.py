@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from allocator import Budget, Capacity, Floor, Inventory, Limit, Parity, Problem, ReturnFloor, Share, certify
@@ -28,6 +29,16 @@ def best_by_trying(problem: Problem, limits: list) -> float | None:
         if certificate.valid and (best is None or certificate.objective > best):
             best = certificate.objective
     return best
+
+
+def slow_data(examples: int) -> settings:
+    """Return settings for examples that take long to draw."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
 
 
 @st.composite
