@@ -20,6 +20,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "campaign_reference",
+    "command_examples",
     "docstrings",
     "mathml",
 ]
@@ -44,6 +45,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
 # Pages, of which nothing is fetched from a network
@@ -52,6 +54,7 @@ html_title = "Allocate"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
+html_sidebars = {"tutorial/index": [], "changelog": []}
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
@@ -60,6 +63,7 @@ html_theme_options: dict[str, Any] = {
     "logo": {"text": "Allocate"},
     "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
     "footer_start": [],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
