@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.certificate.recount import Groups, Recount, recount
+from allocator.certificate.unfit import Unfit
 from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
 
@@ -70,6 +71,7 @@ def certify(
     claimed_objective: float | None = None,
     claimed_bound: float | None = None,
     threads: int | None = None,
+    unfit_by: Sequence[str] = (),
 ) -> Certificate:
     """Check a plan.
 
@@ -85,6 +87,9 @@ def certify(
         Figures to compare with what is recomputed.
     threads
         Worker threads; all cores unless given. The result does not depend on it.
+    unfit_by
+        Labels of rows that rule some pairs out: those that alone use more than all other users can leave.
+        Which they are is worked out here, and the bound does not count them.
     """
     choice = np.asarray(choice).reshape(problem.n_users, -1)
     if choice.min(initial=-1) < -1 or choice.max(initial=-1) >= problem.n_coupons:
@@ -93,7 +98,9 @@ def certify(
     rows = [row for limit in limits for row in limit.rows(problem)]
     groups = Groups(problem, rows)
     bound, price, problems = _charges(groups, rows, prices)
-    count = recount(groups, choice.astype(np.int16, copy=False), price, threads)
+    ruling = [row for row in rows if row.label in set(unfit_by) and math.isinf(row.penalty)]
+    unfit = Unfit(problem, ruling) if ruling else None
+    count = recount(groups, choice.astype(np.int16, copy=False), price, threads, unfit)
     wrong = _wrong_choices(problem, count)
     if wrong:
         return Certificate(math.nan, math.nan, (), tuple(wrong))

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from allocator.certificate.unfit import Unfit
 from allocator.limits.rows import Row, Term
 from allocator.problem import Problem
 from allocator.problem.batch import Batch
@@ -113,7 +114,13 @@ class Groups:
         return combined
 
 
-def recount(groups: Groups, choice: NDArray[np.int16], price: Array, threads: int | None = None) -> Recount:
+def recount(
+    groups: Groups,
+    choice: NDArray[np.int16],
+    price: Array,
+    threads: int | None = None,
+    unfit: Unfit | None = None,
+) -> Recount:
     """Count a plan once more, in one pass over the raw data.
 
     Parameters
@@ -126,6 +133,8 @@ def recount(groups: Groups, choice: NDArray[np.int16], price: Array, threads: in
         (n_measures, n_groups, n_coupons) price of each measure; infinite where an assignment is excluded.
     threads
         Worker threads; all cores unless given.
+    unfit
+        Says which pairs fit no plan, and count for nothing.
     """
     names = groups.measures[2:]
     fewest, most = groups.problem.per_user
@@ -136,8 +145,9 @@ def recount(groups: Groups, choice: NDArray[np.int16], price: Array, threads: in
         users = part.users
         assert isinstance(users, slice)
         amounts = tuple(part.measures[name] for name in names) or (part.value,)
+        value = part.value if unfit is None else unfit.without(part)
         best = _recount(
-            part.value, amounts, groups.place(users), price, charged, choice[users], fewest, most, used, flags
+            value, amounts, groups.place(users), price, charged, choice[users], fewest, most, used, flags
         )
         flags[1] += users.start if flags[0] else 0
         return float(best), used, flags

@@ -319,6 +319,19 @@ class Problem:
         }
         return part
 
+    def of_users(self, users: NDArray[np.int64]) -> Self:
+        """Return the problem with some of its users only, by their indices; in memory."""
+        rows = self.gather(users)
+        part = copy(self)
+        part.value, part.measures = rows.value, rows.measures
+        part.groups = {
+            column: Grouping(grouping.codes[users], grouping.labels)
+            for column, grouping in self.groups.items()
+        }
+        part._user_ids = self.ids_of(users)
+        part._combinations = {}
+        return part
+
     def eligible(self) -> NDArray[np.bool_]:
         """Return where a coupon may be given, (n_users, n_coupons)."""
         return np.asarray(~np.isnan(self.value))

@@ -123,6 +123,9 @@ class Solution:
     relaxed
         By label of each row that a plan of least violation breaks, the bounds (at least, at most) that it
         keeps instead.
+    unfit_by
+        Labels of rows that rule some pairs out: alone, such a pair uses more than all other users can leave.
+        The bound does not count them.
     """
 
     problem: Problem = field(repr=False)
@@ -142,6 +145,7 @@ class Solution:
     interrupted: bool = False
     trace: tuple[Improvement, ...] = field(default=(), repr=False)
     relaxed: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
+    unfit_by: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:
@@ -183,7 +187,10 @@ class Solution:
                 self.objective,
                 self.bound,
             )
-        return certify(self.problem, self.limits, self.choice, self.prices, self.objective, self.bound)
+        return certify(
+            self.problem, self.limits, self.choice, self.prices, self.objective, self.bound,
+            unfit_by=self.unfit_by,
+        )  # fmt: skip
 
     def price_of_fairness(
         self, labels: Sequence[str] | None = None, threads: int | None = None

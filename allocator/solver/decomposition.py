@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ from allocator.progress import Progress, no_progress
 from allocator.solver.exact_prices import sharpen
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.first_prices import adapted_prices, least_objective, prices_on_all, sampled_prices
+from allocator.solver.large.deciding import Rest, decide_large
+from allocator.solver.large.finding import find_large
 from allocator.solver.master import natural_scale
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engines
-from allocator.solver.rounding.recovery import Plan, recover
+from allocator.solver.rounding.recovery import Plan, Recovery
 from allocator.solver.search import Search
 from allocator.solver.watch import Watch
 
@@ -40,6 +43,7 @@ def decompose(
     start: Array | None = None,
     report: Progress = no_progress,
     watch: Watch | None = None,
+    large_first: bool = True,
 ) -> Outcome:
     """Solve by decomposition.
 
@@ -61,10 +65,12 @@ def decompose(
         Progress.
     watch
         Told of every bound and plan.
+    large_first
+        Decide pairs that are large against a row's room in whole numbers, before all others.
     """
     engine = engines.engine_for(model)
     watch = watch or Watch(time.monotonic())
-    search = Search(model, engine, natural_scale(engine), gap, deadline, seed, report, watch)
+    search = Search(model, engines, engine, natural_scale(engine), gap, deadline, seed, report, watch)
     survey = None
     if start is None:
         first = prices_on_all(search, sampled_prices(search))
@@ -76,10 +82,30 @@ def decompose(
     del survey  # a number for each user
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
-    plan = recover(
-        engine, exact.prices, *exact.choices(), exact.contested, exact.columns,
-        gap=gap, deadline=deadline, seed=seed, report=report, watch=watch,
-    )  # fmt: skip
+    recovery = Recovery(engine, exact.prices, *exact.choices(), gap, deadline, seed, report, watch)
+    recovery.round(exact.contested, exact.columns)
+    if not recovery.done:
+        large = find_large(model, exact.prices, recovery.loss) if large_first else None
+        if large is not None:
+            known, rest = recovery.found, partial(_solve_rest, search)
+            return Outcome(*decide_large(search, large, known, exact.prices, recovery.dual, rest))
+        recovery.close_gap()
+    plan = recovery.found
     if plan.choice is None:
         plan = Plan(plan_without_programs(engine, exact.prices))
     return Outcome(plan, exact.prices)
+
+
+def _solve_rest(search: Search, model: Model, start: Array, absolute_gap: float, deadline: float) -> Rest:
+    """Solve a model of some of a search's users, without a look at large pairs."""
+    engine = search.engines.engine_for(model)
+    worth = abs(engine.price(start).reduced + model.bound_cost(start))
+    outcome = decompose(
+        model, gap=absolute_gap / max(worth, absolute_gap), deadline=deadline, seed=search.seed,
+        engines=search.engines, start=start, report=search.report, large_first=False,
+    )  # fmt: skip
+    plan, prices = outcome.plan, outcome.prices
+    if plan.impossible:
+        return Rest(None, -np.inf, prices, -np.inf)
+    dual = engine.price(prices).reduced + model.bound_cost(prices)
+    return Rest(plan.choice if np.isfinite(plan.value) else None, plan.value, prices, min(dual, plan.bound))

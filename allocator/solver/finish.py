@@ -23,8 +23,9 @@ def finish(
     began: float,
     seed: int,
     watch: Watch | None = None,
+    unfit_by: tuple[str, ...] = (),
 ) -> Solution:
-    """Certify an outcome and make it a solution.
+    """Certify an outcome and make it a solution; `unfit_by` as in `Solution`.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def finish(
             "allow more time, or relax the tightest limits a little."
         )
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
-    certificate = certify(model.problem, limits, choice, prices)
+    certificate = certify(model.problem, limits, choice, prices, unfit_by=unfit_by)
     if not certificate.valid:
         raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
     bound, source = certificate.dual_bound, "dual prices"
@@ -58,5 +59,6 @@ def finish(
         method=method,
         seconds=time.monotonic() - began,
         seed=seed,
+        unfit_by=unfit_by,
         trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from allocator.progress import Progress
 from allocator.solver.master import Scale
 from allocator.solver.model import Model
-from allocator.solver.pricing import Engine, Pass
+from allocator.solver.pricing import Engine, Engines, Pass
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -22,6 +22,7 @@ class Search:
     """What stays the same during one solve."""
 
     model: Model
+    engines: Engines
     engine: Engine
     scale: Scale
     gap: float

@@ -22,6 +22,7 @@ from allocator.solver.fallback import plan_without_programs
 from allocator.solver.finish import finish
 from allocator.solver.infeasibility import explain_clash
 from allocator.solver.interrupt import reporting
+from allocator.solver.large.screening import screen
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Engines, EngineSettings, shared_engines
 from allocator.solver.pricing.settings import Kind
@@ -149,6 +150,7 @@ def solve(
 def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16] | None = None) -> Solution:
     """Solve for some limits; `choice` is a plan known to keep them."""
     model = compile_model(job.problem, limits)
+    fitting = screen(model)
     risky = is_risky(job.problem, limits)
     if risky and job.method in ("decomposition", "exact"):
         message = "a budget with a confidence needs a cone, which this method does not have"
@@ -159,17 +161,17 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
     try:
         if job.method == "convex":
             return _convex(job, model, limits)
-        outcome, used = _run(job, model, watch)
+        outcome, used = _run(job, fitting.model, watch)
         if outcome.plan.choice is None:
             outcome = replace(outcome, plan=Plan(choice))
         watch.keep(outcome.plan.choice, outcome.prices)
-        return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch)
+        return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch, fitting.labels)
     except KeyboardInterrupt:
-        outcome = _at_hand(job, model, watch)
+        outcome = _at_hand(job, fitting.model, watch)
         if outcome.plan.choice is None:
             raise
         method = "decomposition" if job.method == "auto" else job.method
-        solution = finish(model, limits, outcome, method, job.gap, job.began, job.seed, watch)
+        solution = finish(model, limits, outcome, method, job.gap, job.began, job.seed, watch, fitting.labels)
         return replace(solution, interrupted=True)
 
 

@@ -8,6 +8,7 @@ what the blocks would choose. What still is open goes to branch and bound.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from allocator.solver.pricing import Engine, Pass, restrict
 from allocator.solver.rounding.blocks import prove_losses
 from allocator.solver.rounding.branching import open_sets, solve_integer
 from allocator.solver.rounding.exchange import improve, round_vertex
-from allocator.solver.rounding.standing import Standing, classes_of
+from allocator.solver.rounding.standing import Classes, Standing, classes_of
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -30,6 +31,7 @@ Array = NDArray[np.float64]
 GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
 NEAREST = 60_000  # users whose choice costs least to change, for what a first exchange leaves open
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
+MOST_CORE = 30_000  # pairs that one integer program may decide at once
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Plan:
         Upper bound of the objective proven besides the dual one; infinite if none was.
     proof
         How: ``blocks`` or ``branch and bound``.
+    value
+        What the plan is worth; minus infinity if that was not worked out.
     impossible
         Whether it was proven that no plan meets every limit.
     """
@@ -52,6 +56,7 @@ class Plan:
     bound: float = np.inf
     proof: str = "branch and bound"
     impossible: bool = False
+    value: float = -np.inf
 
 
 def with_grace(deadline: float) -> float:
@@ -59,21 +64,8 @@ def with_grace(deadline: float) -> float:
     return max(deadline, time.monotonic() + GRACE_SECONDS)
 
 
-def recover(
-    engine: Engine,
-    prices: Array,
-    choice: NDArray[np.int16],
-    chosen: Pass,
-    contested: Contested,
-    columns: Array,
-    *,
-    gap: float,
-    deadline: float,
-    seed: int,
-    report: Progress,
-    watch: Watch,
-) -> Plan:
-    """Find an integer plan near the linear program's vertex.
+class Recovery:
+    """Finds an integer plan near a linear program's vertex: the best so far, and what is proven.
 
     Parameters
     ----------
@@ -83,26 +75,9 @@ def recover(
         (n_rows,) exact prices.
     choice, chosen
         (n_users, most) what all users choose at `prices`, and the sums of it.
-    contested
-        The contested users; all others take what they choose at `prices`.
-    columns
-        (n_pairs,) the linear program's solution.
     gap, deadline, seed, report, watch
         As in `decompose`.
     """
-    search = _Recovery(engine, prices, choice, chosen, gap, deadline, seed, report, watch)
-    contested = search.settled(contested)
-    search.exchange(contested, round_vertex(classes_of(contested, prices), columns), FIRST_ROUNDS)
-    if not search.done:
-        nearest, beyond = search.nearest()
-        search.exchange_blocks(nearest, beyond)
-        if not search.done:
-            search.branch(nearest, everyone=np.isinf(beyond))
-    return Plan(search.plan, search.bound, search.proof)
-
-
-class _Recovery:
-    """The best plan so far, and what is proven."""
 
     def __init__(
         self,
@@ -129,6 +104,31 @@ class _Recovery:
         self.loss = np.inf
         self.least_loss = 0.0
         self.proof = ""
+
+    def round(self, contested: Contested, columns: Array) -> None:
+        """Round the linear program's vertex over the contested users, and improve it by exchange.
+
+        Parameters
+        ----------
+        contested
+            The contested users; all others take what they choose at the prices.
+        columns
+            (n_pairs,) the linear program's solution.
+        """
+        contested = self.settled(contested)
+        self.exchange(contested, round_vertex(classes_of(contested, self.prices), columns), FIRST_ROUNDS)
+
+    def close_gap(self) -> None:
+        """Take in the users nearest to a change, tighten the bound, exchange again, and branch."""
+        nearest, beyond = self.nearest()
+        self.exchange_blocks(nearest, beyond)
+        if not self.done:
+            self.branch(nearest, beyond)
+
+    @property
+    def found(self) -> Plan:
+        """The best plan so far, with its proof."""
+        return Plan(self.plan, self.bound, self.proof, value=self.dual - self.loss)
 
     @property
     def bound(self) -> float:
@@ -160,8 +160,10 @@ class _Recovery:
         inside = np.isfinite(margin)
         beyond = np.inf
         if inside.sum() > NEAREST:
-            beyond = float(np.partition(margin, NEAREST)[NEAREST])
-            inside = margin < beyond
+            inside = margin <= self.loss  # no change that loses more than the plan is part of a better one
+            if inside.sum() > NEAREST:
+                inside = margin < np.partition(margin, NEAREST)[NEAREST]
+            beyond = float(np.min(margin, where=~inside, initial=np.inf))
         near = restrict(self.engine, np.flatnonzero(inside), self.prices, self.table)
         assert near.base is not None
         contested = contest(self.model, near.batch(), self.model.usage(near.base))
@@ -186,13 +188,15 @@ class _Recovery:
         if self.plan is not None and not self.done:
             self.exchange(contested, classes.standing(count_choices(contested, self.plan)), MORE_ROUNDS)
 
-    def branch(self, contested: Contested, *, everyone: bool) -> None:
-        """Decide ever more pairs by branch and bound; `everyone` says that no other user can change."""
+    def branch(self, contested: Contested, beyond: float) -> None:
+        """Decide ever more pairs by branch and bound, or at once all that a better plan may hold."""
         classes, planned = classes_of(contested, self.prices), self.plan is not None
         start = self.choice if self.plan is None else self.plan
         columns = count_choices(contested, start).astype(np.float64)
-        for open_pairs in open_sets(contested, columns, self.prices):
+        for open_pairs in self._open_sets(contested, classes, columns, beyond):
             self.report("integer plan", int(open_pairs.sum()), len(open_pairs))
+            # A better plan loses less than this one: none of its pairs may lose more by itself.
+            complete = beyond >= self.loss and bool((open_pairs | (classes.regret > self.loss)).all())
             try:
                 found = solve_integer(
                     contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
@@ -201,12 +205,24 @@ class _Recovery:
                 self._keep(contested, classes.standing(np.round(stop.answer.columns).astype(np.int64)))
                 raise
             if found is not None:
-                standing = classes.standing(np.round(found.columns).astype(np.int64))
-                self._keep(contested, standing)
-                if everyone and open_pairs.all():
-                    self._prove(classes.dual - found.bound, "branch and bound")
+                worst = self.loss
+                self._keep(contested, classes.standing(np.round(found.columns).astype(np.int64)))
+                if complete:
+                    self._prove(min(classes.dual - found.bound, worst), "branch and bound")
             if self.done:
                 break
+
+    def _open_sets(
+        self, contested: Contested, classes: Classes, columns: Array, beyond: float
+    ) -> Iterator[NDArray[np.bool_]]:
+        """Yield growing sets of pairs to decide, up to all that a better plan may hold, if they are few."""
+        for open_pairs in open_sets(contested, columns, self.prices):
+            if beyond >= self.loss and open_pairs.sum() >= (classes.regret <= self.loss).sum():
+                break
+            yield open_pairs
+        core = classes.regret <= self.loss
+        if beyond >= self.loss and core.sum() <= MOST_CORE:
+            yield core
 
     def _prove(self, least_loss: float, proof: str) -> None:
         if least_loss > self.least_loss:

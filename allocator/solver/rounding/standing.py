@@ -118,6 +118,17 @@ class Classes:
         """Reduced value of all best choices."""
         return _dot(self.reduced, self.best_count)
 
+    @cached_property
+    def regret(self) -> Array:
+        """What taking each pair loses at least against its class's best choice, (n_pairs,)."""
+        _, most = self.per_user
+        taken = _best_pairs(self.starts, self.pair_class, self.reduced, self.per_user)
+        number = np.bincount(self.pair_class[taken], minlength=len(self.size))
+        worst = np.full(len(self.size), np.inf)  # of what is taken: goes if another comes in its place
+        np.minimum.at(worst, self.pair_class[taken], self.reduced[taken])
+        in_place_of = np.where(number < most, np.minimum(worst, 0.0), worst)
+        return np.where(taken, 0.0, np.maximum(in_place_of[self.pair_class] - self.reduced, 0.0))
+
     @property
     def dual(self) -> float:
         """No whole counts are worth more: value less what violations cost, others' choices being given."""

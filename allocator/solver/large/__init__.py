@@ -1,0 +1,1 @@
+"""Pairs that are large against a row's room: some fit no plan, others are decided before the rest."""

@@ -1,0 +1,137 @@
+"""Users with a pair that is large against a row's room, and that a better plan may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocator.problem.batch import Batch
+from allocator.solver.large.screening import AT_ONCE, Sizes, room_of
+from allocator.solver.model import VALUE, Model
+from allocator.solver.rounding.recovery import MOST_CORE
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+LARGE = 0.01  # of a row's room
+MOST_LARGE = 10_000  # pairs to decide in whole numbers; of more, those that use most of a room
+
+
+@dataclass(frozen=True)
+class Large:
+    """The pairs to decide in whole numbers: all of users with a large one that a better plan may hold.
+
+    Parameters
+    ----------
+    users
+        Rising indices of the users, (n_large,).
+    place, coupon
+        (n_pairs,) each pair's user, as a place among `users`, and its coupon.
+    value
+        (n_pairs,) what each earns.
+    uses
+        (n_rows, n_pairs) what each uses of every row.
+    """
+
+    users: Index
+    place: Index
+    coupon: Index
+    value: Array
+    uses: Array
+
+
+def find_large(model: Model, prices: Array, loss: float) -> Large | None:
+    """Return the pairs to decide first; None if there are none, one integer program can decide all that a
+    better plan may hold, or the problem is not in memory.
+
+    Parameters
+    ----------
+    model, prices
+        The rows, and prices to tell by what cannot be in a better plan.
+    loss
+        What the best plan loses against the dual value at the prices; infinite if there is none.
+    """
+    if not model.problem.in_memory:
+        return None
+    rooms = _rooms(model)
+    if not rooms:
+        return None
+    share, users, open_pairs = [], [], 0
+    for batch in model.problem.batches(model.measures[2:]):
+        for part in batch.parts(AT_ONCE):
+            regret = _regret(model, prices, part)
+            open_pairs += int(((regret > 0) & (regret <= loss)).sum())
+            found = _share(model, rooms, regret <= loss, part)
+            near = np.flatnonzero(found > LARGE)
+            share.append(found[near])
+            users.append(part.indices()[near])
+    largest, of_users = np.concatenate(share), np.concatenate(users)
+    if len(of_users) == 0 or open_pairs <= MOST_CORE // 2:
+        return None
+    most = max(MOST_LARGE // model.problem.n_coupons, 1)
+    if len(of_users) > most:
+        of_users = np.sort(of_users[np.argsort(-largest, kind="stable")[:most]])
+    return _pairs(model, prices, loss, of_users)
+
+
+def _rooms(model: Model) -> list[tuple[int, float, float]]:
+    """Return row, sign and room of each bound that some pair may use much of."""
+    sizes, found = Sizes(model), []
+    for row in np.flatnonzero(np.isinf(model.penalty)).tolist():
+        for sign, bound in ((1.0, model.at_most[row]), (-1.0, -model.at_least[row])):
+            if np.isfinite(bound) and sizes.largest(row) > LARGE * abs(bound):
+                room = room_of(model, row, sign)
+                if sizes.largest(row) > LARGE * room > 0:
+                    found.append((row, sign, room))
+    return found
+
+
+def _share(
+    model: Model, rooms: list[tuple[int, float, float]], open_: NDArray[np.bool_], part: Batch
+) -> Array:
+    """Return for each user the greatest share of a room that an open pair uses."""
+    share = np.zeros(part.n_users)
+    for row, _, room in rooms:
+        use = np.abs(_use(model, row, part))
+        share = np.maximum(share, np.max(use, axis=1, where=open_, initial=0.0) / room)
+    return share
+
+
+def _use(model: Model, row: int, part: Batch) -> Array:
+    """Return what each pair of a batch uses of a row, (n, n_coupons)."""
+    weights = model.weights[[row]].toarray().reshape(model.shape)
+    cell = model.cell[part.users]
+    use = weights[0][cell]
+    for k in range(VALUE, len(model.measures)):
+        if weights[k].any():
+            use = use + weights[k][cell] * np.nan_to_num(part.measure(model.measures[k]))
+    return np.asarray(use)
+
+
+def _regret(model: Model, prices: Array, part: Batch) -> Array:
+    """Return what taking each pair loses at least against the user's best choice; infinite if ineligible."""
+    fewest, most = model.problem.per_user
+    table = model.price_table(prices)
+    cell = model.cell[part.users]
+    reduced = part.value - table[VALUE][cell] * part.value - table[0][cell]
+    for k in range(2, len(model.measures)):
+        reduced = reduced - table[k][cell] * part.measure(model.measures[k])
+    reduced = np.where(np.isnan(part.value) | model.forbidden[cell], -np.inf, reduced)
+    ranked = -np.sort(-reduced, axis=1)
+    level = ranked[:, min(most, ranked.shape[1]) - 1]
+    level = np.maximum(level, 0.0) if fewest == 0 else np.where(np.isinf(level), ranked[:, 0], level)
+    with np.errstate(invalid="ignore"):
+        regret = np.maximum(level[:, None] - reduced, 0.0)
+    return np.where(np.isinf(reduced), np.inf, regret)
+
+
+def _pairs(model: Model, prices: Array, loss: float, users: Index) -> Large:
+    batch = model.gather(users)
+    regret = _regret(model, prices, batch)
+    place, coupon = np.nonzero((regret <= loss) & np.isfinite(regret))
+    cell = model.cell[users][place]
+    value = batch.value[place, coupon] * model.worth[cell, coupon]
+    uses = model.coefficients(batch, place, coupon).toarray()
+    return Large(users, place, coupon, np.asarray(value, np.float64), uses)
