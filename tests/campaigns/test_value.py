@@ -15,7 +15,7 @@ from allocator.campaign.config import parse_config
 from allocator.campaign.discounts import cost_variance, discount, discount_moments, expected_cost
 from allocator.campaign.eligibility import eligibility
 from allocator.campaign.task import build_task
-from allocator.campaign.worth import worth_of_predictions
+from allocator.campaign.worth import worth_of
 from allocator.plugins.predictions import Predictions
 from allocator.whatif.scaling import scale_predictions
 
@@ -140,7 +140,7 @@ def off_by(realised: np.ndarray, formula: np.ndarray) -> np.ndarray:
 )
 def test_value_and_cost_are_what_customers_bring_and_take_on_average(world: World, maximize: str) -> None:
     campaign = campaign_of(maximize)
-    worth = worth_of_predictions(campaign, world.predictions, eligibility(campaign))
+    worth = worth_of(campaign, world.predictions, eligibility(campaign))
     assert off_by(world.realised[maximize], worth.value).max() < STRICT
     assert off_by(world.cost, worth.measures["cost"]).max() < STRICT
     assert off_by(world.redeemed.astype(float), worth.measures["redemptions"]).max() < STRICT
@@ -160,7 +160,7 @@ def test_the_simulation_tells_wrong_formulas_apart(world: World) -> None:
 def test_without_a_baseline_basket_the_coupon_leaves_baskets_as_they_are(world: World) -> None:
     campaign = campaign_of("incremental_revenue")
     same = replace(world.predictions, baseline_revenue=None)
-    value = worth_of_predictions(campaign, same, eligibility(campaign)).value
+    value = worth_of(campaign, same, eligibility(campaign)).value
     np.testing.assert_array_equal(value, same.uplift * same.revenue)
 
 
