@@ -50,6 +50,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "bound": solution.bound,
         "bound_source": solution.bound_source,
         "gap": solution.gap,
+        "unfit_by": list(solution.unfit_by),
         "fairness": _fairness(campaign, solution),
         "price_of_fairness": _price_of_fairness(task, solution),
         "users": problem.n_users,
@@ -66,7 +67,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "by_coupon": by_coupon(problem, user, coupon),
         "by_group": by_group(problem, problem.groups, user, coupon),
         "skipped": dict(sorted(_count(skip_reasons(task, solution)).items())),
-        "notes": list(campaign.notes),
+        "notes": [*campaign.notes, *map(_unfit, solution.unfit_by)],
         "seed": solution.seed,
         "digests": campaign.digests,
         "versions": versions(),
@@ -220,6 +221,14 @@ def _broken(solution: Solution) -> dict[str, float]:
     """Return by how much the plan breaks each hard limit that it does not keep."""
     checks = solution.certificate.rows
     return {row.label: row.violation for row in checks if row.violation > 0 and not row.soft}
+
+
+def _unfit(label: str) -> str:
+    """Say that a limit rules some pairs out by itself."""
+    return (
+        f"Some coupons need more of '{label}' for one user than all others can leave: they fit no plan, "
+        "and the bound does not count them."
+    )
 
 
 def _budget(task: Task) -> float | None:

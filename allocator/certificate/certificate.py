@@ -99,7 +99,7 @@ def certify(
     groups = Groups(problem, rows)
     bound, price, problems = _charges(groups, rows, prices)
     ruling = [row for row in rows if row.label in set(unfit_by) and math.isinf(row.penalty)]
-    unfit = Unfit(problem, ruling) if ruling else None
+    unfit = Unfit(problem, ruling, [row for row in rows if row.is_exclusion]) if ruling else None
     count = recount(groups, choice.astype(np.int16, copy=False), price, threads, unfit)
     wrong = _wrong_choices(problem, count)
     if wrong:

@@ -145,9 +145,19 @@ def recount(
         users = part.users
         assert isinstance(users, slice)
         amounts = tuple(part.measures[name] for name in names) or (part.value,)
-        value = part.value if unfit is None else unfit.without(part)
+        fitting = part.value if unfit is None else unfit.without(part)
         best = _recount(
-            value, amounts, groups.place(users), price, charged, choice[users], fewest, most, used, flags
+            part.value,
+            fitting,
+            amounts,
+            groups.place(users),
+            price,
+            charged,
+            choice[users],
+            fewest,
+            most,
+            used,
+            flags,
         )
         flags[1] += users.start if flags[0] else 0
         return float(best), used, flags
@@ -166,7 +176,7 @@ def recount(
 
 
 @njit(nogil=True, cache=True)
-def _recount(value, amounts, place, price, charged, choice, fewest, most, used, flags):  # type: ignore[no-untyped-def]
+def _recount(value, fitting, amounts, place, price, charged, choice, fewest, most, used, flags):  # type: ignore[no-untyped-def]
     """Add what users' choices use to `used` and what is wrong with them to `flags`; return the sum of
     what they could gain.
     """
@@ -176,7 +186,7 @@ def _recount(value, amounts, place, price, charged, choice, fewest, most, used, 
     total = 0.0
     for i in range(n_users):
         for j in range(n_coupons):
-            reduced[j] = value[i, j]
+            reduced[j] = fitting[i, j]
         for s in range(n_sets):
             group = place[s, i]
             if charged[0, group]:
@@ -198,7 +208,7 @@ def _recount(value, amounts, place, price, charged, choice, fewest, most, used, 
             total += best
         else:
             for j in range(n_coupons):
-                if reduced[j] != reduced[j] or value[i, j] != value[i, j]:
+                if reduced[j] != reduced[j]:
                     reduced[j] = -np.inf
             ranked = np.sort(reduced)
             for rank in range(min(most, n_coupons)):

@@ -124,8 +124,6 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
     tuple
         The certificate, and a sentence for each file that was changed or is missing.
     """
-    from allocator.certificate import certify
-
     run = open_run(folder, campaign_folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     changed = [
@@ -136,16 +134,11 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
     choice, unknown = _choice(run)
     if unknown:
         changed.append(f"{unknown:,} assignments name a user or coupon that the campaign does not have")
-    certificate = certify(
-        run.task.problem, run.task.limits, choice, run.prices, run.summary["objective"], run.summary["bound"]
-    )
-    return certificate, changed
+    return _certified(run, choice), changed
 
 
 def plan_of_run(run: OpenRun) -> Solution:
     """Return the plan of a run as it was solved; its certificate is worked out again."""
-    from allocator.certificate import certify
-
     summary, task = run.summary, run.task
     choice = _choice(run)[0].astype(np.int16)
     if task.problem.per_user[1] == 1:
@@ -153,11 +146,25 @@ def plan_of_run(run: OpenRun) -> Solution:
     fairness = summary["fairness"] or {}
     return Solution(
         task.problem, task.limits, Status(summary["status"]), choice, summary["objective"], summary["bound"],
-        summary["bound_source"], run.prices,
-        certify(task.problem, task.limits, choice, run.prices, summary["objective"], summary["bound"]),
+        summary["bound_source"], run.prices, _certified(run, choice),
         summary["method"], 0.0, summary["seed"], fairness.get("utility"), fairness.get("utility_bound"),
-        summary["interrupted"],
+        summary["interrupted"], unfit_by=_unfit_by(run),
     )  # fmt: skip
+
+
+def _certified(run: OpenRun, choice: NDArray[np.integer]) -> Certificate:
+    """Check assignments against what the run states of them."""
+    from allocator.certificate import certify
+
+    task, summary = run.task, run.summary
+    return certify(
+        task.problem, task.limits, choice, run.prices, summary["objective"], summary["bound"],
+        unfit_by=_unfit_by(run),
+    )  # fmt: skip
+
+
+def _unfit_by(run: OpenRun) -> tuple[str, ...]:
+    return tuple(run.summary.get("unfit_by", ()))  # earlier versions did not say
 
 
 def _choice(run: OpenRun) -> tuple[NDArray[np.int64], int]:
