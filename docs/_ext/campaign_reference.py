@@ -177,9 +177,11 @@ class HttpPaths(Reference):
 
     def rows(self, meanings: Mapping[str, str]) -> Iterable[Row]:
         """Return a row for each operation."""
+        from allocator.service.gate import OPEN
+
         for path, operations in openapi()["paths"].items():
             for method, operation in operations.items():
-                codes = sorted(operation["responses"])
+                codes = sorted(code for code in operation["responses"] if code != "401" or path not in OPEN)
                 right = ", ".join(code for code in codes if code < "400")
                 wrong = ", ".join(code for code in codes if code >= "400")
                 does = operation["description"].partition("\n\n")[0].replace("\n", " ")
@@ -239,6 +241,8 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
         words = "table"
     elif annotation is Any:
         words = "any"
+    elif inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        words = "table"
     else:
         words = NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
     return f"{words}{bounds}"
@@ -251,10 +255,10 @@ def _many(words: str) -> str:
 def _bounds(metadata: Iterable[Any]) -> str:
     words = []
     makers: tuple[tuple[type, Callable[[Any], str]], ...] = (
-        (annotated_types.Gt, lambda bound: f"above {bound.gt:g}"),
-        (annotated_types.Ge, lambda bound: f"{bound.ge:g} or more"),
-        (annotated_types.Lt, lambda bound: f"below {bound.lt:g}"),
-        (annotated_types.Le, lambda bound: f"at most {bound.le:g}"),
+        (annotated_types.Gt, lambda bound: f"above {bound.gt:.10g}"),
+        (annotated_types.Ge, lambda bound: f"{bound.ge:.10g} or more"),
+        (annotated_types.Lt, lambda bound: f"below {bound.lt:.10g}"),
+        (annotated_types.Le, lambda bound: f"at most {bound.le:.10g}"),
         (annotated_types.MaxLen, lambda bound: f"at most {bound.max_length} characters"),
     )
     for item in metadata:

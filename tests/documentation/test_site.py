@@ -154,3 +154,13 @@ def test_every_public_name_and_every_command_has_its_place(site, pages):
     named = [f"allocate-{name}" for name in COMMANDS] + [f"allocate-copy-{name}" for name in COPY_COMMANDS]
     assert [name for name in named if name not in commands] == []
     assert "cmdoption-allocate-whatif-sweep" in commands
+
+
+def test_every_file_of_the_program_that_a_page_names_is_there():
+    folders = ("allocator", "predictors", "copygen", "cli", "benchmarks", "examples", "tests", "docs")
+    there = [
+        f"/{path.relative_to(ROOT).as_posix()}" for name in folders for path in (ROOT / name).rglob("*.py")
+    ]
+    for page in (path for path in DOCS.rglob("*.md") if "_build" not in path.parts):
+        for name in re.findall(r"`([a-z_/]+\.py)`", page.read_text(encoding="utf-8")):
+            assert any(path.endswith(f"/{name}") for path in there), f"{page.name}: {name}"
