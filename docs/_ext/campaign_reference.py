@@ -234,7 +234,7 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
         words = " ".join(_value(part) for part in parts)
     elif origin in (typing.Union, types.UnionType):
         words = " or ".join(dict.fromkeys(_type(part) for part in parts if part is not types.NoneType))
-    elif origin in (list, tuple) or (inspect.isclass(origin) and issubclass(origin, typing.Sequence)):  # type: ignore[arg-type]
+    elif origin in (list, tuple) or (inspect.isclass(origin) and issubclass(origin, typing.Sequence)):
         inner = next((part for part in parts if part is not Ellipsis), Any)
         words = "list" if inner is Any else f"list of {_many(_type(inner))}"
     elif origin is dict or (inspect.isclass(origin) and issubclass(origin, Mapping)):

@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
 
     sends = []
     for day in MAILINGS:
-        for i in np.flatnonzero(opted[:, 0]):
+        for i in np.flatnonzero(opted[:, 0]).tolist():
             code = ["", *CODES][rng.integers(len(CODES) + 1)]
             usual = 0.04 + 0.08 * min(active[i], 2.0)
             lift, off, enough = 0.0, 0.0, 0.0
