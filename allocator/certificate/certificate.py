@@ -20,6 +20,7 @@ from allocator.problem import Problem
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-9  # relative rounding error of a float64 sum that is not called a violation
+SUM_ERROR = 1e-12  # relative, of a row's usage and bound as prices count them
 COUNT, VALUE = 0, 1  # come first in every table
 EVERYONE = Term("value", 1.0, {}, np.ones(0, dtype=np.bool_))
 
@@ -118,7 +119,8 @@ def certify(
     lost = sum(penalties[check.label] * check.violation for check in checks if check.soft)
     objective = float(count.used[VALUE, groups.of(EVERYONE)].sum()) - lost
     bound += count.best
-    problems = broken + problems + _compare(objective, bound, claimed_objective, claimed_bound)
+    forgiven = sum(abs(prices.get(check.label, 0.0)) * _rounding(check) for check in checks)
+    problems = broken + problems + _compare(objective, bound, forgiven, claimed_objective, claimed_bound)
     return Certificate(objective, bound, checks, tuple(problems))
 
 
@@ -207,11 +209,23 @@ def _charges(
     return bound, table, problems
 
 
+def _rounding(check: RowCheck) -> float:
+    """Return by how much a row goes beyond its bounds, and what its sums may be off."""
+    bounds = [abs(bound) for bound in (check.at_least, check.at_most) if math.isfinite(bound)]
+    beyond = max(check.at_least - check.used, check.used - check.at_most, 0.0)
+    return beyond + SUM_ERROR * max([abs(check.used), *bounds])
+
+
 def _compare(
-    objective: float, bound: float, claimed_objective: float | None, claimed_bound: float | None
+    objective: float,
+    bound: float,
+    forgiven: float,
+    claimed_objective: float | None,
+    claimed_bound: float | None,
 ) -> list[str]:
+    """Return what is wrong with the figures; `forgiven` is what rounding errors of rows are worth."""
     problems = []
-    size = 1e-9 * max(abs(objective), abs(bound))
+    size = 1e-9 * max(abs(objective), abs(bound)) + forgiven
     if bound < objective - size:
         problems.append(f"the bound {bound:,.6g} is below the objective {objective:,.6g}")
     if claimed_objective is not None and abs(objective - claimed_objective) > size:

@@ -23,6 +23,7 @@ from allocator.solver.search import Search
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
+TINY = 1e-300  # so that nothing is divided by nothing
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _solve_rest(search: Search, model: Model, start: Array, absolute_gap: float,
     engine = search.engines.engine_for(model)
     worth = abs(engine.price(start).reduced + model.bound_cost(start))
     outcome = decompose(
-        model, gap=absolute_gap / max(worth, absolute_gap), deadline=deadline, seed=search.seed,
+        model, gap=absolute_gap / max(worth, absolute_gap, TINY), deadline=deadline, seed=search.seed,
         engines=search.engines, start=start, report=search.report, large_first=False,
     )  # fmt: skip
     plan, prices = outcome.plan, outcome.prices

@@ -74,14 +74,14 @@ def solve_integer(
         if found is None:
             return None
         bound = min(bound, found.bound) if np.isinf(bound) else bound  # tightened programs bound nothing
-        short, over = _beyond(contested, found.columns)
+        short, over = beyond(contested, found.columns)
         if not (short.any() or over.any()):
             return replace(found, bound=bound)
         inwards = inwards[0] + 2.0 * short, inwards[1] + 2.0 * over
     return None
 
 
-def _beyond(contested: Contested, columns: Array) -> tuple[Array, Array]:
+def beyond(contested: Contested, columns: Array) -> tuple[Array, Array]:
     """Return by how much more than rounding the hard rows fall short of and go over their bounds."""
     model = contested.model
     hard = np.isinf(model.penalty)
