@@ -23,7 +23,6 @@ from allocator.solver.search import Search
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
-TINY = 1e-300  # so that nothing is divided by nothing
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ def decompose(
     report: Progress = no_progress,
     watch: Watch | None = None,
     large_first: bool = True,
+    absolute_gap: float = 0.0,
 ) -> Outcome:
     """Solve by decomposition.
 
@@ -68,6 +68,8 @@ def decompose(
         Told of every bound and plan.
     large_first
         Decide pairs that are large against a row's room in whole numbers, before all others.
+    absolute_gap
+        Gap in objective units that is enough whatever `gap` asks.
     """
     engine = engines.engine_for(model)
     watch = watch or Watch(time.monotonic())
@@ -83,7 +85,9 @@ def decompose(
     del survey  # a number for each user
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
-    recovery = Recovery(engine, exact.prices, *exact.choices(), gap, deadline, seed, report, watch)
+    recovery = Recovery(
+        engine, exact.prices, *exact.choices(), gap, absolute_gap, deadline, seed, report, watch
+    )
     recovery.round(exact.contested, exact.columns)
     if not recovery.done:
         large = find_large(model, exact.prices, recovery.loss) if large_first else None
@@ -99,14 +103,12 @@ def decompose(
 
 def _solve_rest(search: Search, model: Model, start: Array, absolute_gap: float, deadline: float) -> Rest:
     """Solve a model of some of a search's users, without a look at large pairs."""
-    engine = search.engines.engine_for(model)
-    worth = abs(engine.price(start).reduced + model.bound_cost(start))
     outcome = decompose(
-        model, gap=absolute_gap / max(worth, absolute_gap, TINY), deadline=deadline, seed=search.seed,
-        engines=search.engines, start=start, report=search.report, large_first=False,
+        model, gap=0.0, deadline=deadline, seed=search.seed, engines=search.engines, start=start,
+        report=search.report, large_first=False, absolute_gap=absolute_gap,
     )  # fmt: skip
     plan, prices = outcome.plan, outcome.prices
     if plan.impossible:
         return Rest(None, -np.inf, prices, -np.inf)
-    dual = engine.price(prices).reduced + model.bound_cost(prices)
+    dual = search.engines.engine_for(model).price(prices).reduced + model.bound_cost(prices)
     return Rest(plan.choice if np.isfinite(plan.value) else None, plan.value, prices, min(dual, plan.bound))

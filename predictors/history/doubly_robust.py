@@ -15,9 +15,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.history.doubly_robust_scores import DoublyRobust
 from predictors.history.propensity import Propensity, draw_folds, find_propensity
-from predictors.history.training_data import TrainingData
+from predictors.history.training_data import DoublyRobust, TrainingData
 from predictors.regressions.estimators import Regression, Sends, Settings, fit_regression
 from predictors.regressions.links import sigmoid
 

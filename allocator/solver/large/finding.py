@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from allocator.problem.batch import Batch
 from allocator.solver.large.screening import AT_ONCE, Sizes, room_of
 from allocator.solver.model import VALUE, Model
-from allocator.solver.rounding.recovery import MOST_CORE
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 LARGE = 0.01  # of a row's room
+FEW_OPEN = 2_000  # pairs that a better plan may hold, up to which one integer program decides them all
 MOST_LARGE = 10_000  # pairs to decide in whole numbers; of more, those that use most of a room
 
 
@@ -68,7 +68,7 @@ def find_large(model: Model, prices: Array, loss: float) -> Large | None:
             share.append(found[near])
             users.append(part.indices()[near])
     largest, of_users = np.concatenate(share), np.concatenate(users)
-    if len(of_users) == 0 or open_pairs <= MOST_CORE // 2:
+    if len(of_users) == 0 or open_pairs <= FEW_OPEN:
         return None
     most = max(MOST_LARGE // model.problem.n_coupons, 1)
     if len(of_users) > most:

@@ -75,7 +75,7 @@ class Recovery:
         (n_rows,) exact prices.
     choice, chosen
         (n_users, most) what all users choose at `prices`, and the sums of it.
-    gap, deadline, seed, report, watch
+    gap, absolute_gap, deadline, seed, report, watch
         As in `decompose`.
     """
 
@@ -86,6 +86,7 @@ class Recovery:
         choice: NDArray[np.int16],
         chosen: Pass,
         gap: float,
+        absolute_gap: float,
         deadline: float,
         seed: int,
         report: Progress,
@@ -99,7 +100,7 @@ class Recovery:
         self.usage = self.model.usage(chosen.table)
         self.dual = chosen.reduced + self.model.bound_cost(prices)
         watch.priced("exact prices", prices, self.dual, passes=0)
-        self.enough = gap * abs(self.dual)
+        self.enough = max(gap * abs(self.dual), absolute_gap)
         self.plan: NDArray[np.int16] | None = None
         self.loss = np.inf
         self.least_loss = 0.0
