@@ -210,7 +210,9 @@ def _charges(
 
 
 def _rounding(check: RowCheck) -> float:
-    """Return by how much a row goes beyond its bounds, and what its sums may be off."""
+    """Return by how much a row that counts as kept may be off, as prices see it."""
+    if check.violation > 0:
+        return 0.0
     bounds = [abs(bound) for bound in (check.at_least, check.at_most) if math.isfinite(bound)]
     beyond = max(check.at_least - check.used, check.used - check.at_most, 0.0)
     return beyond + SUM_ERROR * max([abs(check.used), *bounds])
@@ -225,11 +227,11 @@ def _compare(
 ) -> list[str]:
     """Return what is wrong with the figures; `forgiven` is what rounding errors of rows are worth."""
     problems = []
-    size = 1e-9 * max(abs(objective), abs(bound)) + forgiven
-    if bound < objective - size:
+    size = 1e-9 * max(abs(objective), abs(bound))
+    if bound < objective - size - forgiven:
         problems.append(f"the bound {bound:,.6g} is below the objective {objective:,.6g}")
     if claimed_objective is not None and abs(objective - claimed_objective) > size:
         problems.append(f"the plan is worth {objective:,.9g}, not {claimed_objective:,.9g} as stated")
-    if claimed_bound is not None and claimed_bound < objective - size:
+    if claimed_bound is not None and claimed_bound < objective - size - forgiven:
         problems.append(f"the stated bound {claimed_bound:,.9g} is below what the plan is worth")
     return problems

@@ -100,8 +100,8 @@ def contest(model: Model, batch: Batch, decided: Array) -> Contested:
     batch, starts = _classes(model, batch)
     first = starts[:-1]
     cell = model.cell[batch.users][first]
-    value = np.asarray(batch.value[first] * model.worth[cell], dtype=np.float64)
-    allowed = ~np.isnan(value) & ~model.forbidden[cell]
+    value = np.asarray(batch.value[first] * model.at(model.worth, cell), dtype=np.float64)
+    allowed = ~np.isnan(value) & ~model.forbids(cell)
     row, coupon = np.nonzero(allowed)
     uses = model.coefficients(batch, first[row], coupon)
     return Contested(
@@ -119,7 +119,8 @@ def contest(model: Model, batch: Batch, decided: Array) -> Contested:
 def _classes(model: Model, batch: Batch) -> tuple[Batch, Index]:
     """Sort users by class: equal cell, values (where they count) and measures."""
     # Without a row on values, only their worth counts: all users are alike where it is nothing.
-    value = batch.value if model.limits_value else batch.value * model.worth[model.cell[batch.users]]
+    worth = model.at(model.worth, model.cell[batch.users])
+    value = batch.value if model.limits_value else batch.value * worth
     columns = [value, *(batch.measure(name) for name in model.measures[2:])]
     cell = model.cell[batch.users][:, None].astype(np.float64)
     keys = np.hstack([cell, *columns])

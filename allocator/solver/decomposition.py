@@ -93,7 +93,9 @@ def decompose(
         large = find_large(model, exact.prices, recovery.loss) if large_first else None
         if large is not None:
             known, rest = recovery.found, partial(_solve_rest, search)
-            return Outcome(*decide_large(search, large, known, exact.prices, recovery.dual, rest))
+            plan, prices = decide_large(search, large, known, exact.prices, recovery.dual, rest)
+            if recovery.take_over(plan):
+                return Outcome(plan, prices)
         recovery.close_gap()
     plan = recovery.found
     if plan.choice is None:

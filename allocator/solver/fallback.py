@@ -40,7 +40,7 @@ def _drop_worst(engine: Engine, prices: Array, choice: NDArray[np.int16]) -> boo
     batch = engine.batch()
     uses = sp.csr_array(model.coefficients(batch, users, coupons))
     kept = np.ones(len(users), np.bool_)
-    earned = model.worth[model.cell[users], coupons] * batch.value[users, coupons]
+    earned = model.worth_of(model.cell[users], coupons) * batch.value[users, coupons]
     reduced = earned - np.asarray(uses.T @ prices)
     for row in range(model.n_rows):
         _drop_excess(model, row, uses, reduced, kept)

@@ -74,7 +74,7 @@ def ask(
 ) -> Question:
     """Put the question for the limits of a problem."""
     model = compile_model(problem, limits, price_exclusions=True)
-    model = replace(model, worth=np.zeros_like(model.worth))
+    model = model.without_values()
     engine = engines.engine_for(model)
     return Question(limits, model, engine, natural_scale(engine), deadline, seed, engines, report)
 

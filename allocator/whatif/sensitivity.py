@@ -206,7 +206,7 @@ def _coupons(solution: Solution, model: Model, prices: Array) -> tuple[CouponSen
 
 def _add(tally: _Tally, model: Model, table: Array, part: Batch, choice: NDArray[np.int16]) -> None:
     """Add some users to the sums."""
-    price = table[:, model.cell[part.users], :]
+    price = model.at(table, model.cell[part.users])
     eligible = np.isfinite(part.value) & np.isfinite(price[COUNT])
     reduced = np.where(eligible, part.value * (1.0 - price[VALUE]) - price[COUNT], -np.inf)
     for k, name in enumerate(model.measures[2:], start=2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -70,8 +71,14 @@ def least_loss(classes: Classes) -> float:
     return min((classes.standing(plan).loss for plan in plans), default=np.inf)
 
 
-def anywhere(classes: Classes) -> sp.csr_array:
-    return sp.csr_array(np.ones((len(classes.decided), 1)))
+def anywhere(classes: Classes) -> Callable[[np.ndarray], np.ndarray]:
+    """Say that users of one cell, of whom some are left out, may use every row."""
+    return lambda rows: np.ones(1, np.bool_)
+
+
+def each_its_own(rows: np.ndarray) -> np.ndarray:
+    """Say that users of a cell use one row each."""
+    return np.isin(np.arange(3), rows)
 
 
 def size_of(classes: Classes) -> float:
@@ -159,8 +166,8 @@ def three_stores() -> Classes:
 
 
 def test_losses_of_blocks_add_up_only_where_no_user_left_out_serves_several():
-    apart, together = sp.csr_array(np.eye(3)), sp.csr_array(np.ones((3, 1)))
     classes = three_stores()
+    apart, together = each_its_own, anywhere(classes)
     assert blocks.prove_losses(classes, apart, 1.2, 1e-3, 1.2, FOREVER).least == pytest.approx(3.0)
     assert blocks.prove_losses(classes, together, 1.2, 1e-3, 1.2, FOREVER).least == pytest.approx(1.2)
     # Nobody is left out: no such user exists.

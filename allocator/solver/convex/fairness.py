@@ -175,7 +175,7 @@ def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairn
     groups = _groups(problem, objective)
     weights = _weights(groups, objective)
     priced = compile_model(problem, [*limits, _Values(groups)])
-    priced = replace(priced, worth=np.zeros_like(priced.worth))
+    priced = priced.without_values()
     rows = np.arange(priced.n_rows - len(groups), priced.n_rows)
     sizes = np.array([group.size for group in groups], dtype=np.float64)
     piece: Proportional | Smallest
@@ -318,7 +318,7 @@ class _Finish:
             middle = 0.5 * (low + high)
             model = self._holding(piece, middle, None)
             until = min(run.deadline, time.monotonic() + TRY_SECONDS)
-            nothing = replace(model, worth=np.zeros_like(model.worth))
+            nothing = model.without_values()
             plan = solve_exactly(nothing, gap=1.0, deadline=until, seed=run.seed).plan
             if plan.choice is not None:
                 choice = plan.choice

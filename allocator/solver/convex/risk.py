@@ -204,7 +204,7 @@ class _Search:
         assert risky.row.risk is not None
         dear = np.zeros(self.model.n_rows)
         dear[risky.places[1]] = -1.0
-        nothing = replace(self.engine.model, worth=np.zeros_like(self.model.worth))
+        nothing = self.engine.model.without_values()
         most = self.run.engines.engine_for(nothing).price(dear).reduced
         allowed = (risky.row.at_most / risky.row.risk.times) ** 2
         return 0.0, max(min(most * (1 + 1e-9), allowed), 0.0)

@@ -28,7 +28,8 @@ Array = NDArray[np.float64]
 
 FARKAS_PASSES = 60
 CERTAIN = 1e-7  # a least charge above this share of the value at stake proves a clash
-TRY_SECONDS = 0.34  # share of the time left that one choice of large pairs may take
+TIME_SHARE = 0.5  # of the time left: what does not lead to the gap by then leaves the rest to other ways
+TRY_SHARE = 0.34  # of the time left then that one choice of large pairs may take
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def decide_large(
         The best plan with its bound, and the prices of the rest beside it.
     """
     decision = _Decision(search, large, known, prices, min(dual, known.bound), solve_rest)
-    decision.run()
+    now = time.monotonic()
+    decision.run(now + TIME_SHARE * (search.deadline - now))
     return Plan(decision.plan, decision.bound, value=decision.value), decision.prices
 
 
@@ -98,12 +100,14 @@ class _Decision:
         self.walls: list[tuple[float, Array]] = []  # 0 at most the first plus each pair's part
         self.tried: list[NDArray[np.bool_]] = []
         self.proven = -np.inf  # of the choices tried
+        self.until = search.deadline
         self._add_cut(prices)
         self._add_cut(np.zeros(model.n_rows))
 
-    def run(self) -> None:
-        """Try choices of large pairs until none can be better."""
-        while time.monotonic() < self.search.deadline:
+    def run(self, until: float) -> None:
+        """Try choices of large pairs until none can be better, or until some `time.monotonic()`."""
+        self.until = until
+        while time.monotonic() < until:
             self.search.report("large pairs", len(self.tried), 0)
             best = self._best_choice()
             if best is None:  # no choice is left
@@ -127,9 +131,9 @@ class _Decision:
         model = replace(self.rest, at_least=self.rest.at_least - used, at_most=self.rest.at_most - used)
         earned = float(large.value[chosen].sum())
         now = time.monotonic()
-        until = now + max(TRY_SECONDS * (search.deadline - now), 1.0)
+        until = min(now + max(TRY_SHARE * (self.until - now), 1.0), self.until)
         start = self.prices
-        found = self.solve_rest(model, start, 0.5 * self.enough, min(until, search.deadline))
+        found = self.solve_rest(model, start, 0.5 * self.enough, until)
         self.tried.append(chosen)
         if found.choice is None and not np.isfinite(found.bound):
             self._add_wall(model)
@@ -159,7 +163,7 @@ class _Decision:
 
     def _add_wall(self, model: Model) -> None:
         """Find prices that prove that the rest cannot hold beside what was chosen: a row for all choices."""
-        nothing = replace(model, worth=np.zeros_like(model.worth))
+        nothing = model.without_values()
         engine = self.search.engines.engine_for(nothing)
         scale = natural_scale(engine)
         hard = np.isinf(model.penalty)
@@ -167,7 +171,7 @@ class _Decision:
         highest = np.where(hard & np.isfinite(model.at_most), scale.price, 0.0)
         found = minimise_dual(
             nothing, oracle_of(engine), np.zeros(model.n_rows), Box(lowest, highest), scale, step=1.0,
-            tolerance=0.1 * CERTAIN, most_passes=FARKAS_PASSES, deadline=self.search.deadline,
+            tolerance=0.1 * CERTAIN, most_passes=FARKAS_PASSES, deadline=self.until,
             stop_below=-CERTAIN * scale.value,
         )  # fmt: skip
         if found.dual < -CERTAIN * scale.value:
@@ -179,7 +183,7 @@ class _Decision:
         that were not tried; None if there is none.
         """
         program = self._program()
-        answer = solve_program(program, self.search.deadline, 0.1 * self.enough, self.search.seed)
+        answer = solve_program(program, self.until, 0.1 * self.enough, self.search.seed)
         if answer is None:
             return None
         return answer.columns[:-1] > 0.5, answer.bound

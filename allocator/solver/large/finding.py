@@ -16,7 +16,8 @@ Index = NDArray[np.int64]
 
 LARGE = 0.01  # of a row's room
 FEW_OPEN = 2_000  # pairs that a better plan may hold, up to which one integer program decides them all
-MOST_LARGE = 10_000  # pairs to decide in whole numbers; of more, those that use most of a room
+MOST_SHARE = 0.02  # of all users; where more have a large pair, the whole problem is one of whole numbers
+MOST_LARGE = 300  # users with a large pair that are decided first; of more, those that use most of a room
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ def find_large(model: Model, prices: Array, loss: float) -> Large | None:
             share.append(found[near])
             users.append(part.indices()[near])
     largest, of_users = np.concatenate(share), np.concatenate(users)
-    if len(of_users) == 0 or open_pairs <= FEW_OPEN:
+    few = len(of_users) <= max(MOST_SHARE * model.problem.n_users, 1)
+    if len(of_users) == 0 or not few or open_pairs <= FEW_OPEN:
         return None
-    most = max(MOST_LARGE // model.problem.n_coupons, 1)
-    if len(of_users) > most:
-        of_users = np.sort(of_users[np.argsort(-largest, kind="stable")[:most]])
+    if len(of_users) > MOST_LARGE:
+        of_users = np.sort(of_users[np.argsort(-largest, kind="stable")[:MOST_LARGE]])
     return _pairs(model, prices, loss, of_users)
 
 
@@ -81,9 +82,10 @@ def _rooms(model: Model) -> list[tuple[int, float, float]]:
     sizes, found = Sizes(model), []
     for row in np.flatnonzero(np.isinf(model.penalty)).tolist():
         for sign, bound in ((1.0, model.at_most[row]), (-1.0, -model.at_least[row])):
-            if np.isfinite(bound) and sizes.largest(row) > LARGE * abs(bound):
+            largest = max(sizes.largest(row, 1.0), sizes.largest(row, -1.0))
+            if np.isfinite(bound) and largest > LARGE * abs(bound):
                 room = room_of(model, row, sign)
-                if sizes.largest(row) > LARGE * room > 0:
+                if largest > LARGE * room > 0:
                     found.append((row, sign, room))
     return found
 
@@ -103,22 +105,22 @@ def _use(model: Model, row: int, part: Batch) -> Array:
     """Return what each pair of a batch uses of a row, (n, n_coupons)."""
     weights = model.weights[[row]].toarray().reshape(model.shape)
     cell = model.cell[part.users]
-    use = weights[0][cell]
+    use = model.at(weights[0], cell)
     for k in range(VALUE, len(model.measures)):
         if weights[k].any():
-            use = use + weights[k][cell] * np.nan_to_num(part.measure(model.measures[k]))
+            use = use + model.at(weights[k], cell) * np.nan_to_num(part.measure(model.measures[k]))
     return np.asarray(use)
 
 
 def _regret(model: Model, prices: Array, part: Batch) -> Array:
     """Return what taking each pair loses at least against the user's best choice; infinite if ineligible."""
     fewest, most = model.problem.per_user
-    table = model.price_table(prices)
     cell = model.cell[part.users]
-    reduced = part.value - table[VALUE][cell] * part.value - table[0][cell]
+    price = model.at(model.price_table(prices), cell)
+    reduced = part.value - price[VALUE] * part.value - price[0]
     for k in range(2, len(model.measures)):
-        reduced = reduced - table[k][cell] * part.measure(model.measures[k])
-    reduced = np.where(np.isnan(part.value) | model.forbidden[cell], -np.inf, reduced)
+        reduced = reduced - price[k] * part.measure(model.measures[k])
+    reduced = np.where(np.isnan(part.value) | model.forbids(cell), -np.inf, reduced)
     ranked = -np.sort(-reduced, axis=1)
     level = ranked[:, min(most, ranked.shape[1]) - 1]
     level = np.maximum(level, 0.0) if fewest == 0 else np.where(np.isinf(level), ranked[:, 0], level)
@@ -132,6 +134,6 @@ def _pairs(model: Model, prices: Array, loss: float, users: Index) -> Large:
     regret = _regret(model, prices, batch)
     place, coupon = np.nonzero((regret <= loss) & np.isfinite(regret))
     cell = model.cell[users][place]
-    value = batch.value[place, coupon] * model.worth[cell, coupon]
+    value = batch.value[place, coupon] * model.worth_of(cell, coupon)
     uses = model.coefficients(batch, place, coupon).toarray()
     return Large(users, place, coupon, np.asarray(value, np.float64), uses)

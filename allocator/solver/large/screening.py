@@ -67,7 +67,7 @@ def _narrow_sides(model: Model) -> list[_Side]:
         for sign, bound in ((1.0, model.at_most[row]), (-1.0, -model.at_least[row])):
             if not np.isfinite(bound):
                 continue
-            largest = sizes.largest(row)
+            largest = sizes.largest(row, sign)
             free = model.problem.per_user[0] == 0 or largest <= SHARE * bound
             if largest <= bound and free:
                 continue  # even if nobody else earns room
@@ -79,38 +79,39 @@ def _narrow_sides(model: Model) -> list[_Side]:
 
 def room_of(model: Model, row: int, sign: float) -> float:
     """Return how much of a bound is left if all users use as little of it as they may."""
-    nothing = replace(model, worth=np.zeros_like(model.worth))
+    nothing = model.without_values()
     prices = np.zeros(model.n_rows)
     prices[row] = sign
     return float(engine_for(nothing).price(prices).reduced + model.bound_cost(prices))
 
 
 class Sizes:
-    """The greatest use that a pair can make of each row, from the greatest of each measure."""
+    """The greatest use that a pair can make of each row, from the range of each measure."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._known: dict[int, float] = {COUNT: 1.0}
+        self._known: dict[int, tuple[float, float]] = {COUNT: (1.0, 1.0)}
 
-    def largest(self, row: int) -> float:
-        """Return a number that no pair's use of a row exceeds in size."""
+    def largest(self, row: int, sign: float) -> float:
+        """Return a number, at least 0, that `sign` times no pair's use of a row exceeds."""
         weights = self._model.weights[[row]].tocoo()
-        _, n_cells, n_coupons = self._model.shape
-        measure = weights.col // (n_cells * n_coupons)
-        return sum(
-            float(np.abs(weights.data[measure == k]).max()) * self._measure(int(k))
-            for k in np.unique(measure)
-        )
+        _, n_places, n_coupons = self._model.shape
+        measure = weights.col // (n_places * n_coupons)
+        total = 0.0
+        for k in np.unique(measure).tolist():
+            weight, (low, high) = sign * weights.data[measure == k], self._range(k)
+            least, most = float(weight.min()), float(weight.max())
+            total += max(most * high, least * low, most * low, 0.0)
+        return total
 
-    def _measure(self, k: int) -> float:
+    def _range(self, k: int) -> tuple[float, float]:
+        """Return the least and the greatest entry of a measure."""
         if k not in self._known:
             array = self._model.problem.measure(self._model.measures[k])
-            blocks = range(0, len(array), AT_ONCE)
-            with np.errstate(invalid="ignore"):
-                self._known[k] = max(
-                    float(np.fmax.reduce(np.abs(array[start : start + AT_ONCE]), axis=None, initial=0.0))
-                    for start in blocks
-                )
+            blocks = [array[start : start + AT_ONCE] for start in range(0, len(array), AT_ONCE)]
+            least = min(float(np.fmin.reduce(block, axis=None, initial=np.inf)) for block in blocks)
+            most = max(float(np.fmax.reduce(block, axis=None, initial=-np.inf)) for block in blocks)
+            self._known[k] = least, most
         return self._known[k]
 
 
@@ -124,11 +125,11 @@ def _unfit(model: Model, side: _Side, part: Batch) -> NDArray[np.bool_]:
     fewest, most = model.problem.per_user
     weights = model.weights[[side.row]].toarray().reshape(model.shape)
     cell = model.cell[part.users]
-    allowed = ~np.isnan(part.value) & ~model.forbidden[cell]
-    use = side.sign * weights[COUNT][cell]
+    allowed = ~np.isnan(part.value) & ~model.forbids(cell)
+    use = side.sign * model.at(weights[COUNT], cell)
     for k in range(VALUE, len(model.measures)):
         if weights[k].any():
-            use += side.sign * weights[k][cell] * np.nan_to_num(part.measure(model.measures[k]))
+            use += side.sign * model.at(weights[k], cell) * np.nan_to_num(part.measure(model.measures[k]))
     room = side.room + _least(use, allowed, fewest, most) - _least(use, allowed, max(fewest - 1, 0), most - 1)
     clearly = CLEARLY * np.maximum(np.abs(use), abs(side.bound) + abs(side.bound - side.room))
     return np.asarray(allowed & (use > room[:, None] + clearly))

@@ -69,14 +69,20 @@ class CpuEngine:
         """Let every user choose at the given prices, as `Engine.price`."""
         fewest, most = self.model.problem.per_user
         table = self._padded(self.model.price_table(prices))
+        places, one_set = self.model.places, len(self.model.sizes) == 1
         nobody = np.zeros((0, most), np.int16)
 
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
             kept = nobody if choice is None else choice[part.places]
-            data = (part.value, part.measures, part.cell, table, start, stop, out, kept)
+            users = (part.value, part.measures, part.cell)
+            rest = (table, start, stop, out, kept)
+            if most == 1 and one_set:
+                return float(kernels.choose_one(*users, *rest, _LEAST[fewest]))
             if most == 1:
-                return float(kernels.choose_one(*data, _LEAST[fewest]))
-            return float(kernels.choose_some(*data, fewest, most))
+                return float(kernels.choose_one_of_sets(*users, places, *rest, _LEAST[fewest]))
+            if one_set:
+                return float(kernels.choose_some(*users, *rest, fewest, most))
+            return float(kernels.choose_some_of_sets(*users, places, *rest, fewest, most))
 
         return self._with_base(*self._sum(block), table)
 
@@ -88,14 +94,21 @@ class CpuEngine:
         price = self._padded(self.model.price_table(prices))
         width = self._padded(np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape))
         radius = np.empty(self.n_users)
+        places, one_set = self.model.places, len(self.model.sizes) == 1
         nobody = np.zeros((0, most), np.int16)
 
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
             kept = nobody if choice is None else choice[part.places]
-            data = (part.value, part.measures, part.cell, price, width, start, stop, out, kept)
+            users = (part.value, part.measures, part.cell)
+            rest = (price, width, start, stop, out, kept)
+            own = radius[part.places]
+            if most == 1 and one_set:
+                return float(kernels.radius_of_one(*users, *rest, _LEAST[fewest], own))
             if most == 1:
-                return float(kernels.radius_of_one(*data, _LEAST[fewest], radius[part.places]))
-            return float(kernels.radius(*data, fewest, most, radius[part.places]))
+                return float(kernels.radius_of_one_of_sets(*users, places, *rest, _LEAST[fewest], own))
+            if one_set:
+                return float(kernels.radius(*users, *rest, fewest, most, own))
+            return float(kernels.radius_of_sets(*users, places, *rest, fewest, most, own))
 
         done = self._with_base(*self._sum(block), price)
         return radius, done
@@ -104,7 +117,9 @@ class CpuEngine:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
 
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
-            return float(kernels.extent(part.value, part.measures, part.cell, start, stop, out))
+            return float(
+                kernels.extent(part.value, part.measures, part.cell, self.model.places, start, stop, out)
+            )
 
         return Pass(*self._sum(block))
 
@@ -135,7 +150,7 @@ class CpuEngine:
         """Add the decided users to the sums of the others."""
         if self.base is None:
             return Pass(reduced, aggregate)
-        return Pass(reduced + base_reduced(self.base, price), aggregate + self.base)
+        return Pass(reduced + base_reduced(self.model, self.base, price), aggregate + self.base)
 
     def _padded(self, table: Array) -> Array:
         return table if len(self.model.measures) > 2 else np.concatenate([table, np.zeros_like(table[:1])])

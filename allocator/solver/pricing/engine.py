@@ -102,8 +102,8 @@ def restrict(whole: Engine, places: Index, prices: Array, table: Array, factor: 
     return part
 
 
-def base_reduced(base: Array, table: Array) -> float:
+def base_reduced(model: Model, base: Array, table: Array) -> float:
     """Return the reduced value of decided users at a price table, from their aggregate table."""
     price = table[: len(base)]
     price = np.where(np.isfinite(price), price, 0.0)  # excluded: 0 x inf
-    return float(base[1].sum() - np.sum(price * base))
+    return model.total(base[1]) - float(np.sum(price * base))

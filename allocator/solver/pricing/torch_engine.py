@@ -172,7 +172,7 @@ class TorchEngine:
         import torch
 
         width = np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape)
-        wide = torch.from_numpy(width).to(self.device)
+        wide = torch.from_numpy(self._by_cell(width)).to(self.device)
         parts = []
 
         def measure(slab: Slab, reduced: torch.Tensor, picks: Picks) -> None:
@@ -191,7 +191,7 @@ class TorchEngine:
         import torch
 
         table = self.model.price_table(prices)
-        on_device = torch.from_numpy(table).to(self.device)
+        on_device = torch.from_numpy(self._by_cell(table)).to(self.device)
         sums = Sums(self.model)
         kept = []
         for slab in self._slabs():
@@ -206,7 +206,7 @@ class TorchEngine:
         if self.base is None:
             return sums.done()
         done = sums.done()
-        return Pass(done.reduced + base_reduced(self.base, table), done.table + self.base)
+        return Pass(done.reduced + base_reduced(self.model, self.base, table), done.table + self.base)
 
     def extent(self) -> Pass:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
@@ -255,6 +255,10 @@ class TorchEngine:
         for start in range(0, len(layout.cell), step):
             at = slice(start, start + step)
             yield Slab(value[at], tuple(m[at] for m in measures), cell[at], layout.cell[at])
+
+    def _by_cell(self, table: Array) -> Array:
+        """Return a table for each cell, which groups of slots share."""
+        return np.ascontiguousarray(self.model.at(table, np.arange(self.model.n_cells)))
 
     def _by_user(self, by_slot: list[torch.Tensor], columns: int) -> NDArray[np.generic]:
         """Return numbers by user, (n_users, columns), from the slabs' numbers by group and slot."""

@@ -102,7 +102,9 @@ class Sums:
     """Adds slabs up, in float64 and in order."""
 
     def __init__(self, model: Model) -> None:
-        self.table = np.zeros(model.shape)
+        self.model = model
+        n_measures, _, n_coupons = model.shape
+        self.table = np.zeros((n_measures, model.n_cells, n_coupons))
         self.total = 0.0
 
     def add(self, slab: Slab, taken: torch.Tensor, earned: torch.Tensor, *, size: bool = False) -> None:
@@ -120,4 +122,4 @@ class Sums:
 
     def done(self) -> Pass:
         """Return the sums."""
-        return Pass(self.total, self.table)
+        return Pass(self.total, self.model.by_place(self.table))

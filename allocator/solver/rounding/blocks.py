@@ -11,6 +11,7 @@ An expanding core as in Pisinger 1995, "A minimal algorithm for the multiple-cho
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,7 +50,12 @@ class Losses:
 
 
 def prove_losses(
-    classes: Classes, touched: sp.csr_array, beyond: float, first: float, most: float, deadline: float
+    classes: Classes,
+    touched: Callable[[Index], NDArray[np.bool_]],
+    beyond: float,
+    first: float,
+    most: float,
+    deadline: float,
 ) -> Losses:
     """Prove what each block must lose.
 
@@ -58,7 +64,7 @@ def prove_losses(
     classes
         Contested classes at exact prices.
     touched
-        (n_rows, n_cells) with entries where users of a cell, left out or not, may use a row.
+        Says of some rows in which cells users, left out or not, may use any of them, (n_cells,).
     beyond
         Least regret of any change to a user left out; infinite if there are none.
     first, most
@@ -88,9 +94,9 @@ def prove_losses(
     return Losses(least, count if complete else None)
 
 
-def _linked(rows: list[Index], touched: sp.csr_array) -> Index:
+def _linked(rows: list[Index], touched: Callable[[Index], NDArray[np.bool_]]) -> Index:
     """Return a number for each block, the same where users of one cell may use rows of both."""
-    block_cells = [np.diff(touched[of_block].tocsc().indptr) > 0 for of_block in rows]
+    block_cells = [touched(of_block) for of_block in rows]
     if not block_cells:
         return np.zeros(0, np.int64)
     cells = sp.csr_array(np.array(block_cells, np.float64))

@@ -126,6 +126,13 @@ class Recovery:
         if not self.done:
             self.branch(nearest, beyond)
 
+    def take_over(self, plan: Plan) -> bool:
+        """Go on from a plan and a bound that were found in another way; return whether that is enough."""
+        if plan.choice is not None and self.dual - plan.value < self.loss:
+            self.plan, self.loss = plan.choice, self.dual - plan.value
+        self._prove(self.dual - plan.bound, "branch and bound")
+        return self.done
+
     @property
     def found(self) -> Plan:
         """The best plan so far, with its proof."""
@@ -182,7 +189,7 @@ class Recovery:
         classes = classes_of(contested, self.prices)
         most = min(self.loss, beyond)
         most = max(100.0 * self.enough, 1e-6 * abs(self.dual)) if np.isinf(most) else most
-        losses = prove_losses(classes, self.model.touched(), beyond, 1e-3 * most, most, self.until)
+        losses = prove_losses(classes, self.model.touched, beyond, 1e-3 * most, most, self.until)
         self._prove(losses.least, "blocks")
         if losses.count is not None:
             self.exchange(contested, classes.standing(losses.count), MORE_ROUNDS)
@@ -233,9 +240,10 @@ class Recovery:
     def _margin(self) -> Array:
         """Return for each user a cost, in objective units, below which the choice cannot change."""
         model = self.model
-        _, n_cells, n_coupons = model.shape
+        _, n_places, n_coupons = model.shape
+        first = COUNT * n_places * n_coupons
         everything = np.zeros((1, model.weights.shape[1]))
-        everything[0, COUNT * n_cells * n_coupons : (COUNT + 1) * n_cells * n_coupons] = 1.0
+        everything[0, first : first + model.sizes[0] * n_coupons] = 1.0
         counted = replace(
             model,
             labels=(*model.labels, "everything"),
