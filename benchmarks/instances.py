@@ -157,6 +157,49 @@ def many(n: int, seed: int = 0) -> Instance:
     return Problem(value, {"cost": cost}, groups=groups), [*_usual(n), *budgets, *rest]
 
 
+def beyond(n: int, seed: int = 0) -> Instance:
+    """Return a plain problem with one pair that is worth more than all others and costs 1.5 budgets."""
+    value, cost, groups = _base(n, seed)
+    value[n // 2, 1], cost[n // 2, 1] = 20 * n, 0.6 * n
+    return Problem(value, {"cost": cost}, groups=groups), _usual(n)
+
+
+def rich(n: int, seed: int = 0) -> Instance:
+    """Return a plain problem with two pairs of great worth, each of which costs 0.6 budgets."""
+    value, cost, groups = _base(n, seed)
+    for user, worth in ((n // 2, 20 * n), (n // 3, 19 * n)):
+        value[user, 1], cost[user, 1] = worth, 0.24 * n
+    return Problem(value, {"cost": cost}, groups=groups), _usual(n)
+
+
+def heavy_tails(n: int, seed: int = 0) -> Instance:
+    """Return a budget over values of a heavy tail (Pareto, 1.1), each of about its cost."""
+    generator = np.random.default_rng(seed)
+    value = generator.pareto(1.1, (n, COUPONS)) + 1
+    cost = value * generator.uniform(0.8, 1.2, value.shape)
+    return Problem(value, {"cost": cost}), [Budget(0.1 * float(cost.min(axis=1).sum()), label="total")]
+
+
+def handful(n: int, seed: int = 0) -> Instance:
+    """Return a budget that buys a handful of all users."""
+    value, cost, _ = _base(n, seed)
+    return Problem(value, {"cost": cost}), [Budget(5, label="total")]
+
+
+def by_columns(n: int, seed: int = 0) -> Instance:
+    """Return about 160 rows by five columns, whose combinations are nearly as many as users."""
+    value, cost, _ = _base(n, seed)
+    generator = np.random.default_rng(seed + 1)
+    groups = {f"trait {k}": generator.integers(0, 10, n).astype(str) for k in range(4)}
+    groups["store"] = generator.integers(0, 60, n).astype(str)
+    return Problem(value, {"cost": cost}, groups=groups), [
+        Budget(0.35 * n, label="total"),
+        Floor(0.15, by="store", per_head=True, label="every store"),
+        Limit(label="spend in one store", users={"store": "0"}, at_most=0.4 * n / 60),
+        *(Parity(f"trait {k}", 0.05, label=f"trait {k}") for k in range(4)),
+    ]
+
+
 def khan(path: Path) -> Instance:
     """Read a multi-dimensional multiple-choice knapsack: each class takes exactly one item."""
     numbers = iter(path.read_text(encoding="utf-8").split())
@@ -184,6 +227,11 @@ KINDS: dict[str, Callable[[int], Instance]] = {
     "at most three": up_to_three,
     "soft limits": soft,
     "many limits": many,
+    "a pair beyond the budget": beyond,
+    "two pairs of most of the budget": rich,
+    "heavy tails": heavy_tails,
+    "a budget for a handful": handful,
+    "limits by five columns": by_columns,
 }
 """The hard kinds of the quality table."""
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from allocator.certificate import certify
 from allocator.errors import NoPlanError
 from allocator.limits.rows import LimitLike
+from allocator.problem import Problem
+from allocator.problem.batch import BLOCK
 from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
 from allocator.solver.decomposition import Outcome
 from allocator.solver.model import Model
 from allocator.solver.watch import Watch
+
+ROUNDING = 1e-14  # of the value at stake: a bound this close to the plan differs by rounding alone
 
 
 def finish(
@@ -46,6 +52,8 @@ def finish(
     if outcome.plan.bound < bound:
         bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
     reached = relative_gap(certificate.objective, bound)
+    if reached > gap and bound - certificate.objective <= ROUNDING * _stake(model.problem):
+        bound, reached = certificate.objective, 0.0  # as of a plan worth nothing that is the best there is
     return Solution(
         problem=model.problem,
         limits=limits,
@@ -61,4 +69,15 @@ def finish(
         seed=seed,
         unfit_by=unfit_by,
         trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
+    )
+
+
+def _stake(problem: Problem) -> float:
+    """Return the sum of each user's greatest value in size."""
+    return float(
+        sum(
+            np.fmax.reduce(np.abs(part.value), axis=1, initial=0.0).sum(dtype=np.float64)
+            for batch in problem.batches(())
+            for part in batch.parts(BLOCK)
+        )
     )

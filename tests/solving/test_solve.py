@@ -432,3 +432,15 @@ def test_exact_and_decomposition_agree_on_a_middling_problem():
     ]
     assert plans[0].objective == pytest.approx(plans[1].objective, rel=2e-4)
     assert certify(problem, limits, plans[1].choice, plans[0].prices).valid
+
+
+def test_a_best_plan_worth_nothing_is_optimal():
+    """The bound differs from nothing by rounding only, against which no relative gap says anything."""
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        n, m = generator.integers(1, 5), generator.integers(1, 3)
+        value, cost = generator.uniform(0.1, 5, (n, m)), generator.uniform(0.1, 2, (n, m))
+        floor = ReturnFloor(1.1 * float((value / cost).max()), label="return")
+        plan = solve(Problem(value, {"cost": cost}), [floor, Budget(3, label="total")])
+        assert (plan.objective, plan.bound, plan.gap) == (0.0, 0.0, 0.0)
+        assert plan.status is Status.OPTIMAL
