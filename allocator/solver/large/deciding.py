@@ -91,7 +91,6 @@ class _Decision:
         self.search, self.large, self.solve_rest = search, large, solve_rest
         self.plan, self.value = known.choice, known.value
         self.prices, self.bound = prices, bound
-        self.enough = search.gap * abs(bound)
         self.others = np.setdiff1d(np.arange(model.problem.n_users), large.users)
         part = model.problem.of_users(self.others)
         self.rest = replace(model, problem=part, cell=model.cell[self.others])
@@ -103,6 +102,11 @@ class _Decision:
         self.until = search.deadline
         self._add_cut(prices)
         self._add_cut(np.zeros(model.n_rows))
+
+    @property
+    def enough(self) -> float:
+        """The gap asked for, in objective units; it shrinks with the bound."""
+        return self.search.gap * abs(self.bound)
 
     def run(self, until: float) -> None:
         """Try choices of large pairs until none can be better, or until some `time.monotonic()`."""
