@@ -20,6 +20,7 @@ from allocator.limits import Floor, Parity, Share
 from allocator.limits.rows import LimitLike, is_risky
 from allocator.solution import Solution
 from allocator.solver.fallback import plan_without_programs
+from allocator.solver.large.screening import screen
 from allocator.solver.master import minimise_dual, natural_scale, oracle_of, price_box
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for
@@ -83,7 +84,8 @@ def _price(
     `bound` is what no plan under all limits, or for the fair objective, is worth more than; infinite where
     the plan itself stands for them.
     """
-    model = compile_model(solution.problem, rest)
+    fitting = screen(compile_model(solution.problem, rest))
+    model = fitting.model
     engine = engine_for(model, threads=threads)
     scale = natural_scale(engine)
     start = np.array([solution.prices.get(name, 0.0) for name in model.labels])
@@ -95,8 +97,9 @@ def _price(
     choice = plan_without_programs(engine, found.prices)
     # Whatever plan is counted, the bound comes from the prices; the plan itself keeps the rest, too.
     checked = certify(
-        solution.problem, rest, solution.choice if choice is None else choice, prices, threads=threads
-    )
+        solution.problem, rest, solution.choice if choice is None else choice, prices, threads=threads,
+        unfit_by=fitting.labels,
+    )  # fmt: skip
     best = min(checked.dual_bound, solution.bound) if rest == solution.limits else checked.dual_bound
     with_it = min(bound, solution.bound) if np.isfinite(bound) else solution.objective
     return FairnessPrice(

@@ -19,6 +19,7 @@ from allocator.problem import Problem
 from allocator.problem.batch import BLOCK, Batch
 from allocator.solution import LimitUsage, Solution
 from allocator.solver.fairness_price import FairnessPrice, price_of_fairness
+from allocator.solver.large.screening import screen
 from allocator.solver.model import COUNT, VALUE, Model, compile_model
 from allocator.solver.pricing import engine_for
 from allocator.solver.pricing.engine import Engine
@@ -113,7 +114,7 @@ def sensitivity(solution: Solution, threads: int | None = None) -> Sensitivity:
     if solution.utility is not None or is_risky(solution.problem, solution.limits):
         message = "the prices of a fair objective or of a budget with a confidence do not hold by themselves"
         raise InputError(Finding(f"{message}; compare scenarios instead", column="sensitivity"))
-    model = compile_model(solution.problem, solution.limits)
+    model = screen(compile_model(solution.problem, solution.limits)).model
     engine = engine_for(model, threads=threads)
     prices = np.array([solution.prices.get(label, 0.0) for label in model.labels])
     rows = {label: i for i, label in enumerate(model.labels)}

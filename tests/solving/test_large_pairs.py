@@ -193,3 +193,15 @@ def test_a_budget_a_millionth_below_a_tempting_sum_is_kept(method):
     plan = solve(problem, [Budget(7_000_000, label="total")], method=method)
     assert plan.objective == pytest.approx(6.1, abs=1e-9)
     assert plan.status is Status.OPTIMAL
+
+
+def test_a_pair_that_fits_no_plan_counts_neither_in_what_fairness_costs():
+    value, cost = plain(2_000)
+    region = np.where(np.arange(2_000) % 2, "north", "south")
+    limits = [Budget(600, label="total"), Floor(300, by="region", label="each region")]
+    before = solve(Problem(value, {"cost": cost}, groups={"region": region}), limits, gap=1e-5)
+    value[5, 1], cost[5, 1] = 100_000, 900
+    plan = solve(Problem(value, {"cost": cost}, groups={"region": region}), limits, gap=1e-5)
+    (mine,), (theirs,) = plan.price_of_fairness(), before.price_of_fairness()
+    assert mine.lost_at_most == pytest.approx(theirs.lost_at_most, abs=0.01 * before.objective)
+    assert mine.lost_at_most < 0.1 * before.objective
