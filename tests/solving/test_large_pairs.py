@@ -205,3 +205,12 @@ def test_a_pair_that_fits_no_plan_counts_neither_in_what_fairness_costs():
     (mine,), (theirs,) = plan.price_of_fairness(), before.price_of_fairness()
     assert mine.lost_at_most == pytest.approx(theirs.lost_at_most, abs=0.01 * before.objective)
     assert mine.lost_at_most < 0.1 * before.objective
+
+
+def test_where_no_coupon_of_a_user_fits_there_is_no_plan():
+    problem = Problem(np.ones((2, 2)), {"cost": np.array([[9.0, 8.0], [1.0, 2.0]])}, per_user=(1, 1))
+    with pytest.raises(InfeasibleError, match="total"):
+        solve(problem, [Budget(5, label="total")])
+    least = solve(problem, [Budget(5, label="total")], on_infeasible="least_violation")
+    assert least.status is Status.LEAST_VIOLATING
+    assert least.choice.tolist() == [1, 0]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.errors import InfeasibleError
 from allocator.problem.batch import Batch
 from allocator.solver.model import COUNT, VALUE, Model
 from allocator.solver.pricing import engine_for
@@ -42,7 +43,13 @@ class _Side:
 
 
 def screen(model: Model) -> Screened:
-    """Leave out the pairs, of a problem in memory, that a hard row rules out by itself."""
+    """Leave out the pairs, of a problem in memory, that a hard row rules out by itself.
+
+    Raises
+    ------
+    InfeasibleError
+        If that leaves a user fewer coupons than each must get; names the rows.
+    """
     labels: dict[str, None] = {}
     if not model.problem.in_memory:
         return Screened(model)
@@ -56,6 +63,9 @@ def screen(model: Model) -> Screened:
         if value is model.problem.value:
             break
         model = replace(model, problem=model.problem.with_values(value))
+        left = [(~np.isnan(part.value) & ~model.forbids(model.cell[part.users])) for part in _parts(model)]
+        if min(int(of_part.sum(axis=1).min()) for of_part in left) < model.problem.per_user[0]:
+            raise InfeasibleError(list(labels))
     return Screened(model, tuple(labels))
 
 
