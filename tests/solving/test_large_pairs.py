@@ -131,6 +131,7 @@ def test_heavy_tails_agree_with_trying_every_plan(case):
 def test_so_they_do_where_large_pairs_are_decided_first(case):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finding, "FEW_OPEN", -1)  # no problem is too small for it
+        patch.setattr(finding, "MOST_SHARE", 1.0)
         patch.setattr(finding, "LARGE", 0.05)
         agrees_with_trying(*case)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.problem.batch import Batch
-from allocator.solver.large.screening import AT_ONCE, Sizes, room_of
+from allocator.solver.large.screening import AT_ONCE, Sizes, room_of, use_of
 from allocator.solver.model import VALUE, Model
 
 Array = NDArray[np.float64]
@@ -77,8 +77,8 @@ def find_large(model: Model, prices: Array, loss: float) -> Large | None:
     return _pairs(model, prices, loss, of_users)
 
 
-def _rooms(model: Model) -> list[tuple[int, float, float]]:
-    """Return row, sign and room of each bound that some pair may use much of."""
+def _rooms(model: Model) -> list[tuple[int, float]]:
+    """Return row and room of each bound that some pair may use much of."""
     sizes, found = Sizes(model), []
     for row in np.flatnonzero(np.isinf(model.penalty)).tolist():
         for sign, bound in ((1.0, model.at_most[row]), (-1.0, -model.at_least[row])):
@@ -86,30 +86,17 @@ def _rooms(model: Model) -> list[tuple[int, float, float]]:
             if np.isfinite(bound) and largest > LARGE * abs(bound):
                 room = room_of(model, row, sign)
                 if largest > LARGE * room > 0:
-                    found.append((row, sign, room))
+                    found.append((row, room))
     return found
 
 
-def _share(
-    model: Model, rooms: list[tuple[int, float, float]], open_: NDArray[np.bool_], part: Batch
-) -> Array:
+def _share(model: Model, rooms: list[tuple[int, float]], open_: NDArray[np.bool_], part: Batch) -> Array:
     """Return for each user the greatest share of a room that an open pair uses."""
     share = np.zeros(part.n_users)
-    for row, _, room in rooms:
-        use = np.abs(_use(model, row, part))
+    for row, room in rooms:
+        use = np.abs(use_of(model, row, part))
         share = np.maximum(share, np.max(use, axis=1, where=open_, initial=0.0) / room)
     return share
-
-
-def _use(model: Model, row: int, part: Batch) -> Array:
-    """Return what each pair of a batch uses of a row, (n, n_coupons)."""
-    weights = model.weights[[row]].toarray().reshape(model.shape)
-    cell = model.cell[part.users]
-    use = model.at(weights[0], cell)
-    for k in range(VALUE, len(model.measures)):
-        if weights[k].any():
-            use = use + model.at(weights[k], cell) * np.nan_to_num(part.measure(model.measures[k]))
-    return np.asarray(use)
 
 
 def _regret(model: Model, prices: Array, part: Batch) -> Array:

@@ -130,16 +130,22 @@ def _parts(model: Model) -> Iterator[Batch]:
         yield from batch.parts(AT_ONCE)
 
 
+def use_of(model: Model, row: int, part: Batch) -> Array:
+    """Return what each pair of a batch uses of a row, (n, n_coupons); of ineligible pairs anything."""
+    weights = model.weights[[row]].toarray().reshape(model.shape)
+    cell = model.cell[part.users]
+    use = model.at(weights[COUNT], cell)
+    for k in range(VALUE, len(model.measures)):
+        if weights[k].any():
+            use = use + model.at(weights[k], cell) * np.nan_to_num(part.measure(model.measures[k]))
+    return use
+
+
 def _unfit(model: Model, side: _Side, part: Batch) -> NDArray[np.bool_]:
     """Return the pairs of a batch that leave less of a bound than the others must have."""
     fewest, most = model.problem.per_user
-    weights = model.weights[[side.row]].toarray().reshape(model.shape)
-    cell = model.cell[part.users]
-    allowed = ~np.isnan(part.value) & ~model.forbids(cell)
-    use = side.sign * model.at(weights[COUNT], cell)
-    for k in range(VALUE, len(model.measures)):
-        if weights[k].any():
-            use += side.sign * model.at(weights[k], cell) * np.nan_to_num(part.measure(model.measures[k]))
+    allowed = ~np.isnan(part.value) & ~model.forbids(model.cell[part.users])
+    use = side.sign * use_of(model, side.row, part)
     room = side.room + _least(use, allowed, fewest, most) - _least(use, allowed, max(fewest - 1, 0), most - 1)
     clearly = CLEARLY * np.maximum(np.abs(use), abs(side.bound) + abs(side.bound - side.room))
     return np.asarray(allowed & (use > room[:, None] + clearly))
