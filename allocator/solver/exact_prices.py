@@ -15,6 +15,7 @@ from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of
 from allocator.solver.pricing import Engine, Pass, restrict
 from allocator.solver.rounding.recovery import with_grace
 from allocator.solver.search import Search, Survey, take_survey
+from allocator.solver.smoothed import COOL, minimise_smoothed, suits
 
 Array = NDArray[np.float64]
 
@@ -150,13 +151,23 @@ def _shrink(
         survey = None
         if size == last or search.late():
             break
-        centre = minimise_dual(
-            search.model, oracle_of(inside[-1].engine), centre, inside[-1].box, search.scale, step=0.01,
-            tolerance=1e-10, most_passes=60, deadline=search.deadline,
-        ).prices  # fmt: skip
+        centre = _prices_inside(search, inside[-1], centre)
         if not inside[-1].holds(far, centre):
             break
     return centre
+
+
+def _prices_inside(search: Search, focus: _Focus, start: Array) -> Array:
+    """Minimise the dual of a price box's contested users."""
+    if suits(focus.engine):
+        return minimise_smoothed(
+            focus.engine, start, focus.box, search.scale, heat=COOL, tolerance=1e-9, most_passes=60,
+            deadline=search.deadline, threads=search.engines.threads,
+        ).prices  # fmt: skip
+    return minimise_dual(
+        search.model, oracle_of(focus.engine), start, focus.box, search.scale, step=0.01, tolerance=1e-10,
+        most_passes=60, deadline=search.deadline,
+    ).prices  # fmt: skip
 
 
 def _cut(focus: _Focus, survey: Survey, size: int) -> _Focus:

@@ -284,7 +284,7 @@ class _Sets:
         cells = problem.combinations(self.columns)
         self.cell = cells.of_users()
         named = sorted({_named(term) for row in rows for term in row.terms} | {()}, key=lambda n: (len(n), n))
-        together = len(cells.codes) <= MOST_CELLS or len(named) <= 2
+        together = len(cells.codes) <= MOST_CELLS and len(rows) < 60 or len(named)<2
         self._sets = [tuple(self.columns)] if together else named
         self._codes: list[NDArray[np.int64]] = []  # of each set, the label codes of its places
         self.sizes: list[int] = []
