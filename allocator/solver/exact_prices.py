@@ -23,6 +23,11 @@ PROGRAM_USERS = 1_500  # contested classes in the first linear program; twice as
 MOST_PROGRAM_USERS = 12_000
 SHRINK, WARM_SHRINK = 10, 20  # each sharpening stage keeps one contested user in so many
 ROUNDS = 12  # recentrings of the price box
+MOST_TIED = 150_000  # pairs of one program: only where users tie are there more
+
+
+class TiedError(Exception):
+    """So many users are as good as undecided between choices that no program could decide them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ class Exact:
 def sharpen(search: Search, found: Prices, survey: Survey | None) -> Exact | None:
     """Make the prices exact: a linear program over the contested users of a price box, which moves
     until the prices no longer press against its sides.
+
+    Raises
+    ------
+    TiedError
+        If too many users tie.
     """
     far = price_box(search.model, search.scale)
     centre, width = found.prices, price_width(search, found)
@@ -113,6 +123,8 @@ def _solve_contested(
     focus = inside[-1]
     every = focus.contested()
     contested, kept = every.within(centre, focus.width)
+    if len(contested.value) > MOST_TIED and before is None:
+        raise TiedError
     until = with_grace(search.deadline) if before is None else search.deadline
     answer = solve_program(state_program(contested, focus.box), until)
     if answer is None:

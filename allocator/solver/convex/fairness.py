@@ -265,7 +265,7 @@ class _Finish:
         start[: len(self.labels)] = self.found.prices[: len(self.labels)]
         outcome = self._decompose(replace(model, worth=worth), start, enough=self._near_enough)
         if outcome is None:
-            raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
+            raise NoPlanError
         proof = self._proof(outcome[0])
         # A price in logarithms times the geometric mean is a price in objective units.
         prices = self.found.prices[: len(self.labels)] * self.piece.utility(proof.earned)
@@ -293,7 +293,7 @@ class _Finish:
             if short <= max(self.run.gap, SOFT) or time.monotonic() > self.run.deadline:
                 break
         if best is None:
-            raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
+            raise NoPlanError
         reached = relative_gap(piece.utility(best[2].earned), best[2].bound)
         if self.problem.n_pairs <= SMALL and reached > self.run.gap:
             best = self._searched(piece, *best)

@@ -52,6 +52,8 @@ class Plan:
         What the plan is worth; minus infinity if that was not worked out.
     impossible
         Whether it was proven that no plan meets every limit.
+    missed
+        Where there is no plan, the limits that the best attempt broke, the worst first.
     """
 
     choice: NDArray[np.int16] | None
@@ -59,6 +61,7 @@ class Plan:
     proof: str = "branch and bound"
     impossible: bool = False
     value: float = -np.inf
+    missed: tuple[str, ...] = ()
 
 
 def with_grace(deadline: float) -> float:
@@ -107,6 +110,8 @@ class Recovery:
         self.loss = np.inf
         self.least_loss = 0.0
         self.proof = ""
+        self.missed: tuple[str, ...] = ()
+        self.missing = np.inf  # what the best attempt was charged for that
 
     def round(self, contested: Contested, columns: Array) -> None:
         """Round the linear program's vertex over the contested users, and improve it by exchange.
@@ -138,7 +143,7 @@ class Recovery:
     @property
     def found(self) -> Plan:
         """The best plan so far, with its proof."""
-        return Plan(self.plan, self.bound, self.proof, value=self.dual - self.loss)
+        return Plan(self.plan, self.bound, self.proof, value=self.dual - self.loss, missed=self.missed)
 
     @property
     def bound(self) -> float:
@@ -234,7 +239,12 @@ class Recovery:
             self.watch.bounded(proof, self.bound)
 
     def _keep(self, contested: Contested, standing: Standing) -> None:
-        """Keep a plan if it is the best."""
+        """Keep a plan if it is the best, or what the best attempt missed where there is none yet."""
+        if self.plan is None:
+            charge = standing.classes.rules.charge(standing.used)
+            if charge.sum() < self.missing:
+                order = np.argsort(-charge, kind="stable")[: np.count_nonzero(charge)]
+                self.missed, self.missing = tuple(self.model.labels[r] for r in order), float(charge.sum())
         if standing.loss < self.loss:
             self.loss, self.plan = standing.loss, self.choice.copy()
             assign(contested, standing.count, self.plan)
