@@ -20,7 +20,7 @@ from allocator.solver.model import Model
 from allocator.solver.pricing import Engines
 from allocator.solver.rounding.recovery import Plan, Recovery
 from allocator.solver.search import Search
-from allocator.solver.ties import told_apart
+from allocator.solver.ties import AMOUNTS, told_apart
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ def decompose(
     watch: Watch | None = None,
     large_first: bool = True,
     absolute_gap: float = 0.0,
-    ties: bool = True,
+    ties: tuple[float, ...] = AMOUNTS,
 ) -> Outcome:
     """Solve by decomposition.
 
@@ -73,7 +73,8 @@ def decompose(
     absolute_gap
         Gap in objective units that is enough whatever `gap` asks.
     ties
-        Where too many users tie to be decided, tell their values apart.
+        Shares of the greatest value by which to tell values apart, one after the other, where too many users
+        tie to be decided.
     """
     engine = engines.engine_for(model)
     watch = watch or Watch(time.monotonic())
@@ -87,16 +88,16 @@ def decompose(
         return Outcome(Plan(None, impossible=True), first.prices)
     try:
         exact = sharpen(search, first, survey)
-    except TiedError:
-        apart = told_apart(model, seed) if ties else None
-        if apart is None:
-            return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
-        outcome = decompose(
-            apart, gap=gap, deadline=deadline, seed=seed, engines=engines, report=report, watch=watch,
-            large_first=large_first, absolute_gap=absolute_gap, ties=False,
-        )  # fmt: skip
-        dual = oracle_of(engine)
-        return replace(outcome, prices=min(outcome.prices, first.prices, key=lambda p: dual(p).dual))
+    except TiedError as tied:
+        apart = told_apart(model, ties[0], seed) if ties else None
+        if apart is not None:
+            outcome = decompose(
+                apart, gap=gap, deadline=deadline, seed=seed, engines=engines, report=report, watch=watch,
+                large_first=large_first, absolute_gap=absolute_gap, ties=ties[1:],
+            )  # fmt: skip
+            dual = oracle_of(engine)
+            return replace(outcome, prices=min(outcome.prices, first.prices, key=lambda p: dual(p).dual))
+        exact = tied.exact
     del survey  # a number for each user
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)

@@ -27,7 +27,17 @@ MOST_TIED = 150_000  # pairs of one program: only where users tie are there more
 
 
 class TiedError(Exception):
-    """So many users are as good as undecided between choices that no program could decide them."""
+    """More users are as good as undecided between choices than a program can decide.
+
+    Parameters
+    ----------
+    exact
+        What a program over some of them says; None if there is none.
+    """
+
+    def __init__(self, exact: Exact | None) -> None:
+        self.exact = exact
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,8 @@ def sharpen(search: Search, found: Prices, survey: Survey | None) -> Exact | Non
         elif len(inside) == 2 and np.isinf(found.dual):
             found = prices_on_all(search, centre)  # an earlier solve's prices are too far off
             centre, width = found.prices, price_width(search, found)
+        if last_turn:
+            raise TiedError(exact)  # every box lacks somebody as good as those in it
         width = np.where(far.touches(inside[-1].box, centre, inside[-1].width), 3.0 * width, width)
         while not inside[-1].holds(far, centre):
             inside.pop()
@@ -124,7 +136,7 @@ def _solve_contested(
     every = focus.contested()
     contested, kept = every.within(centre, focus.width)
     if len(contested.value) > MOST_TIED and before is None:
-        raise TiedError
+        raise TiedError(None)
     until = with_grace(search.deadline) if before is None else search.deadline
     answer = solve_program(state_program(contested, focus.box), until)
     if answer is None:

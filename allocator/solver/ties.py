@@ -8,10 +8,10 @@ import numpy as np
 
 from allocator.solver.model import Model
 
-LEAST = 1e-8  # of the greatest value, by at most so much values are told apart
+AMOUNTS = (1e-6, 1e-3)  # of the greatest value, by at most so much values are told apart
 
 
-def told_apart(model: Model, seed: int) -> Model | None:
+def told_apart(model: Model, share: float, seed: int) -> Model | None:
     """Return a model whose values are greater by next to nothing, by another amount for each pair.
 
     Its optimum is at least the model's own, and greater by no more than the amounts. None if values count in
@@ -22,6 +22,6 @@ def told_apart(model: Model, seed: int) -> Model | None:
         return None
     greatest = float(np.nanmax(np.abs(problem.value), initial=0.0)) or 1.0
     generator = np.random.default_rng(seed)
-    amounts = LEAST * greatest * generator.random(problem.value.shape)
+    amounts = share * greatest * generator.random(problem.value.shape)
     value = problem.value.astype(np.float64) + amounts
     return replace(model, problem=problem.with_values(value))
