@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.config import Config
+from allocator.campaign.instants import start_of_day
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,13 +33,14 @@ class Campaign:
     config
         ``campaign.toml``.
     as_of
-        The day of the decision: events and history after it are not used.
+        The day of the decision, in the campaign's time zone: events and history after it are not used.
     users
         One row a user: ``user_id`` (str), features (numeric, bool or str).
     coupons
         One row a coupon: ``coupon_id, kind, value, max_discount, currency, min_spend, starts_at,
-        ends_at, inventory, per_user_limit, channel, category, code, description, active``.
-        Rows with ``active`` false describe past coupons that history refers to.
+        ends_at, inventory, max_redemptions, per_user_limit, channel, category, code, description, active``.
+        ``starts_at`` and ``ends_at`` are the first and last day that lie wholly inside. Rows with
+        ``active`` false describe past coupons that history refers to.
     history
         Past sends: ``user_id, coupon_id, treated, sent_at, propensity, converted, redeemed,
         revenue, discount``. Control rows have ``treated`` false; their ``coupon_id`` is null, or
@@ -76,6 +78,11 @@ class Campaign:
     def active_coupons(self) -> pl.DataFrame:
         """The coupons that this campaign can send, in file order."""
         return self.coupons.filter(self.coupons["active"])
+
+    def start_of(self, days_later: int = 0) -> dt.datetime:
+        """Return when the day of the decision begins, or one so many days later, in UTC."""
+        day = self.as_of + dt.timedelta(days=days_later)
+        return start_of_day(day, self.config.campaign.time_zone)
 
     @cached_property
     def user_ids(self) -> NDArray[np.str_]:

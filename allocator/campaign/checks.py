@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from allocator.campaign.config import FILE, Config
+from allocator.campaign.coupon_terms import term_findings
 from allocator.campaign.tables import FIRST_ROW, SHOWN
 from allocator.errors import Finding
 
@@ -37,7 +38,7 @@ def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list
         if row["starts_at"] and row["ends_at"] and row["starts_at"] > row["ends_at"]:
             findings.append(
                 Finding(
-                    f"{name} ends before it starts",
+                    f"{name} ends before it starts: no whole day lies between",
                     "coupons.csv",
                     i,
                     "ends_at",
@@ -46,7 +47,10 @@ def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list
                 )
             )
         elif row["active"] and row["ends_at"] and row["ends_at"] < as_of:
-            hint = f"{name} has expired; correct the date, or set active to 0 if only history refers to it"
+            hint = (
+                f"{name} has expired: its last whole day is past; correct the date, or set active to 0 if "
+                "only history refers to it"
+            )
             findings.append(
                 Finding(hint, "coupons.csv", i, "ends_at", str(row["ends_at"]), f"{as_of} or later")
             )
@@ -61,16 +65,7 @@ def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list
                     config.currency,
                 )
             )
-    return findings
-
-
-def late_starts(coupons: pl.DataFrame, as_of: dt.date) -> list[str]:
-    """Return a note for each active coupon that only starts after the day of the decision."""
-    late = coupons.filter(pl.col("active") & (pl.col("starts_at") > as_of))
-    return [
-        f"coupon '{coupon}' starts on {day}, after the day of the decision ({as_of})"
-        for coupon, day in late.select("coupon_id", "starts_at").iter_rows()
-    ]
+    return [*findings, *term_findings(coupons)]
 
 
 def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:

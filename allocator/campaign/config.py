@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, is_time_zone
 from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness, MaxMin, ProportionalFairness
@@ -46,6 +47,12 @@ def _setting(value: Any) -> Any:
     raise ValueError("input should be a number, a text or a list of texts")
 
 
+def _day(day: dt.date | None) -> dt.date | None:
+    if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"the year should be {FIRST_YEAR} to {LAST_YEAR}")
+    return day
+
+
 Setting = Annotated[Any, AfterValidator(_setting)]
 
 
@@ -53,6 +60,23 @@ class Table(BaseModel):
     """A table of campaign.toml; a key it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CampaignTable(Table):
+    """``[campaign]``: where the campaign runs.
+
+    `time_zone` is a name such as ``Europe/Berlin``, of all dates, and of times that do not say how far they
+    are from UTC.
+    """
+
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _exists(cls, name: str | None) -> str | None:
+        if name is not None and not is_time_zone(name):
+            raise ValueError("there is no such time zone; name one such as Europe/Berlin or America/New_York")
+        return name
 
 
 class Objective(Table):
@@ -223,7 +247,8 @@ class Config(Table):
     name: str = Field(min_length=1, max_length=120)
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     seed: int = Field(default=7, ge=0, lt=2**32)
-    as_of: dt.date | None = None
+    as_of: Annotated[dt.date | None, AfterValidator(_day)] = None
+    campaign: CampaignTable = CampaignTable()
     objective: Objective = Objective()
     predict: Predict = Predict()
     solve: Solve = Solve()

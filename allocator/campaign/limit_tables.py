@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from allocator.campaign.config import FILE, toml_finding
 from allocator.campaign.grouping import column_finding, coupon_groups, group_columns, grouping_of
+from allocator.campaign.stocks import COLUMNS, measure_of, stock_of, undeclared_stocks
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
 from allocator.limits.rows import LimitLike, Row
@@ -27,7 +28,7 @@ def parse_limits(
     measures: Iterable[str] = ("cost",),
     problem: Problem | None = None,
 ) -> list[LimitLike]:
-    """Make limits of the tables, and one of the coupons' inventory column if no table does.
+    """Make limits of the tables, and of the coupons' columns `stocks.COLUMNS` those that no table states.
 
     Parameters
     ----------
@@ -50,13 +51,9 @@ def parse_limits(
         limit = _parse_limit(f"limits[{i}]", dict(table), coupons, findings)
         if limit is not None:
             limits.append((f"limits[{i}]", limit))
-    stock = _stock(coupons)
-    if (
-        stock
-        and not any(isinstance(limit, Inventory) for _, limit in limits)
-        and not _names_inventory(tables)
-    ):
-        limits.append(("the inventory column of coupons.csv", Inventory(stock)))
+    measures = set(measures)
+    for column, stock in undeclared_stocks(tables, coupons, measures).items():
+        limits.append((f"the {column} column of coupons.csv", stock))
     findings += _repeated_labels(limits)
     if not findings:
         findings += _check_against_data(limits, users, coupons, measures, problem)
@@ -83,9 +80,14 @@ def _parse_limit(
         findings.append(Finding(str(error), FILE, column=f"{place}.kind"))
         return None
     if cls is Inventory and "at_most" not in table:
-        table["at_most"] = _stock(coupons)
-        if coupons["inventory"].is_null().all():
-            message = "no coupon has an inventory in coupons.csv; add some, or state at_most here"
+        measure = measure_of(table)
+        table["at_most"] = stock_of(coupons, measure)
+        column = COLUMNS.get(measure)
+        if column is None or column not in coupons.columns or coupons[column].is_null().all():
+            what = (
+                f"no coupon states {column} in coupons.csv; add it" if column else "there is no column for it"
+            )
+            message = f"{what}, or state at_most here"
             findings.append(Finding(message, FILE, column=f"{place}.at_most"))
     parameters = inspect.signature(cls).parameters
     accepted = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
@@ -134,16 +136,6 @@ def _make(cls: type[Any], keys: dict[str, Any]) -> LimitLike:
     if not isinstance(limit, LimitLike):
         raise TypeError(f"{cls.__name__} is no limit: it needs a label and a method rows(problem)")
     return limit
-
-
-def _stock(coupons: pl.DataFrame) -> dict[str, float]:
-    """Return the inventory of each active coupon that states one."""
-    stocked = coupons.filter(pl.col("active") & pl.col("inventory").is_not_null())
-    return {str(c): float(s) for c, s in stocked.select("coupon_id", "inventory").iter_rows()}
-
-
-def _names_inventory(tables: Sequence[Mapping[str, Any]]) -> bool:
-    return any(table.get("kind") == "inventory" for table in tables)
 
 
 def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:

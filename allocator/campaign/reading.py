@@ -8,10 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
+from allocator.campaign import instants
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
+from allocator.campaign.checks import check_coupons, check_references, missing_columns
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
+from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.grouping import column_finding
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
@@ -25,6 +27,8 @@ from allocator.campaign.schema import (
     USERS,
     TableSchema,
 )
+from allocator.campaign.stocks import stock_notes
+from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
@@ -47,25 +51,28 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     InputError
         With every finding in every file.
     """
-    folder, today = Path(folder), as_of or dt.date.today()
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(Finding("there is no such folder", file=str(folder)))
     findings: list[Finding] = []
     config = _collect(findings, read_config, folder)
+    context = TableContext(None if config is None else config.campaign.time_zone)
+    today = as_of or instants.today(context.time_zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
     tables = {
-        schema.name: _collect(findings, _read_file, folder, schema, digests)
+        schema.name: _collect(findings, _read_file, folder, schema, digests, context)
         for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES, REVIEWED_COPY)
     }
     users, coupons = tables["users"], tables["coupons"]
-    notes: list[str] = []
+    notes = context.notes
     if config is not None and coupons is not None:
         findings += check_coupons(coupons, config, config.as_of or today)
     if users is not None and coupons is not None:
-        found, notes, tables = check_references(tables)
+        found, said, tables = check_references(tables)
         findings += found
+        notes += said
     if config is not None and users is not None and coupons is not None:
         measures = known_measures(tables["scores"])
         _collect(findings, parse_limits, config.limits, users, coupons, measures)
@@ -79,7 +86,8 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     if tables["reviewed_copy"] is not None:
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
-        notes += late_starts(coupons, config.as_of or today)
+        notes += term_notes(coupons, config.as_of or today)
+        notes += stock_notes(coupons, tables["scores"], tables["history"])
     if findings or config is None or users is None or coupons is None:
         raise InputError(findings)
     return Campaign(
@@ -100,7 +108,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
 
 def read_decisions(folder: Path) -> pl.DataFrame | None:
     """Read what people decided on texts, ``reviewed_copy``; None if there is no such file."""
-    decisions = _read_file(folder, REVIEWED_COPY, {})
+    decisions = _read_file(folder, REVIEWED_COPY, {}, TableContext())
     if decisions is not None and (findings := list(check_decisions(decisions))):
         raise InputError(findings)
     return decisions
@@ -120,7 +128,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl.DataFrame | None:
+def _read_file(
+    folder: Path, schema: TableSchema, digests: dict[str, str], context: TableContext
+) -> pl.DataFrame | None:
     paths = [path for ending in ("csv", "parquet") if (path := folder / f"{schema.name}.{ending}").is_file()]
     if len(paths) > 1:
         raise InputError(Finding("both a CSV and a Parquet file are there; keep one", file=schema.name))
@@ -135,6 +145,6 @@ def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl
             )
         return None
     digests[paths[0].name] = _digest(paths[0])
-    table = parse_table(paths[0], schema)
+    table = parse_table(paths[0], schema, context)
     # Of all campaign files, this one alone is written by Allocate.
     return restore_ids(table, ("coupon_id", "segment", "hook")) if schema is REVIEWED_COPY else table

@@ -372,7 +372,7 @@ def test_exports_of_common_tools_need_no_renaming(tiny: Any) -> None:
     campaign = read_campaign(tiny.path)
     assert campaign.user_ids.tolist() == ["u1", "u2", "u3", "u4"]
     assert campaign.coupons["code"].to_list() == ["TEN", "FIVE"]
-    assert campaign.coupons["inventory"].to_list() == [2, None]
+    assert campaign.coupons["max_redemptions"].to_list() == [2, None]
 
 
 def test_ids_stay_the_text_that_they_are(tiny: Any) -> None:
