@@ -132,7 +132,7 @@ class Solve(Table):
 class Eligibility(Table):
     """``[eligibility]``: who may be sent anything at all."""
 
-    max_messages_7d: int | None = Field(default=None, ge=0)
+    max_messages_7d: int | None = Field(default=None, ge=1)  # 0 would leave out everyone
 
 
 class CopyTable(Table):

@@ -43,10 +43,8 @@ def is_time_zone(name: str) -> bool:
     return True
 
 
-def today(time_zone: str | None) -> dt.date:
-    """Return today's date in a time zone; that of this machine's clock where none is stated."""
-    if time_zone is None:
-        return dt.date.today()
+def today(time_zone: str) -> dt.date:
+    """Return today's date in a time zone."""
     now = pl.lit(dt.datetime.now(dt.UTC).replace(tzinfo=None)).dt.replace_time_zone(UTC)
     day: dt.date = pl.select(now.dt.convert_time_zone(time_zone).dt.date()).item()
     return day

@@ -56,8 +56,9 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         raise InputError(Finding("there is no such folder", file=str(folder)))
     findings: list[Finding] = []
     config = _collect(findings, read_config, folder)
-    context = TableContext(None if config is None else config.campaign.time_zone)
-    today = as_of or instants.today(context.time_zone)
+    zone = None if config is None else config.campaign.time_zone
+    today = as_of or (dt.date.today() if zone is None else instants.today(zone))
+    context = TableContext(zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
