@@ -9,6 +9,7 @@ import polars as pl
 
 from allocator.campaign.config import FILE, Config
 from allocator.campaign.coupon_terms import term_findings
+from allocator.campaign.history_checks import ROW, numbered
 from allocator.campaign.tables import FIRST_ROW, SHOWN
 from allocator.errors import Finding
 
@@ -78,7 +79,8 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
     Returns
     -------
     tuple
-        Findings, notes, and the tables with the rows of unknown users taken out.
+        Findings, notes, and the tables with the rows of unknown users taken out; past sends with the row
+        of the file that each stands in, as of `numbered`.
     """
     findings: list[Finding] = []
     notes: list[str] = []
@@ -86,6 +88,8 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
     assert users is not None
     assert coupons is not None
     tables = dict(tables)
+    if tables["history"] is not None:
+        tables["history"] = numbered(tables["history"])
     for name in ("history", "scores"):
         table = tables[name]
         if table is not None:
@@ -128,17 +132,17 @@ def _unknown(ids: pl.Series, known: pl.Series, file: str, column: str, expected:
 
 
 def _check_treated(history: pl.DataFrame) -> list[Finding]:
-    bad = (history["treated"].fill_null(False) & history["coupon_id"].is_null()).arg_true()
+    bad = history.filter(pl.col("treated") & pl.col("coupon_id").is_null())[ROW]
     return [
         Finding(
             "the row is treated but names no coupon",
             "history.csv",
-            i + FIRST_ROW,
+            row,
             "coupon_id",
             "an empty cell",
             "a coupon_id",
         )
-        for i in bad[:SHOWN]
+        for row in bad[:SHOWN]
     ]
 
 

@@ -17,6 +17,7 @@ from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.grouping import column_finding
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
+from allocator.campaign.past_checks import check_past
 from allocator.campaign.schema import (
     COUPONS,
     EVENTS,
@@ -57,7 +58,9 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     findings: list[Finding] = []
     config = _collect(findings, read_config, folder)
     zone = None if config is None else config.campaign.time_zone
-    today = as_of or (dt.date.today() if zone is None else instants.today(zone))
+    day = as_of or (dt.date.today() if zone is None else instants.today(zone))
+    if config is not None and config.as_of is not None:
+        day = config.as_of
     context = TableContext(zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
@@ -69,12 +72,16 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     users, coupons = tables["users"], tables["coupons"]
     notes = context.notes
     if config is not None and coupons is not None:
-        findings += check_coupons(coupons, config, config.as_of or today)
+        findings += check_coupons(coupons, config, day)
     if users is not None and coupons is not None:
         found, said, tables = check_references(tables)
         findings += found
         notes += said
     if config is not None and users is not None and coupons is not None:
+        end = instants.start_of_day(day + dt.timedelta(days=1), zone)
+        found, said, tables = check_past(tables, day, end)
+        findings += found
+        notes += said
         measures = known_measures(tables["scores"])
         _collect(findings, parse_limits, config.limits, users, coupons, measures)
     if config is not None and users is not None and (segment := config.copy_.segment_by) is not None:
@@ -87,14 +94,14 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     if tables["reviewed_copy"] is not None:
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
-        notes += term_notes(coupons, config.as_of or today)
+        notes += term_notes(coupons, day)
         notes += stock_notes(coupons, tables["scores"], tables["history"])
     if findings or config is None or users is None or coupons is None:
         raise InputError(findings)
     return Campaign(
         folder=folder,
         config=config,
-        as_of=config.as_of or today,
+        as_of=day,
         users=users,
         coupons=coupons,
         history=tables["history"],

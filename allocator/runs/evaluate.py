@@ -12,6 +12,7 @@ import polars as pl
 
 from allocator.campaign import Campaign
 from allocator.campaign.grouping import column_finding
+from allocator.campaign.history_checks import FILE as PAST_SENDS
 from allocator.campaign.predictions import find_predictions
 from allocator.errors import Finding, InputError
 from allocator.limits.groups import columns_of
@@ -97,7 +98,8 @@ def evaluate_campaign(
         notes.append(
             "A plan made from predictions that learnt from these sends looks better here than it will be."
         )
-    return replace(evaluation, predictor=name, held_out=held_out, notes=(*notes, *evaluation.notes))
+    doubts = [note for note in campaign.notes if note.startswith(PAST_SENDS)]
+    return replace(evaluation, predictor=name, held_out=held_out, notes=(*notes, *doubts, *evaluation.notes))
 
 
 def _history(campaign: Campaign) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.propensity_checks import LEAST_PROPENSITY
 from allocator.errors import Finding, InputError
 from predictors.features.timeline import seconds
 
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-WEIGHT_LIMIT = 20.0
+WEIGHT_LIMIT = 1.0 / LEAST_PROPENSITY
 """Largest inverse-propensity weight; larger ones trade a little bias for much variance."""
 
 BALANCE_LIMIT = 10.0
