@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.config import Config
+from allocator.campaign.grouping import UserLabels
 from allocator.campaign.instants import start_of_day
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class Campaign:
     reviewed
         Decisions of people on texts, the latest last: ``coupon_id, segment, channel, language, variant,
         hook, decision, at``.
+    spellings
+        How the file spells the numbers of columns that users may be grouped by, as of `UserLabels`.
     """
 
     folder: Path
@@ -73,11 +77,17 @@ class Campaign:
     notes: tuple[str, ...] = ()
     orders: pl.DataFrame | None = None
     reviewed: pl.DataFrame | None = None
+    spellings: Mapping[str, Mapping[float, str]] = field(default_factory=dict, repr=False)
 
     @property
     def active_coupons(self) -> pl.DataFrame:
         """The coupons that this campaign can send, in file order."""
         return self.coupons.filter(self.coupons["active"])
+
+    @property
+    def labels(self) -> UserLabels:
+        """The columns of users as the labels that limits name."""
+        return UserLabels(self.users, self.spellings, self.config.sets)
 
     def start_of(self, days_later: int = 0) -> dt.datetime:
         """Return when the day of the decision begins, or one so many days later, in UTC."""

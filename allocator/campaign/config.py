@@ -33,6 +33,9 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
 Moment = Annotated[dt.datetime, Field(strict=False)]  # also as text, as JSON and a run's own file have it
 Risk = Literal["mean", "pessimistic"]
+Separator = Annotated[
+    str, Field(min_length=1, max_length=5), AfterValidator(lambda mark: mark.strip() or mark)
+]
 Notice = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -253,6 +256,7 @@ class Config(Table):
     predict: Predict = Predict()
     solve: Solve = Solve()
     eligibility: Eligibility = Eligibility()
+    sets: dict[str, Separator] = {}
     sending_cost: dict[Channel, Fee] = {}
     limits: list[dict[str, Any]] = []
     copy_: CopyTable = Field(default=CopyTable(), alias="copy")

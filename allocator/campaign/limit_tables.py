@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from allocator.campaign.config import FILE, toml_finding
-from allocator.campaign.grouping import column_finding, coupon_groups, group_columns, grouping_of
+from allocator.campaign.grouping import UserLabels, coupon_groups, group_columns
 from allocator.campaign.stocks import COLUMNS, measure_of, stock_of, undeclared_stocks
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
@@ -23,7 +23,7 @@ from allocator.problem import Problem
 
 def parse_limits(
     tables: Sequence[Mapping[str, Any]],
-    users: pl.DataFrame,
+    users: UserLabels,
     coupons: pl.DataFrame,
     measures: Iterable[str] = ("cost",),
     problem: Problem | None = None,
@@ -151,7 +151,7 @@ def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:
 
 def _check_against_data(
     limits: Sequence[tuple[str, LimitLike]],
-    users: pl.DataFrame,
+    users: UserLabels,
     coupons: pl.DataFrame,
     measures: Iterable[str],
     problem: Problem | None,
@@ -161,9 +161,7 @@ def _check_against_data(
     usable = []
     known = set() if problem is None else set(problem.groups)
     for place, limit in limits:
-        wrong = [
-            column_finding(place, column, users) for column in group_columns([limit]) if column not in known
-        ]
+        wrong = [users.finding(place, column) for column in group_columns([limit]) if column not in known]
         findings += [finding for finding in wrong if finding is not None]
         if not any(wrong):
             usable.append((place, limit))
@@ -182,15 +180,15 @@ def _check_against_data(
 
 
 def _blank_problem(
-    users: pl.DataFrame, coupons: pl.DataFrame, columns: Iterable[str], measures: Iterable[str]
+    users: UserLabels, coupons: pl.DataFrame, columns: Iterable[str], measures: Iterable[str]
 ) -> Problem:
     """Return a problem with the users' and coupons' labels, in which every number is 0."""
-    blank = np.zeros((users.height, max(coupons.height, 1)), np.float32)
+    blank = np.zeros((users.users.height, max(coupons.height, 1)), np.float32)
     return Problem(
         blank,
         dict.fromkeys(measures, blank),
         coupon_ids=coupons["coupon_id"].to_list() or None,
-        groups={column: grouping_of(users[column]) for column in columns},
+        groups={column: users.grouping(column) for column in columns},
         coupon_groups=coupon_groups(coupons) if coupons.height else {},
     )
 

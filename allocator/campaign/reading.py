@@ -14,7 +14,7 @@ from allocator.campaign.checks import check_coupons, check_references, missing_c
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
 from allocator.campaign.coupon_terms import term_notes
-from allocator.campaign.grouping import column_finding
+from allocator.campaign.grouping import UserLabels, label_findings
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.past_checks import check_past
@@ -28,12 +28,12 @@ from allocator.campaign.schema import (
     USERS,
     TableSchema,
 )
+from allocator.campaign.spelling import label_notes
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import parse_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
-from allocator.limits.groups import columns_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -83,14 +83,13 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         findings += found
         notes += said
         measures = known_measures(tables["scores"])
-        _collect(findings, parse_limits, config.limits, users, coupons, measures)
-    if config is not None and users is not None and (segment := config.copy_.segment_by) is not None:
-        wrong = column_finding("copy.segment_by", segment, users)
-        findings += [wrong] if wrong is not None else []
+        labels = UserLabels(users, context.spellings, config.sets)
+        limits = _collect(findings, parse_limits, config.limits, labels, coupons, measures)
+        if limits is not None:
+            notes += label_notes(labels, limits)
     if config is not None and users is not None:
         findings += missing_columns("copy.may_mention", config.copy_.may_mention, users)
-        wrongs = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
-        findings += [wrong for wrong in wrongs if wrong is not None]
+        findings += label_findings(UserLabels(users, context.spellings, config.sets), config)
     if tables["reviewed_copy"] is not None:
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
@@ -111,6 +110,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         reviewed=tables["reviewed_copy"],
         digests=digests,
         notes=tuple(notes),
+        spellings=context.spellings,
     )
 
 

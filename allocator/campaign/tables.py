@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from allocator.campaign import cells, instants
+from allocator.campaign import cells, instants, spelling
 from allocator.campaign.cells import MISSING, UNLIMITED, without
 from allocator.campaign.schema import CHANNELS, Column, TableSchema
 from allocator.campaign.table_context import TableContext
@@ -326,21 +326,26 @@ def _parse_feature(
     label, text = raw[name], without(raw[name], MISSING)
     number = text.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
-    if known and number.null_count() == text.null_count():
-        _report(
-            text,
-            ~number.is_finite().fill_null(True),
-            Column(name),
-            "a finite number or an empty cell",
-            file,
-            findings,
-        )
-        return number
-    if known >= 20 and number.count() >= MOSTLY * known and number.n_unique() > 10:
+    if not known or number.count() < MOSTLY * known or (known < 20 and number.count() < known):
+        return label
+    distinct = spelling.distinct_cells(text)
+    if distinct is not None and (code := spelling.code_among(distinct)) is not None:
+        context.notes.append(f"{file}, {name}: values such as '{code}' are read as labels, not as numbers")
+        return label
+    if number.null_count() > text.null_count():
+        if number.n_unique() <= 10:
+            return label
         stray = number.is_null() & text.is_not_null()
         _report(text, stray, Column(name), "a number, as in the other rows", file, findings)
         return None
-    return label
+    finite = number.is_finite().fill_null(True)
+    _report(text, ~finite, Column(name), "a finite number or an empty cell", file, findings)
+    if distinct is not None and finite.all():
+        if (twice := spelling.one_number(distinct)) is not None:
+            context.notes.append(f"{file}, {name}: {twice} are one number, and one label")
+        if spelled := spelling.spellings(distinct):
+            context.spellings[name] = spelled
+    return number
 
 
 def _report(

@@ -15,15 +15,15 @@ from allocator.campaign import Campaign, Config
 from allocator.campaign.checks import check_coupons, check_references
 from allocator.campaign.config import toml_finding
 from allocator.campaign.coupon_terms import term_notes
-from allocator.campaign.grouping import column_finding
+from allocator.campaign.grouping import UserLabels, label_findings
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
+from allocator.campaign.spelling import label_notes
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame
 from allocator.errors import Finding, InputError
-from allocator.limits.groups import columns_of
 from allocator.service.schemas.solve import Columns, InlineProblem
 
 REQUEST = "request"
@@ -69,13 +69,16 @@ def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
         terms = term_notes(coupons, today) if "value" in (problem.coupons or {}) else []
         notes = [*notes, *said, *terms, *stock_notes(coupons, tables["scores"], None)]
     if config is not None and users is not None and coupons is not None:
-        findings += _limit_findings(config, users, coupons, tables["scores"])
+        labels = UserLabels(users, context.spellings, config.sets)
+        wrong, said = _check_limits(config, labels, coupons, tables["scores"])
+        findings += wrong
+        notes = [*notes, *said]
     if findings or config is None or users is None or coupons is None:
         raise InputError(findings)
     return Campaign(
         folder=Path(REQUEST), config=config, as_of=today, users=users, coupons=coupons, history=None,
         events=None, scores=tables["scores"], digests={REQUEST: hashlib.sha256(body).hexdigest()},
-        notes=tuple(map(_note_of_request, notes)),
+        notes=tuple(map(_note_of_request, notes)), spellings=context.spellings,
     )  # fmt: skip
 
 
@@ -156,16 +159,15 @@ def _text(name: str, cells: Sequence[Any]) -> pl.Series:
     return pl.Series(name, [None if cell is None else str(cell) for cell in cells], pl.String)
 
 
-def _limit_findings(
-    config: Config, users: pl.DataFrame, coupons: pl.DataFrame, scores: pl.DataFrame | None
-) -> list[Finding]:
-    findings: list[Finding] = []
+def _check_limits(
+    config: Config, labels: UserLabels, coupons: pl.DataFrame, scores: pl.DataFrame | None
+) -> tuple[list[Finding], list[str]]:
+    findings = label_findings(labels, config)
     try:
-        parse_limits(config.limits, users, coupons, known_measures(scores))
+        limits = parse_limits(config.limits, labels, coupons, known_measures(scores))
     except InputError as error:
-        findings += error.findings
-    by = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
-    return findings + [wrong for wrong in by if wrong is not None]
+        return [*error.findings, *findings], []
+    return findings, list(label_notes(labels, limits))
 
 
 def _note_of_request(note: str) -> str:
