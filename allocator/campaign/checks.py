@@ -10,8 +10,13 @@ import polars as pl
 from allocator.campaign.config import FILE, Config
 from allocator.campaign.coupon_terms import term_findings
 from allocator.campaign.history_checks import ROW, numbered
+from allocator.campaign.ids import email_columns, find_mismatch, one_in_two_spellings, rounded
 from allocator.campaign.tables import FIRST_ROW, SHOWN
 from allocator.errors import Finding
+from allocator.wording import counted
+
+HARDLY_ANY = 0.05
+"""Of rows and of users: below this share of matches, files are of different ids."""
 
 Tables = dict[str, pl.DataFrame | None]
 
@@ -70,11 +75,12 @@ def check_coupons(coupons: pl.DataFrame, config: Config, as_of: dt.date) -> list
 
 
 def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
-    """Check that ids in one file exist in the others.
+    """Check that ids in one file exist in the others, and are one in one file.
 
     An unknown coupon is an error anywhere; an unknown user is one in scores, while history, events
     and orders of users outside this campaign are left out with a note, as are purchases among the
-    events where there are orders.
+    events where there are orders. Where hardly any row is of a user, or the ids would match in another
+    spelling, it is an error.
 
     Returns
     -------
@@ -82,11 +88,11 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
         Findings, notes, and the tables with the rows of unknown users taken out; past sends with the row
         of the file that each stands in, as of `numbered`.
     """
-    findings: list[Finding] = []
-    notes: list[str] = []
     users, coupons = tables["users"], tables["coupons"]
     assert users is not None
     assert coupons is not None
+    findings: list[Finding] = []
+    notes = _spelt_twice(users, coupons)
     tables = dict(tables)
     if tables["history"] is not None:
         tables["history"] = numbered(tables["history"])
@@ -94,20 +100,18 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
         table = tables[name]
         if table is not None:
             known = table["coupon_id"].is_in(coupons["coupon_id"].implode()).fill_null(name == "history")
-            findings += _unknown(
-                table["coupon_id"], known, f"{name}.csv", "coupon_id", "a coupon_id of coupons.csv"
-            )
+            findings += _unknown(table["coupon_id"], known, f"{name}.csv", coupons["coupon_id"])
     for name in ("history", "events", "orders", "scores"):
         table = tables[name]
         if table is None:
             continue
         known = table["user_id"].is_in(users["user_id"].implode())
         if name == "scores":
-            findings += _unknown(table["user_id"], known, "scores.csv", "user_id", "a user_id of users.csv")
+            findings += _unknown(table["user_id"], known, "scores.csv", users["user_id"])
         elif not known.all():
-            notes.append(
-                f"{name}.csv: {(~known).sum():,} rows of users that are not in users.csv are left out"
-            )
+            finding, note = _left_out(table["user_id"], known, users["user_id"], f"{name}.csv")
+            findings += finding
+            notes += note
             tables[name] = table.filter(known)
     events = tables["events"]
     if events is not None and tables["orders"] is not None and (n := (events["kind"] == "purchase").sum()):
@@ -120,14 +124,56 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
     return findings, notes, tables
 
 
-def _unknown(ids: pl.Series, known: pl.Series, file: str, column: str, expected: str) -> list[Finding]:
+def _spelt_twice(users: pl.DataFrame, coupons: pl.DataFrame) -> list[str]:
+    notes = one_in_two_spellings(coupons, "coupons.csv", "coupon_id", "a coupon")
+    for column in ("user_id", *email_columns(users)):
+        notes += one_in_two_spellings(users, "users.csv", column, "a user")
+    return notes
+
+
+def _left_out(
+    ids: pl.Series, known: pl.Series, users: pl.Series, file: str
+) -> tuple[list[Finding], list[str]]:
+    """Return a finding, or else a note, about rows of users that the campaign does not have."""
+    unknown = ids.filter(~known)
+    mismatch = find_mismatch(unknown.unique(maintain_order=True), users)
+    rows = f"{counted(len(unknown), 'row')} of {len(ids):,}"
+    if mismatch is not None:
+        spelt = int(unknown.is_in(mismatch.ids.implode()).sum())
+        message = (
+            f"{rows} name users that users.csv does not have; {spelt:,} would match, but {mismatch.cause}"
+        )
+        if spelt >= HARDLY_ANY * len(ids):
+            here, there = repr(mismatch.here), repr(mismatch.there)
+            return [Finding(f"{message}; spell ids alike", file, None, ids.name, here, there)], []
+        return [], [f"{file}: {message}: '{mismatch.here}' here, '{mismatch.there}' there; they are left out"]
+    seen = ids.filter(known)
+    if len(seen) < HARDLY_ANY * len(ids) and seen.n_unique() < HARDLY_ANY * len(users):
+        message = f"hardly any row is of a user of users.csv: {rows} are not"
+        if (cut := rounded(unknown)) is not None:
+            message += f"; ids such as '{cut}' were rounded by a spreadsheet: export them as text"
+        expected = f"ids such as {users[0]!r}"
+        return [Finding(message, file, None, ids.name, repr(unknown[0]), expected)], []
+    return [], [f"{file}: {counted(len(unknown), 'row')} of users that are not in users.csv left out"]
+
+
+def _unknown(ids: pl.Series, known: pl.Series, file: str, theirs: pl.Series) -> list[Finding]:
+    """Name ids that are not there, and the reason if it is only their spelling."""
     rows = (~known).arg_true()
+    if not len(rows):
+        return []
+    column = ids.name
+    expected = f"a {column} of {'users' if column == 'user_id' else 'coupons'}.csv"
     findings = [
         Finding(f"unknown {column}", file, i + FIRST_ROW, column, repr(ids[i]), expected)
         for i in rows[:SHOWN]
     ]
     if len(rows) > SHOWN:
         findings.append(Finding(f"and {len(rows) - SHOWN:,} more rows like this", file, column=column))
+    if (mismatch := find_mismatch(ids.filter(~known).unique(maintain_order=True), theirs)) is not None:
+        message = f"{counted(len(mismatch.ids), 'id')} would match, but {mismatch.cause}; spell ids alike"
+        here, there = repr(mismatch.here), repr(mismatch.there)
+        findings.append(Finding(message, file, None, column, here, there))
     return findings
 
 

@@ -58,10 +58,10 @@ def spellings(distinct: pl.Series) -> dict[float, str]:
 def one_number(distinct: pl.Series) -> str | None:
     """Say which cells are one number in two spellings; None if none are."""
     number = distinct.cast(pl.Float64)
-    twice = distinct.filter(
-        number.is_duplicated() & (number == number.filter(number.is_duplicated()).first())
-    )
-    return None if twice.is_empty() else " and ".join(map(repr, twice.to_list()[:2]))
+    twice = number.filter(number.is_duplicated())
+    if twice.is_empty():
+        return None
+    return " and ".join(map(repr, distinct.filter(number == twice[0]).to_list()[:2]))
 
 
 def label_notes(labels: UserLabels, limits: Sequence[LimitLike]) -> Iterator[str]:
