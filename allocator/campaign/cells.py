@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 TRUE = ("1", "true", "yes", "y", "t")
@@ -35,13 +37,18 @@ def cast_integer(text: pl.Series) -> pl.Series:
 
 def cast_flag(text: pl.Series) -> pl.Series:
     """Cast text to true and false; other words become null."""
-    lower = text.str.to_lowercase()
-    return where(lower.is_in(TRUE), lower.is_in(TRUE + FALSE)).alias(text.name)
+    true = _is_one_of(text, TRUE)
+    return where(true, true | _is_one_of(text, FALSE)).alias(text.name)
 
 
 def without(text: pl.Series, words: tuple[str, ...]) -> pl.Series:
     """Make cells that hold one of some words null, in any case."""
-    return where(text, ~text.str.to_lowercase().is_in(words))
+    found = _is_one_of(text, words)
+    return where(text, ~found) if found.any() else text
+
+
+def _is_one_of(text: pl.Series, words: tuple[str, ...]) -> pl.Series:
+    return text.str.contains(f"(?i)^(?:{'|'.join(map(re.escape, words))})$")
 
 
 def where(value: pl.Series, keep: pl.Series) -> pl.Series:

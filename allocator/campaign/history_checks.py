@@ -10,7 +10,6 @@ from allocator.wording import counted
 
 FILE = "history.csv"
 ROW = "row"  # where each row stands in the file
-SEND = ("user_id", "sent_at", "coupon_id", "treated")
 MOMENT = ("user_id", "sent_at")
 
 _ordered, _treated, _redeemed = pl.col("converted"), pl.col("treated"), pl.col("redeemed")
@@ -44,23 +43,32 @@ def numbered(history: pl.DataFrame) -> pl.DataFrame:
     return history.with_row_index(ROW, offset=FIRST_ROW)
 
 
-def without_repeats(history: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Leave out rows that say again, word for word, what an earlier row of the same send says."""
-    if not repeats(history, SEND):
+def of_one_moment(history: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of users who got something else at the same moment."""
+    hashed = pl.struct(MOMENT).hash()  # many times faster than the moments, which decide among the few
+    if history.select(hashed.n_unique()).item() == history.height:
+        return history.clear()
+    return history.filter(hashed.is_duplicated()).filter(pl.struct(MOMENT).is_duplicated())
+
+
+def without_repeats(history: pl.DataFrame, together: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Leave out rows that say again, word for word, what an earlier row of the same send says.
+
+    Parameters
+    ----------
+    history, together
+        All rows, and those `of_one_moment`.
+    """
+    again = together.filter(~pl.struct(pl.exclude(ROW)).is_first_distinct())[ROW]
+    if again.is_empty():
         return history, []
-    columns = [name for name in history.columns if name != ROW]
-    kept = history.unique(columns, keep="first", maintain_order=True)
-    if not (n := history.height - kept.height):
-        return history, []
-    first = history.join(kept, on=ROW, how="anti").select(pl.col(ROW).min()).item()
-    rows = counted(n, "row")
-    return kept, [
-        f"{FILE}: {rows} repeat a send word for word, the first in row {first}: each send counts once"
-    ]
+    rows = counted(len(again), "row")
+    note = f"{FILE}: {rows} repeat a send word for word, the first in row {again[0]}: each send counts once"
+    return history.filter(~pl.col(ROW).is_in(again.implode())), [note]
 
 
 def contradictions(history: pl.DataFrame) -> list[str]:
-    """Return a sentence for each kind of row that contradicts itself or another row of the same moment."""
+    """Return a sentence for each kind of row that contradicts itself."""
     counts = [rows.sum().alias(what) for what, rows in CONTRADICTIONS.items()]
     firsts = [pl.col(ROW).filter(rows).first().alias(what) for what, rows in CONTRADICTIONS.items()]
     found, first = (history.select(each).row(0, named=True) for each in (counts, firsts))
@@ -71,27 +79,18 @@ def contradictions(history: pl.DataFrame) -> list[str]:
         notes.append(
             f"{FILE}: rows that contradict themselves are used as they stand; correct or remove them"
         )
-    return notes + _moments(history)
+    return notes
 
 
-def _moments(history: pl.DataFrame) -> list[str]:
-    """Find what one user got at one moment that shares one outcome."""
-    if not repeats(history, MOMENT):
-        return []
-    coupon = pl.col("coupon_id")
-    moments = (
-        history.filter(pl.struct(MOMENT).is_duplicated())
-        .group_by(MOMENT)
-        .agg(
-            pl.col(ROW).min(),
-            coupons=coupon.filter(_treated).n_unique(),
-            again=pl.struct("coupon_id", "treated").is_duplicated().any(),
-            control=_treated.any()
-            & (
-                (~_treated & coupon.is_null()).any()
-                | (pl.struct("coupon_id", "treated").n_unique() > coupon.n_unique())
-            ),
-        )
+def shared_moments(together: pl.DataFrame) -> list[str]:
+    """Return a sentence for each kind of moment at which one user got what shares one outcome."""
+    coupon, arm = pl.col("coupon_id"), pl.struct("coupon_id", "treated")
+    withheld = (~_treated & coupon.is_null()).any() | (arm.n_unique() > coupon.n_unique())
+    moments = together.group_by(MOMENT).agg(
+        pl.col(ROW).min(),
+        coupons=coupon.filter(_treated).n_unique(),
+        again=arm.is_duplicated().any(),
+        control=_treated.any() & withheld,
     )
     notes = []
     for what, which in MOMENTS.items():
@@ -100,11 +99,6 @@ def _moments(history: pl.DataFrame) -> list[str]:
             times = f"{counted(n, 'time')} (the first: row {first})"
             notes.append(f"{FILE}: {what.format(n=times)}")
     return notes
-
-
-def repeats(history: pl.DataFrame, key: tuple[str, ...]) -> bool:
-    """Tell cheaply, by hashes, whether a key may occur twice."""
-    return bool(history.select(pl.struct(key).hash().n_unique()).item() < history.height)
 
 
 def impossible_propensities(history: pl.DataFrame) -> list[Finding]:

@@ -6,7 +6,14 @@ import datetime as dt
 
 import polars as pl
 
-from allocator.campaign.history_checks import ROW, contradictions, impossible_propensities, without_repeats
+from allocator.campaign.history_checks import (
+    ROW,
+    contradictions,
+    impossible_propensities,
+    of_one_moment,
+    shared_moments,
+    without_repeats,
+)
 from allocator.campaign.propensity_checks import propensity_notes
 from allocator.errors import Finding
 from allocator.wording import counted
@@ -41,10 +48,11 @@ def check_past(tables: Tables, as_of: dt.date, end: dt.datetime) -> tuple[list[F
             notes += said
     history = tables["history"]
     if history is not None:
-        history, said = without_repeats(history)
+        history, said = without_repeats(history, of_one_moment(history))
         past = history.filter(pl.col("sent_at") < end)
+        together = of_one_moment(past)
         findings += impossible_propensities(past)
-        notes += [*said, *contradictions(past), *propensity_notes(past)]
+        notes += [*said, *contradictions(past), *shared_moments(together), *propensity_notes(past, together)]
         tables["history"] = history.drop(ROW)
     return findings, notes, tables
 

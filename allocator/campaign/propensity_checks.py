@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from allocator.campaign.history_checks import FILE, MOMENT, repeats
+from allocator.campaign.history_checks import FILE, MOMENT, ROW
 from allocator.wording import SHOWN, counted
 
 LEAST_PROPENSITY = 0.05
@@ -20,8 +20,14 @@ LEAST_EXPECTED = 10.0  # a wave that should have had so many of an arm, and has 
 NOTHING = "nothing"
 
 
-def propensity_notes(history: pl.DataFrame) -> list[str]:
-    """Return what is doubtful about stated propensities: some missing, some cut, sums that cannot be."""
+def propensity_notes(history: pl.DataFrame, together: pl.DataFrame) -> list[str]:
+    """Return what is doubtful about stated propensities: some missing, some cut, sums that cannot be.
+
+    Parameters
+    ----------
+    history, together
+        All rows, and those `of_one_moment`.
+    """
     stated = history.filter(pl.col("propensity") > 0)
     if stated.is_empty():
         return []
@@ -34,7 +40,7 @@ def propensity_notes(history: pl.DataFrame) -> list[str]:
             f"{FILE}: {counted(cut, 'row')} with a propensity below {bound} (down to {least:.2g}) count as "
             f"if it were {bound}, so that none weighs more than {1 / LEAST_PROPENSITY:g} rows"
         )
-    return notes if missing else notes + _sums(stated)
+    return notes if missing else notes + _sums(stated, together)
 
 
 def _missing(history: pl.DataFrame, missing: int) -> str:
@@ -48,8 +54,11 @@ def _missing(history: pl.DataFrame, missing: int) -> str:
     )
 
 
-def _sums(stated: pl.DataFrame) -> list[str]:
+def _sums(stated: pl.DataFrame, together: pl.DataFrame) -> list[str]:
     """Say where 1 / propensity does not add up to the rows that could have got an arm."""
+    later = together.filter(~pl.struct(MOMENT).is_first_distinct())[ROW]
+    first = ~pl.col(ROW).is_in(later.implode()) if len(later) else pl.lit(True)
+    stated = stated.select("coupon_id", "treated", "propensity", day=pl.col("sent_at").dt.date(), first=first)
     arms = _arms(stated, pl.col("propensity"))
     apart = pl.col("sum") - pl.col("rows")
     off = arms.filter(
@@ -76,34 +85,25 @@ def _quoted(arm: str) -> str:
 
 def _arms(stated: pl.DataFrame, propensity: pl.Expr) -> pl.DataFrame:
     """Return for each ``arm``, by name, the ``sum`` of 1 / propensity, its ``variance``, and the ``rows`` of
-    the days that had the arm, where all that a user got at one moment is one.
+    the days that had the arm; all that a user got at one moment is one.
 
     Where controls name the coupon that was withheld, a coupon and its controls are an experiment of their
     own.
     """
-    coupon, treated, n = pl.col("coupon_id"), pl.col("treated"), pl.col("n")
-    own = stated.filter(~treated & coupon.is_not_null())["coupon_id"].unique()
-    stated = stated.with_columns(
-        about=pl.when(coupon.is_in(own.implode())).then(coupon).otherwise(pl.lit(""))
+    weight, coupon, n = 1 / propensity, pl.col("coupon_id"), pl.col("n")
+    days = stated.group_by("day", "coupon_id", "treated").agg(
+        n=pl.len(),
+        moments=pl.col("first").sum(),
+        sum=weight.sum(),
+        variance=(weight * (weight - 1)).sum(),
     )
-    one = pl.struct(*MOMENT, "about").is_first_distinct() if repeats(stated, MOMENT) else pl.lit(True)
-    days = (
-        stated.select(
-            "about",
-            one=one,
-            day=pl.col("sent_at").dt.date(),
-            arm=pl.when(treated).then(coupon).otherwise(pl.lit(NOTHING)),
-            weight=1 / propensity,
-        )
-        .group_by("about", "day", "arm")
-        .agg(
-            n=pl.len(),
-            moments=pl.col("one").sum(),
-            sum=pl.col("weight").sum(),
-            variance=(pl.col("weight") * (pl.col("weight") - 1)).sum(),
-        )
-        .with_columns(wave=pl.col("moments").sum().over("about", "day"), whole=n.sum().over("about"))
-    )
+    own = days.filter(~pl.col("treated"))["coupon_id"].drop_nulls().unique()
+    named = coupon.is_in(own.implode()).fill_null(False)
+    days = days.with_columns(
+        moments=pl.when(named).then(n).otherwise("moments"),
+        about=pl.when(named).then(coupon).otherwise(pl.lit("")),
+        arm=pl.when("treated").then(coupon).otherwise(pl.lit(NOTHING)),
+    ).with_columns(wave=pl.col("moments").sum().over("about", "day"), whole=n.sum().over("about"))
     arms = days.group_by("about", "arm").agg(
         n.sum(),
         pl.col("sum").sum(),
