@@ -89,10 +89,9 @@ class Campaign:
         """The columns of users as the labels that limits name."""
         return UserLabels(self.users, self.spellings, self.config.sets)
 
-    def start_of(self, days_later: int = 0) -> dt.datetime:
+    def start_of(self, later: int = 0) -> dt.datetime:
         """Return when the day of the decision begins, or one so many days later, in UTC."""
-        day = self.as_of + dt.timedelta(days=days_later)
-        return start_of_day(day, self.config.campaign.time_zone)
+        return start_of_day(self.as_of, self.config.campaign.time_zone, later)
 
     @cached_property
     def user_ids(self) -> NDArray[np.str_]:

@@ -78,8 +78,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         findings += found
         notes += said
     if config is not None and users is not None and coupons is not None:
-        end = instants.start_of_day(day + dt.timedelta(days=1), zone)
-        found, said, tables = check_past(tables, day, end)
+        found, said, tables = check_past(tables, day, instants.start_of_day(day, zone, later=1))
         findings += found
         notes += said
         measures = known_measures(tables["scores"])

@@ -39,7 +39,7 @@ def code_among(distinct: pl.Series) -> str | None:
     if not distinct.str.contains(".", literal=True).any():
         code |= distinct.str.contains(EXPONENT)
     code |= distinct.str.contains(WHOLE) & (number.abs() >= MOST_COUNT)
-    found = distinct.filter((code & number.is_not_null()).fill_null(False))
+    found = distinct.filter((code & number.is_finite()).fill_null(False))
     return None if found.is_empty() else str(found[0])
 
 

@@ -112,7 +112,7 @@ def read_history(campaign: Campaign) -> History:
         )
     users = campaign.users.select("user_id").with_row_index("user")
     table = table.join(users, on="user_id", how="left", maintain_order="left")
-    in_time = (table["sent_at"] < campaign.start_of(days_later=1)).to_numpy()
+    in_time = (table["sent_at"] < campaign.start_of(later=1)).to_numpy()
     known = table["user"].is_not_null().to_numpy() & in_time
     notes = []
     if not known.all():
