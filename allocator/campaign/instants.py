@@ -51,8 +51,9 @@ def today(time_zone: str) -> dt.date:
 
 
 def start_of_day(day: dt.date, time_zone: str | None, later: int = 0) -> dt.datetime:
-    """Return when a day, or one so many days later, begins in a time zone: in UTC, as all times of a campaign,
-    without saying so.
+    """Return when a day, or one so many days later, begins in a time zone.
+
+    In UTC, as all times of a campaign, without saying so.
     """
     midnight = pl.Series([dt.datetime.combine(day + dt.timedelta(days=later), dt.time())])
     start: dt.datetime = _to_utc(midnight, time_zone)[0]
