@@ -93,7 +93,7 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         "solve": solve,
     }  # fmt: skip
     settings |= {} if problem.seed is None else {"seed": problem.seed}
-    tables = {"objective": problem.objective, "online": problem.online}
+    tables = {"objective": problem.objective, "online": problem.online, "sets": problem.sets}
     settings |= {name: table for name, table in tables.items() if table is not None}
     try:
         return Config.model_validate(settings)
