@@ -14,8 +14,10 @@ import polars as pl
 from allocator.wording import counted
 
 UTC = "UTC"
-FIRST_YEAR, LAST_YEAR = 1971, 2199
-"""Other years are what exports write for no date (0001, 1900, 1970, 9999), or slips of a key."""
+FIRST_YEAR, LAST_YEAR = 1971, 2099
+"""Other years are what exports write for no date (0001, 1900, 1970, 9999), or slips of a key; from 2100 on,
+changes of clocks are not known.
+"""
 MOST_BEHIND, MOST_AHEAD = -12 * 60, 14 * 60  # minutes; of the zones that there are
 
 # A date, then perhaps a time of day, then perhaps Z, UTC or an offset such as +08:00, and nothing else.

@@ -46,7 +46,7 @@ def propensity_notes(history: pl.DataFrame, together: pl.DataFrame) -> list[str]
 def _missing(history: pl.DataFrame, missing: int) -> str:
     empty, treated = pl.col("propensity").is_null(), pl.col("treated")
     controls, sends, median = history.select(
-        (empty & ~treated).sum().alias("controls"), (empty & treated).sum(), pl.col("propensity").median()
+        controls=(empty & ~treated).sum(), sends=(empty & treated).sum(), median=pl.col("propensity").median()
     ).row(0)
     return (
         f"{FILE}: {missing:,} of {history.height:,} rows state no propensity ({controls:,} controls, "

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from allocator.limits import Inventory
+from allocator.wording import counted
 
 KIND = "inventory"
 SENDS, REDEMPTIONS = "count", "redemptions"
@@ -64,7 +65,7 @@ def stock_notes(
     if history is not None:
         used = history.filter(pl.col("redeemed") & pl.col("coupon_id").is_in(list(limited)))
         notes += [
-            f"coupon '{coupon}' was redeemed {n:,} times in history.csv; its max_redemptions of "
+            f"coupon '{coupon}' was redeemed {counted(n, 'time')} in history.csv; its max_redemptions of "
             f"{limited[coupon]:,.0f} is taken for what is left"
             for coupon, n in used.group_by("coupon_id").len().sort("coupon_id").iter_rows()
         ]

@@ -76,8 +76,8 @@ class InlineProblem(SolveSettings):
     limits: list[LimitTable] = Field([], description="As `[[limits]]` in campaign.toml.")
     sets: dict[str, str] | None = Field(
         None,
-        description="As `[sets]` in campaign.toml: columns of `users` whose cells hold several labels, and what "
-        "stands between them.",
+        description="As `[sets]` in campaign.toml: columns of `users` whose cells hold several labels, and "
+        "what stands between them.",
     )
     objective: dict[str, Any] | None = Field(None, description="As `[objective]` in campaign.toml.")
     online: dict[str, Any] | None = Field(
