@@ -152,6 +152,8 @@ def check_labels(
         A column, taken by position, and what to call it.
     """
     index = index_of(column)
+    if index is not None and len(set(index.tolist())) < len(index):
+        index = None  # what occurs twice names nobody
     known = [np.asarray(each) for each in names if each is not None]
     known = [each for each in known if index is not None and each.shape == index.shape]
     if index is None or not known or any(np.array_equal(each, index) for each in known):

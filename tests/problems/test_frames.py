@@ -223,3 +223,54 @@ def test_ids_of_two_tables_match_by_what_they_say_and_come_back_as_in_the_table_
     problem = Problem.from_scores(scores, users={"user_id": ["8", "7"]})
     assert problem.value.ravel().tolist() == [2.0, 1.0]
     assert solve(problem).assignments()["user_id"].to_list() == ["8", "7"]
+
+
+# Labelled columns go by label, or not at all
+
+VALUES = pd.DataFrame({"A": [5.0, 4.0, 3.0], "B": [1.0, 1.0, 1.0]}, index=["u1", "u2", "u3"])
+ARRAY = VALUES.to_numpy()
+REGION = pd.Series(["north", "north", "south"], index=["u1", "u2", "u3"])
+CHANNEL = pd.Series(["sms", "email"], index=["A", "B"])
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "place"),
+    [
+        (VALUES, {"groups": {"region": REGION.iloc[::-1]}}, "groups[region]"),
+        (VALUES, {"groups": REGION.iloc[::-1].to_frame("region")}, "groups[region]"),
+        (ARRAY, {"user_ids": list(REGION.index), "groups": {"region": REGION.iloc[::-1]}}, "groups[region]"),
+        (VALUES, {"coupon_groups": {"channel": CHANNEL.iloc[::-1]}}, "coupon_groups[channel]"),
+        (VALUES, {"measures": {"cost": pd.Series([1.0, 2.0], index=["B", "A"])}}, "measures[cost]"),
+        (ARRAY, {"coupon_ids": ["A", "B"], "measures": {"cost": VALUES[["B", "A"]]}}, "measures[cost]"),
+        (VALUES, {"groups": {"region": REGION.rename({"u1": "u7"})}}, "groups[region]"),
+    ],
+)  # fmt: skip
+def test_a_column_with_labels_in_another_order_or_of_others_is_refused(value, given, place):
+    with pytest.raises(InputError) as caught:
+        Problem(value, **given)
+    assert [finding.column for finding in caught.value.findings] == [place]
+
+
+def test_columns_with_the_labels_of_the_users_or_with_none_are_taken():
+    rows = pd.DataFrame({"id": ["x", "y", "z"], "region": ["n", "s", "n"]}, index=[7, 2, 9])
+    numbered = rows["region"].reset_index(drop=True)
+    for ids, region in (
+        (rows["id"], rows["region"]),
+        (list(rows["id"]), rows["region"]),
+        (rows["id"], numbered),
+    ):
+        problem = Problem(VALUES.to_numpy(), user_ids=ids, groups={"region": region})
+        assert problem.groups["region"].codes.tolist() == [0, 1, 0]
+    with pytest.raises(InputError, match="another order"):
+        Problem(VALUES.to_numpy(), user_ids=rows["id"], groups={"region": rows["region"].iloc[[1, 0, 2]]})
+    named = Problem(
+        VALUES, user_ids=VALUES.index, coupon_ids=VALUES.columns, groups=REGION.to_frame("region")
+    )
+    limited = solve(named, [Limit(label="north", measure="count", users={"region": "north"}, at_most=0)])
+    assert limited.assignments()["user_id"].to_list() == ["u3"]
+
+
+def test_groups_that_are_no_table_are_named():
+    with pytest.raises(InputError) as caught:
+        Problem(VALUES.to_numpy(), groups=["north", "north", "south"])
+    assert caught.value.findings[0].column == "groups"
