@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, is_time_zone
+from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, in_utc, is_time_zone
 from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness, MaxMin, ProportionalFairness
@@ -184,8 +184,8 @@ class CopyTable(Table):
 class Online(Table):
     """``[online]``: when users arrive, for decisions at request time.
 
-    Between `starts_at` and `ends_at` (without an offset: UTC); `profile` is the volume expected in equal
-    parts of that time, in any unit.
+    Between `starts_at` and `ends_at` (without an offset: in the campaign's time zone); `profile` is the
+    volume expected in equal parts of that time, in any unit.
     """
 
     starts_at: Moment | None = None
@@ -205,11 +205,11 @@ class Online(Table):
             raise ValueError("a profile must not be all 0")
         return self
 
-    def times(self) -> dict[str, float]:
+    def times(self, time_zone: str | None = None) -> dict[str, float]:
         """Return what is stated of `starts_at` and `ends_at`, in seconds since the epoch."""
         stated = {"starts_at": self.starts_at, "ends_at": self.ends_at}
         return {
-            name: (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
+            name: (at if at.tzinfo else in_utc(at, time_zone).replace(tzinfo=dt.UTC)).timestamp()
             for name, at in stated.items()
             if at is not None
         }

@@ -57,9 +57,13 @@ def start_of_day(day: dt.date, time_zone: str | None, later: int = 0) -> dt.date
 
     In UTC, as all times of a campaign, without saying so.
     """
-    midnight = pl.Series([dt.datetime.combine(day + dt.timedelta(days=later), dt.time())])
-    start: dt.datetime = _to_utc(midnight, time_zone)[0]
-    return start
+    return in_utc(dt.datetime.combine(day + dt.timedelta(days=later), dt.time()), time_zone)
+
+
+def in_utc(local: dt.datetime, time_zone: str | None) -> dt.datetime:
+    """Return in UTC what the clocks of a time zone show; neither says of which zone it is."""
+    utc: dt.datetime = _to_utc(pl.Series([local]), time_zone)[0]
+    return utc
 
 
 def local_times(utc: pl.Series, time_zone: str | None) -> pl.Series:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocator.campaign import instants, read_campaign
+from allocator.campaign import instants, parse_config, read_campaign
 from allocator.errors import InputError
 from support.command_line import Command
 
@@ -153,3 +153,11 @@ def test_the_day_of_the_decision_ends_where_the_campaign_runs(tiny: Any) -> None
     tiny.replace("campaign.toml", "[copy]", '[campaign]\ntime_zone = "America/New_York"\n[copy]')
     notes = read_campaign(tiny.path).notes
     assert any("1 row after the day of the decision (2026-06-01) not used" in note for note in notes)
+
+
+def test_arrivals_without_an_offset_are_of_the_campaigns_zone() -> None:
+    text = 'name = "x"\n[online]\nstarts_at = 2026-06-01T00:00:00\nends_at = 2026-06-02T00:00:00Z\n'
+    online = parse_config(text).online
+    utc, york = online.times(), online.times("America/New_York")
+    assert york["starts_at"] - utc["starts_at"] == 4 * 3600
+    assert york["ends_at"] == utc["ends_at"]
