@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from allocator.campaign.cells import MOST_COUNT
+from allocator.campaign.cell_types import MOST_COUNT
 from allocator.campaign.config import FILE, Config
 from allocator.errors import Finding
 from allocator.limits.groups import columns_of

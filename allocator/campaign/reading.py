@@ -15,6 +15,7 @@ from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
 from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.grouping import UserLabels, label_findings
+from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.past_checks import check_past
@@ -28,7 +29,6 @@ from allocator.campaign.schema import (
     USERS,
     TableSchema,
 )
-from allocator.campaign.spelling import label_notes
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import parse_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from allocator.campaign.cells import MOST_AMOUNT
+from allocator.campaign.cell_types import MOST_AMOUNT
 
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
 

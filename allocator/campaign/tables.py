@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from allocator.campaign import cells, instants, spelling
-from allocator.campaign.cells import MISSING, UNLIMITED, without
+from allocator.campaign import cell_types, instants, label_spelling
+from allocator.campaign.cell_types import MISSING, UNLIMITED, without
 from allocator.campaign.schema import CHANNELS, Column, TableSchema
 from allocator.campaign.table_context import TableContext
 from allocator.errors import Finding, InputError
@@ -251,7 +251,7 @@ def _without_zeros(text: pl.Series, file: str, context: TableContext) -> pl.Seri
     if n := int(zero.sum()):
         rows = counted(n, "row")
         context.notes.append(f"{file}, {text.name}: 0 is read as no limit, as its exporter means it ({rows})")
-    return cells.where(text, ~zero)
+    return cell_types.where(text, ~zero)
 
 
 def _parse_column(
@@ -296,17 +296,17 @@ def _outside(value: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]
         yield value > column.at_most, f"at most {column.at_most:g}"
 
 
-_EXPECTED = {**cells.EXPECTED, **instants.EXPECTED}
+_EXPECTED = {**cell_types.EXPECTED, **instants.EXPECTED}
 
 
 def _cast(text: pl.Series, column: Column, time_zone: str | None) -> pl.Series:
     """Cast text to the column's type; what cannot be cast becomes null."""
     if column.type == "number":
-        return cells.cast_number(text)
+        return cell_types.cast_number(text)
     if column.type == "integer":
-        return cells.cast_integer(text)
+        return cell_types.cast_integer(text)
     if column.type == "flag":
-        return cells.cast_flag(text)
+        return cell_types.cast_flag(text)
     if column.type == "date":
         return instants.days(text, column.bound, time_zone)
     if column.type == "time":
@@ -328,8 +328,8 @@ def _parse_feature(
     known = text.len() - text.null_count()
     if not known or number.count() < MOSTLY * known or (known < 20 and number.count() < known):
         return label
-    distinct = spelling.distinct_cells(text)
-    if distinct is not None and (code := spelling.code_among(distinct)) is not None:
+    distinct = label_spelling.distinct_cells(text)
+    if distinct is not None and (code := label_spelling.code_among(distinct)) is not None:
         context.notes.append(f"{file}, {name}: values such as '{code}' are read as labels, not as numbers")
         return label
     if number.null_count() > text.null_count():
@@ -341,9 +341,9 @@ def _parse_feature(
     finite = number.is_finite().fill_null(True)
     _report(text, ~finite, Column(name), "a finite number or an empty cell", file, findings)
     if distinct is not None and finite.all():
-        if (twice := spelling.one_number(distinct)) is not None:
+        if (twice := label_spelling.one_number(distinct)) is not None:
             context.notes.append(f"{file}, {name}: {twice} are one number, and one label")
-        if spelled := spelling.spellings(distinct):
+        if spelled := label_spelling.spellings(distinct):
             context.spellings[name] = spelled
     return number
 

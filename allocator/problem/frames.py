@@ -114,60 +114,20 @@ class Matrix:
     def of(cls, table: object, name: str, findings: list[Finding]) -> Self:
         """Read a table, or whatever NumPy makes an array of; add what is wrong to `findings`."""
         columns = columns_of(table)
-        if columns is None:  # a labelled column has a number for each coupon
-            names = index_of(table)
-            return cls(np.asarray(table), None if names is None else [str(x) for x in names.tolist()])
+        if columns is None:
+            return cls(np.asarray(table))
         arrays = [numbers_of(column, name, label, findings) for label, column in columns]
+        index = getattr(table, "index", None)
         return cls(
             np.column_stack(arrays) if arrays else np.empty((0, 0)),
             [label for label, _ in columns],
-            index_of(table),
+            None if index is None or callable(index) else np.asarray(index),
         )
 
     def check_order(self, other: Matrix, name: str, findings: list[Finding]) -> None:
         """Note if another table has the same columns or rows in another order: both go by position."""
         check_order("columns", self.columns, other.columns, name, findings)
         check_order("rows", self.rows, other.rows, name, findings)
-
-
-def index_of(table: object) -> NDArray[Any] | None:
-    """Return the labels that a pandas table or column has of its rows; None where there are none."""
-    index = getattr(table, "index", None)
-    return None if index is None or callable(index) or not hasattr(table, "iloc") else np.asarray(index)
-
-
-def check_labels(
-    what: str, names: Iterable[ArrayLike | None], column: object, name: str, findings: list[Finding]
-) -> None:
-    """Note if a labelled column has the labels in another order than what it is about, or other labels.
-
-    Parameters
-    ----------
-    what
-        Of which the column has a value each, such as "users".
-    names
-        The ways in which these are known: ids, and the index of what came with them. One that has the
-        column's order is enough.
-    column, name
-        A column, taken by position, and what to call it.
-    """
-    index = index_of(column)
-    if index is not None and len(set(index.tolist())) < len(index):
-        index = None  # what occurs twice names nobody
-    known = [np.asarray(each) for each in names if each is not None]
-    known = [each for each in known if index is not None and each.shape == index.shape]
-    if index is None or not known or any(np.array_equal(each, index) for each in known):
-        return
-    before = len(findings)
-    for each in known:
-        check_order(what, each, index, name, findings)
-        if len(findings) > before:
-            return
-    texts = [each for each in known if each.dtype.kind in "OU"]
-    if texts and all(isinstance(label, str) for label in index.tolist()):
-        lost = next(label for label in index.tolist() if label not in set(texts[0].tolist()))
-        message = f"the column has labels of others than the {what}; give it theirs, or none"
-        findings.append(Finding(message, column=name, found=repr(lost), expected=repr(str(texts[0][0]))))
 
 
 def check_order(

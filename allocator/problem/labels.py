@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding
-from allocator.problem.frames import check_labels, columns_of, is_missing
+from allocator.problem.frames import is_missing
 
 MISSING = "(missing)"
 CHUNK = 1 << 18  # labels at work at once, so that text takes little memory
@@ -139,33 +139,11 @@ def labels_of(
 
 
 def groupings_of(
-    groups: Mapping[str, ArrayLike | Grouping] | object | None,
-    n: int,
-    name: str,
-    findings: list[Finding],
-    what: str = "users",
-    names: Sequence[ArrayLike | None] = (),
+    groups: Mapping[str, ArrayLike | Grouping] | None, n: int, name: str, findings: list[Finding]
 ) -> dict[str, Grouping]:
-    """Encode the labels of each column that is not yet, `n` in each; add what is wrong to `findings`.
-
-    Parameters
-    ----------
-    groups
-        Columns by name, or a table.
-    n, name
-        How many labels each has, and what to call them all.
-    what, names
-        What they are labels of, and by which ids and indices those are known, as for `check_labels`.
-    """
-    columns = columns_of({} if groups is None else groups)
-    if columns is None:
-        findings.append(
-            Finding("groups are columns of labels by name", column=name, found=type(groups).__name__)
-        )
-        return {}
+    """Encode the labels of each column that is not yet, `n` in each; add what is wrong to `findings`."""
     result = {}
-    for column, labels in columns:
-        check_labels(what, names, labels, f"{name}[{column}]", findings)
+    for column, labels in (groups or {}).items():
         grouping = labels if isinstance(labels, Grouping) else Grouping.from_labels(labels)
         if grouping.codes.shape != (n,):
             found, expected = str(grouping.codes.shape), str((n,))

@@ -14,7 +14,7 @@ from allocator.errors import Finding, InputError
 from allocator.problem.batch import Batch
 from allocator.problem.combinations import Combinations
 from allocator.problem.entry_checks import EntryChecks
-from allocator.problem.frames import Matrix, check_order, index_of
+from allocator.problem.frames import Matrix, check_order
 from allocator.problem.labels import Grouping, groupings_of, labels_of
 
 BUILT_IN_MEASURES = ("count", "value")
@@ -78,8 +78,6 @@ class Problem:
         n, m = self.value.shape
         for name, measure in tables.items():
             table.check_order(measure, f"measures[{name}]", findings)
-            if table.columns is None:
-                check_order("columns", coupon_ids, measure.columns, f"measures[{name}]", findings)
         check_order("columns", table.columns, coupon_ids, "coupon_ids", findings)
         check_order("rows", table.rows, user_ids, "user_ids", findings)
         # Compiled passes want one type for all measures: the narrow one only if every measure has it.
@@ -90,12 +88,11 @@ class Problem:
             for name, measure in tables.items()
             if (wide := self._measure(name, measure.array, findings)) is not None
         }
-        self._label(m, coupon_ids, coupon_groups, per_user, findings, table.columns)
+        self._label(m, coupon_ids, coupon_groups, per_user, findings)
         self._user_ids: NDArray[np.str_] | None = None
         if user_ids is not None:
             self._user_ids, self.id_types["user_id"] = labels_of(user_ids, n, "user_ids", findings)
-        known = (user_ids, index_of(user_ids), table.rows)
-        self.groups = groupings_of(groups, n, "groups", findings, "users", known)
+        self.groups = groupings_of(groups, n, "groups", findings)
         checks = EntryChecks(self.per_user[0])
         for batch in self.batches():
             checks.see(batch)
@@ -110,12 +107,8 @@ class Problem:
         coupon_groups: Mapping[str, ArrayLike | Grouping] | None,
         per_user: tuple[int, int],
         findings: list[Finding],
-        columns: Sequence[str] | None = None,
     ) -> None:
-        """Set all but the users: coupons, `per_user`, and room for what is counted later.
-
-        `columns` are the names that the table of values has of the coupons.
-        """
+        """Set all but the users: coupons, `per_user`, and room for what is counted later."""
         if n_coupons > MOST_COUPONS:
             found, expected = f"{n_coupons:,}", f"at most {MOST_COUPONS:,}"
             findings.append(Finding("too many coupons", found=found, expected=expected))
@@ -123,10 +116,7 @@ class Problem:
         self.coupon_ids, of_coupons = labels_of(names, n_coupons, "coupon_ids", findings)
         self.id_types = {"user_id": np.dtype(np.int64), "coupon_id": of_coupons}
         self._combinations: dict[tuple[str, ...], Combinations] = {}
-        known = (coupon_ids, index_of(coupon_ids), columns)
-        self.coupon_groups = groupings_of(
-            coupon_groups, n_coupons, "coupon_groups", findings, "coupons", known
-        )
+        self.coupon_groups = groupings_of(coupon_groups, n_coupons, "coupon_groups", findings)
         self.per_user = (int(per_user[0]), int(per_user[1]))
         fewest, most = self.per_user
         if not 0 <= fewest <= most or most < 1:

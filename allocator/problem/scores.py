@@ -98,8 +98,7 @@ class ScoreTables:
             message = f"{len(lost):,} ids of the scores are not in the table {name}"
             self._wrong(message, name, column, f"{str(lost[0])!r} in the scores")
             return None
-        # Rows of one table go together, whatever it calls them.
-        labels = {group: np.asarray(found[of]) for group, of in groups.items() if of in found}
+        labels = {group: found[of] for group, of in groups.items() if of in found}
         return _Side(distinct, place, labels)
 
     def _wrong(self, message: str, table: str, column: str, found: str) -> None:

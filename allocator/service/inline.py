@@ -16,10 +16,10 @@ from allocator.campaign.checks import check_coupons, check_references
 from allocator.campaign.config import toml_finding
 from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.grouping import UserLabels, label_findings
+from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
-from allocator.campaign.spelling import label_notes
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame

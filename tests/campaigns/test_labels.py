@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from allocator.campaign import read_campaign
 from allocator.campaign.grouping import UserLabels
+from allocator.campaign.label_spelling import look_alikes
 from allocator.campaign.schema import USERS
-from allocator.campaign.spelling import look_alikes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import parse_frame
 from allocator.errors import InputError

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from allocator.campaign.cells import MOST_COUNT
+from allocator.campaign.cell_types import MOST_COUNT
 from allocator.campaign.grouping import MOST_GROUPS, UserLabels, as_text, group_columns
 from allocator.limits.rows import LimitLike
 from allocator.limits.scope import labels_named
