@@ -114,26 +114,23 @@ class RowTables:
         self._excluded = [(term, _places(term, place)) for term in excluded]
         terms = [*(term for row in rows for term in row), *excluded]
         self.columns = tuple(sorted({column for term in terms for column in term.users}))
-        self._separators = [(separators or {}).get(column) for column in self.columns]
-        self._labels: dict[str, set[str]] = {column: set() for column in self.columns}
+        named: dict[str, set[str]] = {column: set() for column in self.columns}
         for term in terms:
             for column, labels in term.users.items():
-                self._labels[column].update(labels)
+                named[column].update(labels)
+        self._named = [
+            _Named(column, {label: (label,) for label in labels}, (separators or {}).get(column))
+            for column, labels in named.items()
+        ]
 
     def key(self, groups: Mapping[str, str]) -> Key:
         """Return what tells combinations apart: in each column the labels that some row names."""
         return tuple(
             [
-                self._named(groups[column], column, separator)
-                for column, separator in zip(self.columns, self._separators, strict=True)
+                named.labels.get(groups[named.column]) or named.among(groups[named.column])
+                for named in self._named
             ]
         )
-
-    def _named(self, text: str, column: str, separator: str | None) -> tuple[str, ...]:
-        label, known = composed(text), self._labels[column]
-        if separator is None:
-            return (label,) if label in known else ()
-        return tuple(label for label in labels_in(label, separator) if label in known)
 
     def make(self, key: Key) -> RowTable:
         """Collapse all rows for the users of one combination."""
@@ -158,6 +155,21 @@ class RowTables:
             if inside(term):
                 excluded[places] = True
         return RowTable(np.array([r for r, _ in counting], np.intp), tuple(weights.items()), excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The labels of a column that some row names, and what stands between those of one user, if several."""
+
+    column: str
+    labels: Mapping[str, tuple[str, ...]]
+    separator: str | None
+
+    def among(self, text: str) -> tuple[str, ...]:
+        """Return those among a user's labels, of a text that is none of them as it stands."""
+        if self.separator is None:
+            return self.labels.get(composed(text), ())
+        return tuple(label for label in labels_in(composed(text), self.separator) if label in self.labels)
 
 
 def _places(term: NamedTerm, place: Mapping[str, int]) -> list[int]:
