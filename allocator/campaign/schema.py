@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from allocator.campaign.cell_types import MOST_AMOUNT
+
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
 
 COUPON_KINDS = ("percent", "amount", "free_shipping")
@@ -25,8 +27,8 @@ class Column:
         The column must be there and every row must have a value.
     default
         Value of an absent column or an empty cell.
-    at_least, at_most
-        Bounds of a number.
+    above, at_least, at_most
+        Bounds of a number; `above` is the one that it must exceed.
     one_of
         Allowed texts.
     unique
@@ -35,6 +37,12 @@ class Column:
         Other names that exports of common tools use.
     label
         A text of which NA and none are values, as in every required text.
+    unlimited
+        Says where something ends: an empty cell, or the word, means that it does not.
+    zero_is_none
+        Under its other names, 0 means no limit: so do the tools that export them.
+    bound
+        Of a date: which day a time of day stands for, the first or the last whole one.
     """
 
     name: str
@@ -47,6 +55,10 @@ class Column:
     unique: bool = False
     aliases: tuple[str, ...] = ()
     label: bool = False
+    above: float | None = None
+    unlimited: bool = False
+    zero_is_none: bool = False
+    bound: Literal["first", "last"] = "last"
 
 
 @dataclass(frozen=True)
@@ -84,14 +96,23 @@ COUPONS = TableSchema(
     (
         Column("coupon_id", required=True, unique=True, aliases=COUPON_ID.aliases),
         Column("kind", required=True, one_of=COUPON_KINDS),
-        Column("value", "number", required=True, at_least=0),
-        Column("max_discount", "number", at_least=0),
+        Column("value", "number", required=True, at_least=0, at_most=MOST_AMOUNT),
+        # A cap of 0 would make the coupon free, against all that it costs; some tools write it for no cap.
+        Column("max_discount", "number", above=0, at_most=MOST_AMOUNT, unlimited=True, zero_is_none=True),
         Column("currency"),
-        Column("min_spend", "number", at_least=0, aliases=("minimumRequirement",)),
-        Column("starts_at", "date", aliases=("startdate",)),
+        Column("min_spend", "number", at_least=0, at_most=MOST_AMOUNT, aliases=("minimumRequirement",)),
+        Column("starts_at", "date", bound="first", aliases=("startdate",)),
         Column("ends_at", "date", aliases=("expirydate",)),
-        Column("inventory", "integer", at_least=0, aliases=("limitval", "usageLimit")),
-        Column("per_user_limit", "integer", at_least=0),
+        Column("inventory", "integer", at_least=0, unlimited=True),
+        Column(
+            "max_redemptions",
+            "integer",
+            at_least=0,
+            unlimited=True,
+            zero_is_none=True,
+            aliases=("limitval", "usageLimit"),
+        ),
+        Column("per_user_limit", "integer", at_least=0, unlimited=True, zero_is_none=True),
         Column("channel", one_of=CHANNELS),
         Column("category"),
         Column("code", aliases=("Coupon Code",)),
@@ -112,8 +133,8 @@ HISTORY = TableSchema(
         Column("propensity", "number", at_least=0, at_most=1),
         Column("converted", "flag", required=True),
         Column("redeemed", "flag", default=False),
-        Column("revenue", "number", default=0.0, at_least=0),
-        Column("discount", "number", default=0.0, at_least=0),
+        Column("revenue", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT),
+        Column("discount", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT),
     ),
 )
 

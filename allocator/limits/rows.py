@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -24,13 +24,16 @@ NEAR = 1e-9  # relative: a bound this close to a whole number is one
 class Term:
     """`weight` x `measure` of the assignments of `users` x `coupons`.
 
-    `users` maps group columns to label codes (empty: all users); `coupons` is (n_coupons,) bool.
+    `users` maps group columns to label codes (empty: all users); `coupons` is (n_coupons,) bool. `labels`
+    has, of columns that hold sets of labels, those that were asked for: codes are of the sets of these users,
+    and users who come later may have others.
     """
 
     measure: str
     weight: float
     users: Mapping[str, frozenset[int]]
     coupons: NDArray[np.bool_]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
