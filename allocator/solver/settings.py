@@ -8,8 +8,11 @@ import numpy as np
 
 from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness
-from allocator.limits.rows import LimitLike
+from allocator.limits.rows import LimitLike, is_risky
+from allocator.problem import Problem
 from allocator.solution import Solution
+from allocator.solver.fair_groups import fair_groups
+from allocator.solver.model import state_rows
 from allocator.solver.pricing import EngineSettings
 
 
@@ -70,3 +73,22 @@ def check_settings(
         wrong("engine", where.engine, "auto or cpu, for method exact, which makes no passes over the data")
     if findings:
         raise InputError(findings)
+
+
+def check_statement(
+    problem: Problem, limits: tuple[LimitLike, ...], objective: Fairness | None, method: str
+) -> None:
+    """Raise InputError if limits and objective do not fit the problem, each other or the method."""
+    state_rows(problem, limits)
+    if objective is not None:
+        fair_groups(problem, objective)
+    if not is_risky(problem, limits):
+        return
+    if objective is not None:
+        message = (
+            "a fair objective and a budget with a confidence cannot be solved together; drop one of them"
+        )
+        raise InputError(Finding(message, column="objective"))
+    if method in ("decomposition", "exact"):
+        message = "a budget with a confidence needs a cone, which this method does not have"
+        raise InputError(Finding(message, column="method", found=method, expected="convex or auto"))
