@@ -11,7 +11,7 @@ from allocator.campaign.learnable import too_short
 from allocator.campaign.messages import possible_briefs
 from allocator.campaign.predictions import digest_of, find_predictions
 from allocator.campaign.task import Task
-from allocator.errors import InputError
+from allocator.errors import AllocateError, InputError
 from allocator.plugins import registry
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import CheckingCopyWriter, CopyWriter, PreparedPredictor
@@ -94,11 +94,18 @@ def check_campaign(
     there = check_names(
         campaign.config, options, problems, predictor=trains or thorough, writer=copy or thorough
     )
-    if trains and predict is None and campaign.scores is not None and (short := too_short(campaign)):
-        note = f"nothing is predicted, and scores.csv is used: {'; '.join(map(str, short))}"
-        campaign, trains = _with_notes(campaign, note), False
-    predictor = problems.collect(ready_predictor, campaign) if trains and there[0] else None
-    errors = not isinstance(predictor, PreparedPredictor) or predictor.estimates_errors
+    errors = True
+    if trains and there[0]:
+        try:
+            predictor = ready_predictor(campaign)
+            errors = not isinstance(predictor, PreparedPredictor) or predictor.estimates_errors
+        except AllocateError as error:
+            trains = predict is True or not _falls_back(campaign, error)
+            if trains:
+                problems.collect(_raise, error)
+            else:
+                note = f"nothing is predicted, and scores.csv is used: {'; '.join(str(error).splitlines())}"
+                campaign = _with_notes(campaign, note)
     writer = problems.collect(ready_writer, campaign.config) if copy and there[1] else None
     digest = None if predictions is None else problems.collect(digest_of, predictions)
     inputs = inputs_of(campaign, options, {"predict": trains, "copy": copy, "predictions": digest})
@@ -146,6 +153,16 @@ def _check_names_alone(folder: Path, options: Options, problems: Problems) -> No
     check_names(
         config, Options(), problems, predictor=options.predictor is None, writer=options.writer is None
     )
+
+
+def _falls_back(campaign: Campaign, error: AllocateError) -> bool:
+    """Return whether nothing is wrong but a history too short to learn from, beside ready scores."""
+    short = too_short(campaign)
+    return campaign.scores is not None and isinstance(error, InputError) and list(error.findings) == short
+
+
+def _raise(error: AllocateError) -> None:
+    raise error
 
 
 def _with_notes(campaign: Campaign, *notes: str) -> Campaign:

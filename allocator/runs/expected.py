@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from allocator.solver.clash import find_clash, left_by_exclusions
 from allocator.solver.fair_groups import fair_groups, name_of
 from allocator.solver.pricing import EngineSettings
 from allocator.solver.settings import check_settings, check_statement
+
+SHARES = ("conversions", "redemptions")
+"""Measures that are probabilities, whatever is predicted."""
 
 
 def expected_task(
@@ -53,7 +57,8 @@ def expected_task(
         check_settings, solve.method, fair, None, solve.gap, solve.time_limit, config.seed, where, on_clash
     )
     problems.collect(check_statement, task.problem, task.limits, fair, solve.method)
-    problems.collect(_check_groups, campaign, task)
+    problems.collect(_check_groups, campaign, task, trains)
+    problems.findings = [_placed(finding, options) for finding in problems.findings]
     problems.stop()
     return task
 
@@ -70,7 +75,9 @@ def known_clash(
     def report(step: str, done: int, total: int) -> None:
         progress("check", 0, 0)
 
-    return find_clash(task.problem, task.limits, known, seed=seed, threads=options.threads, progress=report)
+    return find_clash(
+        task.problem, task.limits, known, SHARES, seed=seed, threads=options.threads, progress=report
+    )
 
 
 def remarks(campaign: Campaign, task: Task) -> list[str]:
@@ -95,16 +102,25 @@ def remarks(campaign: Campaign, task: Task) -> list[str]:
     forbidding = ", ".join(dict.fromkeys(f"'{label}'" for label, row in rows if row.is_exclusion))
     if not forbidding:
         return notes
-    left = left_by_exclusions(task.problem, task.limits)
-    if not left.users:
+    left, eligible = left_by_exclusions(task.problem, task.limits), task.problem.eligible().any(axis=1)
+    if not left.any():
         message = "these limits leave nobody a coupon, so there is nothing to decide"
         raise InputError(Finding(message, FILE, column="limits", found=forbidding))
-    gone = coupons[may & valued & ~left.coupons].tolist()
+    gone = coupons[may & valued & ~left.any(axis=0)].tolist()
     notes += [f"nobody may get coupon '{coupon}': the limits ({forbidding}) allow none" for coupon in gone]
-    if left.users < left.users_before:
-        lost = f"{left.users_before - left.users:,} of {left.users_before:,}"
-        notes.append(f"the limits ({forbidding}) leave {lost} eligible users no coupon")
+    if lost := int((eligible & ~left.any(axis=1)).sum()):
+        of_all = f"{lost:,} of {int(eligible.sum()):,}"
+        notes.append(f"the limits ({forbidding}) leave {of_all} eligible users no coupon")
     return notes
+
+
+def _placed(finding: Finding, options: Options) -> Finding:
+    """Say of a setting of the solver where it stands: in campaign.toml, or on the command line."""
+    if finding.file is not None or finding.column not in ("method", "gap", "time_limit"):
+        return finding
+    if getattr(options, finding.column) is not None:
+        return replace(finding, column=f"--{finding.column.replace('_', '-')}")
+    return replace(finding, file=FILE, column=f"solve.{finding.column}")
 
 
 def _unknown(campaign: Campaign, errors: bool) -> Predictions:
@@ -125,23 +141,25 @@ def _nobody(campaign: Campaign, task: Task) -> Iterator[Finding]:
         yield Finding(message, "scores.csv", column="value")
 
 
-def _check_groups(campaign: Campaign, task: Task) -> None:
-    """Raise InputError if a fair objective has a group in which nobody may get anything."""
+def _check_groups(campaign: Campaign, task: Task, trains: bool) -> None:
+    """Raise InputError if a fair objective has a group in which no coupon is worth anything to anybody."""
     objective = campaign.config.objective.fair()
     if objective is None:
         return
-    problem, someone = task.problem, task.problem.eligible().any(axis=1)
-    findings = []
+    problem, findings = task.problem, []
+    worth = left_by_exclusions(problem, task.limits)
+    if not trains:
+        worth &= problem.value > 0
+    someone = worth.any(axis=1)
     for group in fair_groups(problem, objective)[0]:
         inside = someone.copy()
         for column, label in group.users.items():
             grouping = problem.groups[column]
             inside &= grouping.codes == grouping.labels.index(label)
         if not inside.any():
-            message = (
-                f"nobody in group '{name_of(group)}' may get anything; leave the group out of the campaign"
-            )
-            place = "objective.by"
-            findings.append(Finding(message, FILE, column=place, found=", ".join(columns_of(objective.by))))
+            message = f"no coupon that may be sent to group '{name_of(group)}' can be worth anything to it"
+            by = ", ".join(columns_of(objective.by))
+            message += "; leave the group out of the campaign"
+            findings.append(Finding(message, FILE, column="objective.by", found=by))
     if findings:
         raise InputError(findings)

@@ -119,6 +119,8 @@ def _read_outputs(
     name = MANIFEST
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if finished else {}
+        if finished:
+            str(manifest["campaign"]), dict(manifest["inputs"]["digests"]), dict(manifest["files"])
         name = "campaign.toml"
         config = parse_config((folder / name).read_text(encoding="utf-8"))
         name = "summary.json"

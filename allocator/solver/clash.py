@@ -38,6 +38,7 @@ def find_clash(
     problem: Problem,
     limits: Iterable[LimitLike],
     known: Collection[str],
+    shares: Collection[str] = (),
     *,
     seed: int = 7,
     threads: int | None = None,
@@ -55,10 +56,12 @@ def find_clash(
         Soft rows and those that count other measures do not matter.
     known
         Measures whose numbers are those of the problem to be solved.
+    shares
+        Measures that will be at most 1 for each pair, so that so much of them takes at least as many pairs.
     seed, threads, progress
         As in `solve`.
     """
-    kept = [_Rows(limit.label, _certain(limit.rows(problem), {"count", *known})) for limit in limits]
+    kept = [_Rows(limit.label, _certain(limit.rows(problem), {"count", *known}, shares)) for limit in limits]
     if not any(_asks_for_something(row) for limit in kept for row in limit.kept):
         return None  # nothing for anybody keeps them
     settings, deadline = EngineSettings("cpu", None, threads), time.monotonic() + SECONDS
@@ -67,37 +70,29 @@ def find_clash(
         return explain_clash(question) if repair_together(question).amounts else None
 
 
-@dataclass(frozen=True)
-class Left:
-    """What exclusions leave: users with a coupon before and after, and which coupons, (n_coupons,)."""
-
-    users_before: int
-    users: int
-    coupons: NDArray[np.bool_]
-
-
-def left_by_exclusions(problem: Problem, limits: Iterable[LimitLike]) -> Left:
-    """Return what limits that forbid pairs leave of what users are eligible for."""
+def left_by_exclusions(problem: Problem, limits: Iterable[LimitLike]) -> NDArray[np.bool_]:
+    """Return what limits that forbid pairs leave of what users are eligible for, (n_users, n_coupons)."""
     model = compile_model(problem, tuple(limits))
-    before = after = 0
-    coupons = np.zeros(problem.n_coupons, dtype=np.bool_)
-    for batch in problem.batches(()):
-        for part in batch.parts(BLOCK):
-            eligible = ~np.isnan(part.value)
-            left = eligible & ~model.forbids(model.cell[part.users])
-            before += int(eligible.any(axis=1).sum())
-            after += int(left.any(axis=1).sum())
-            coupons |= left.any(axis=0)
-    return Left(before, after, coupons)
+    left = problem.eligible()
+    for start in range(0, problem.n_users, BLOCK):
+        users = slice(start, start + BLOCK)
+        left[users] &= ~model.forbids(model.cell[users])
+    return left
 
 
-def _certain(rows: Iterable[Row], known: Collection[str]) -> tuple[Row, ...]:
-    """Return the hard rows that count known measures alone, as if what they count were certain."""
-    return tuple(
-        replace(row, risk=None)
-        for row in rows
-        if not row.is_open and np.isinf(row.penalty) and all(term.measure in known for term in row.terms)
-    )
+def _certain(rows: Iterable[Row], known: Collection[str], shares: Collection[str]) -> tuple[Row, ...]:
+    """Return what hard rows say of known measures alone, as if what they count were certain."""
+    found = []
+    for row in rows:
+        named = {term.measure for term in row.terms}
+        if row.is_open or not np.isinf(row.penalty):
+            continue
+        if named <= set(known):
+            found.append(replace(row, risk=None))
+        elif row.at_least > 0 and named <= set(shares) and all(term.weight > 0 for term in row.terms):
+            pairs = tuple(replace(term, measure="count") for term in row.terms)
+            found.append(Row(row.label, pairs, row.at_least, np.inf))
+    return tuple(found)
 
 
 def _asks_for_something(row: Row) -> bool:
