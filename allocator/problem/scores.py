@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.problem.frames import numbers_of, pick
+from allocator.problem.arrays import numbers_of, shown
+from allocator.problem.frames import pick
 from allocator.problem.labels import ids_of
 
 Names = Sequence[str] | Mapping[str, str]
@@ -43,7 +45,10 @@ class ScoreTables:
         InputError
             With every finding.
         """
-        of_measure = _by_name(measures)
+        of_measure, of_group, of_coupon_group = (
+            _by_name(names, place, self.findings)
+            for names, place in ((measures, "measures"), (groups, "groups"), (coupon_groups, "coupon_groups"))
+        )
         wanted = [user_id, coupon_id, value, *of_measure.values()]
         columns = pick(self.scores, wanted, "scores", self.findings)
         numbers = {
@@ -51,8 +56,14 @@ class ScoreTables:
             for name, column in {"value": value, **of_measure}.items()
             if column in columns
         }
-        users = self._side("users", self.users, columns, user_id, _by_name(groups))
-        coupons = self._side("coupons", self.coupons, columns, coupon_id, _by_name(coupon_groups))
+        users = self._side("users", self.users, columns, user_id, of_group)
+        coupons = self._side("coupons", self.coupons, columns, coupon_id, of_coupon_group)
+        lengths = {name: np.shape(array) for name, array in numbers.items()}
+        if users is not None and coupons is not None:
+            lengths |= {user_id: np.shape(users.place), coupon_id: np.shape(coupons.place)}
+        if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
+            found = ", ".join(f"{name}: {shape}" for name, shape in lengths.items())
+            self.findings.append(Finding("the columns differ in length", file="scores", found=found))
         self._stop_if_wrong()
         assert users is not None
         assert coupons is not None
@@ -138,9 +149,21 @@ class _Side:
     groups: dict[str, Any]
 
 
-def _by_name(columns: Names) -> dict[str, str]:
+def _by_name(columns: object, place: str, findings: list[Finding]) -> dict[str, str]:
     """Return the column of each name, where columns may be given by their own names."""
-    return dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+    given: Mapping[Any, Any] | None = columns if isinstance(columns, Mapping) else {}
+    if not isinstance(columns, str | Mapping) and isinstance(columns, Iterable):
+        names = list(columns)
+        given = dict(zip(names, names, strict=True)) if all(isinstance(name, str) for name in names) else None
+    if (
+        isinstance(columns, str)
+        or given is None
+        or not all(isinstance(x, str) for x in chain(*given.items()))
+    ):
+        message = "must be a list of columns, or the column of each by its name"
+        findings.append(Finding(message, column=place, found=shown(columns)))
+        return {}
+    return dict(given)
 
 
 def _repeated(ids: NDArray[Any]) -> str:

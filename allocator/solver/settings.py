@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness
 from allocator.limits.rows import LimitLike, is_risky
 from allocator.problem import Problem
+from allocator.problem.arrays import shown
 from allocator.solution import Solution
 from allocator.solver.fair_groups import fair_groups
 from allocator.solver.model import state_rows
@@ -20,6 +21,8 @@ def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
     """Return the limits, or raise InputError if one of them is none."""
     if isinstance(limits, LimitLike):
         raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
+    if isinstance(limits, str | Mapping) or not isinstance(limits, Iterable):
+        raise InputError(Finding("limits must be a list of limits", column="limits", found=shown(limits)))
     checked = tuple(limits)
     for limit in checked:
         if not isinstance(limit, LimitLike):
@@ -58,11 +61,15 @@ def check_settings(
         wrong("method", method, "convex or auto, for a concave objective")
     if warm_start is not None and (objective is not None or method in ("exact", "convex")):
         wrong("warm_start", method, "method decomposition or auto, which start from prices")
-    if not gap >= 0:
+    if objective is not None and not isinstance(objective, Fairness):
+        wrong("objective", objective, "MaxMin, ProportionalFairness, or None for the sum of values")
+    if warm_start is not None and not isinstance(warm_start, Solution):
+        wrong("warm_start", type(warm_start).__name__, "a Solution")
+    if not (_is_number(gap) and gap >= 0):
         wrong("gap", gap, "0 or more")
-    if not time_limit > 0:
+    if not (_is_number(time_limit) and time_limit > 0):
         wrong("time_limit", time_limit, "more than 0 seconds")
-    if not (isinstance(seed, int | np.integer) and seed >= 0):
+    if not (isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= seed < 2**63):
         wrong("seed", seed, "a whole number, 0 or more")
     if on_infeasible not in ("raise", "least_violation"):
         wrong("on_infeasible", on_infeasible, "raise or least_violation")
@@ -75,10 +82,17 @@ def check_settings(
         raise InputError(findings)
 
 
+def _is_number(given: object) -> bool:
+    """Return whether something is a real number; infinity is one, True is none."""
+    return isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool)
+
+
 def check_statement(
     problem: Problem, limits: tuple[LimitLike, ...], objective: Fairness | None, method: str
 ) -> None:
     """Raise InputError if limits and objective do not fit the problem, each other or the method."""
+    if not isinstance(problem, Problem):
+        raise InputError(Finding("this is no Problem", column="problem", found=type(problem).__name__))
     state_rows(problem, limits)
     if objective is not None:
         fair_groups(problem, objective)
