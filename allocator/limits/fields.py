@@ -7,15 +7,16 @@ once is read once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from allocator.errors import Finding, InputError
-from allocator.problem.arrays import CONTAINERS, shown
+from allocator.problem.arrays import CONTAINERS, entries_of, shown
 
+NO_NUMBERS = (str, bytes, bool, np.bool_, complex)
 Findings = list[Finding]
 Reader = Callable[[str, Any, Findings], Any]
 """Takes a field's name and what was given; returns it in plain form, and notes what is wrong."""
@@ -54,7 +55,7 @@ def read_number(key: str, given: Any, findings: Findings) -> Any:
     """Return a number, as it came where Python counts with it; NaN for what is none."""
     number = math.nan
     try:
-        if isinstance(given, str | bytes | bool | np.bool_ | complex) or np.ndim(given):
+        if isinstance(given, NO_NUMBERS) or getattr(given, "ndim", None) or given is np.ma.masked:
             raise TypeError(given)
         number = float(given)
     except OverflowError:
@@ -91,7 +92,7 @@ def read_by(key: str, given: Any, findings: Findings) -> Any:
     """Return a column, or several."""
     if isinstance(given, str):
         return given
-    columns = _list(given)
+    columns = entries_of(given)
     if columns is None or not all(isinstance(column, str) for column in columns):
         message = "this must be a group column, or a list of them"
         findings.append(Finding(message, column=key, found=shown(given)))
@@ -140,23 +141,16 @@ def _items(given: Any) -> list[tuple[Any, Any]] | None:
     """Return what a mapping, or a series with an index, holds by label; None for anything else."""
     if isinstance(given, Mapping):
         return list(given.items())
-    if hasattr(given, "items") and np.ndim(given) == 1:
+    if hasattr(given, "items") and getattr(given, "ndim", 0) == 1:
         return list(given.items())
     return None
-
-
-def _list(given: Any) -> list[Any] | None:
-    """Return the entries of whatever has some, None for what has none."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        return None
-    return given.tolist() if isinstance(given, np.ndarray) and given.ndim == 1 else list(given)
 
 
 def _labels(place: str, given: Any, findings: Findings) -> Any:
     """Return a label, or a list of them."""
     if _is_label(given):
         return _plain(given)
-    labels = _list(given)
+    labels = entries_of(given)
     if labels is None or not all(map(_is_label, labels)):
         findings.append(Finding("this must be a label, or a list of them", column=place, found=shown(given)))
         return []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,18 @@ def is_missing(x: object) -> bool:
     """Return whether an entry is none: None, NaN, or what pandas writes for it."""
     if x is None or type(x).__name__ in ("NAType", "NaTType"):
         return True
-    return not isinstance(x, CONTAINERS) and bool(x != x)
+    return isinstance(x, Number | np.datetime64 | np.timedelta64) and bool(x != x)
+
+
+def entries_of(given: object) -> list[Any] | None:
+    """Return the entries of whatever has some, None for what has none, or one that is text."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        return None
+    unread: list[Finding] = []
+    entries: list[Any] | None = None
+    with readable(unread, "no entries"):
+        entries = list(given)
+    return entries
 
 
 def array_of(
@@ -50,10 +62,10 @@ def array_of(
     """Return an array, None where NumPy makes none; what is masked is missing."""
     array = None
     with readable(findings, "this cannot be read as an array", file=file, column=name):
-        if isinstance(given, np.ma.MaskedArray):
-            array = np.ma.filled(given.astype(object), None) if np.ma.is_masked(given) else given.data
-        else:
-            array = np.asarray(given)
+        array = np.asarray(given)
+        if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+            array = array.astype(object)
+            array[np.ma.getmaskarray(given)] = None
     return array
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError, PluginError
 from allocator.problem.alignment import Axis, Names
-from allocator.problem.arrays import numbers_of, readable
+from allocator.problem.arrays import numbers_of, readable, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -160,9 +160,9 @@ def table_as(make: Callable[[], pl.DataFrame], kind: Kind) -> Any:
     PluginError
         If its library is not installed.
     """
-    if kind not in get_args(Kind):
+    if not isinstance(kind, str) or kind not in get_args(Kind):
         expected = ", ".join(get_args(Kind))
-        raise InputError(Finding("unknown kind of table", column="to", found=repr(kind), expected=expected))
+        raise InputError(Finding("unknown kind of table", column="to", found=shown(kind), expected=expected))
     if kind == "polars":
         return make()
     if kind == "arrow":

@@ -108,7 +108,12 @@ def ids_of(labels: ArrayLike, name: str, findings: list[Finding]) -> NDArray[Any
     if found is not None:
         findings.append(Finding("ids must be text or whole numbers", column=name, found=found))
         return np.empty(array.shape, np.str_)
-    return array if array.dtype.kind in "iu" else array.astype(np.str_)
+    if array.dtype.kind in "iu":
+        return array
+    text = np.empty(array.shape, np.str_)
+    with readable(findings, "ids must be text or whole numbers", column=name):
+        text = array.astype(np.str_)
+    return text
 
 
 def labels_of(
@@ -143,7 +148,12 @@ def groupings_of(
     axis
         Of the users, or of the coupons.
     """
-    columns = [] if groups is None else columns_of(groups)
+    columns: list[tuple[str, Any]] | None = None
+    before = len(findings)
+    with readable(findings, "these groups cannot be read", column=name):
+        columns = [] if groups is None else columns_of(groups)
+    if len(findings) > before:
+        return {}
     if columns is None:
         expected = "labels by column, or a table with a column for each"
         findings.append(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.problem.alignment import Axis
-from allocator.problem.arrays import shown
+from allocator.problem.arrays import array_of, numbers_of, shown
 from allocator.problem.batch import Batch
 from allocator.problem.combinations import Combinations
 from allocator.problem.entry_checks import EntryChecks
@@ -113,7 +113,7 @@ class Problem:
         checks = EntryChecks(self.per_user[0])
         for batch in self.batches():
             checks.see(batch)
-        named = self._user_ids is None or len(self._user_ids) == n
+        named = self._user_ids is None or self._user_ids.shape == (n,)
         findings += checks.findings(
             lambda user: str(self.ids_of(np.array([user]))[0]) if named else str(user)
         )
@@ -287,8 +287,13 @@ class Problem:
         ----------
         users, measures
             As in `batches`.
+
+        Raises
+        ------
+        InputError
+            If these are no indices of users.
         """
-        wanted = np.asarray(users, dtype=np.int64)
+        wanted = self._places(users)
         parts = []
         for batch in self.batches(measures, wanted):
             assert isinstance(batch.users, slice)
@@ -322,15 +327,22 @@ class Problem:
 
     def measure(self, name: str) -> NDArray[np.floating]:
         """Return a stored measure (not ``count``), (n_users, n_coupons); InputError if there is none."""
-        if name != "value" and name not in self.measures:
+        if not isinstance(name, str) or (name != "value" and name not in self.measures):
             expected = "one of " + ", ".join(("value", *self.measures))
-            raise InputError(Finding("unknown measure", None, None, "measures", repr(name), expected))
+            raise InputError(Finding("unknown measure", None, None, "measures", shown(name), expected))
         return self.value if name == "value" else self.measures[name]
 
     def with_values(self, value: NDArray[np.floating]) -> Self:
         """Return the problem with other values of the same pairs, (n_users, n_coupons)."""
+        findings: list[Finding] = []
+        numbers = numbers_of(value, None, "value", findings, "value must be numbers")
+        if not findings and numbers.shape != self.value.shape:
+            found, expected = str(numbers.shape), str(self.value.shape)
+            findings.append(Finding("value must be users x coupons", None, None, "value", found, expected))
+        if findings:
+            raise InputError(findings)
         part = copy(self)
-        part.value = value
+        part.value = numbers
         return part
 
     def of_coupons(self, kept: NDArray[np.bool_]) -> Self:
@@ -341,6 +353,12 @@ class Problem:
         kept
             (n_coupons,) which stay.
         """
+        stays = array_of(kept, "kept", [])
+        if stays is None or stays.shape != (self.n_coupons,) or stays.dtype != np.bool_:
+            expected = f"{self.n_coupons} times True or False"
+            raise InputError(
+                Finding("must say which coupons stay", None, None, "kept", shown(kept), expected)
+            )
         part = copy(self)
         part.value = np.compress(kept, self.value, axis=1)
         part.measures = {name: np.compress(kept, array, axis=1) for name, array in self.measures.items()}
@@ -353,6 +371,7 @@ class Problem:
 
     def of_users(self, users: NDArray[np.int64]) -> Self:
         """Return the problem with some of its users only, by their indices; in memory."""
+        users = self._places(users)
         rows = self.gather(users)
         part = copy(self)
         part.value, part.measures = rows.value, rows.measures
@@ -363,6 +382,19 @@ class Problem:
         part._user_ids = self.ids_of(users)
         part._combinations = {}
         return part
+
+    def _places(self, users: object) -> NDArray[np.int64]:
+        """Return indices of users, or raise InputError if they are none."""
+        findings: list[Finding] = []
+        places = array_of(users, "users", findings)
+        if places is None or places.dtype.kind not in "iu" or places.ndim != 1:
+            whole = places is not None and places.size == 0 and places.ndim == 1
+            if not whole or places is None:
+                raise InputError(Finding("must be indices of users", column="users", found=shown(users)))
+        if places.size and not (int(places.min()) >= 0 and int(places.max()) < self.n_users):
+            expected = f"0 to {self.n_users - 1}"
+            raise InputError(Finding("there are no such users", None, None, "users", shown(users), expected))
+        return places.astype(np.int64, copy=False)
 
     def eligible(self) -> NDArray[np.bool_]:
         """Return where a coupon may be given, (n_users, n_coupons)."""

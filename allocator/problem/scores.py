@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.problem.arrays import numbers_of, shown
+from allocator.problem.arrays import entries_of, numbers_of, shown
 from allocator.problem.frames import pick
 from allocator.problem.labels import ids_of
 
@@ -45,6 +45,13 @@ class ScoreTables:
         InputError
             With every finding.
         """
+        stated: dict[str, object] = {"user_id": user_id, "coupon_id": coupon_id, "value": value}
+        self.findings += [
+            Finding("must be a column", column=place, found=shown(name))
+            for place, name in stated.items()
+            if not isinstance(name, str)
+        ]
+        self._stop_if_wrong()
         of_measure, of_group, of_coupon_group = (
             _by_name(names, place, self.findings)
             for names, place in ((measures, "measures"), (groups, "groups"), (coupon_groups, "coupon_groups"))
@@ -151,19 +158,15 @@ class _Side:
 
 def _by_name(columns: object, place: str, findings: list[Finding]) -> dict[str, str]:
     """Return the column of each name, where columns may be given by their own names."""
-    given: Mapping[Any, Any] | None = columns if isinstance(columns, Mapping) else {}
-    if not isinstance(columns, str | Mapping) and isinstance(columns, Iterable):
-        names = list(columns)
-        given = dict(zip(names, names, strict=True)) if all(isinstance(name, str) for name in names) else None
-    if (
-        isinstance(columns, str)
-        or given is None
-        or not all(isinstance(x, str) for x in chain(*given.items()))
+    names = entries_of(columns)
+    pairs = list(columns.items()) if isinstance(columns, Mapping) else [(name, name) for name in names or ()]
+    if (names is None and not isinstance(columns, Mapping)) or not all(
+        isinstance(name, str) for name in chain(*pairs)
     ):
         message = "must be a list of columns, or the column of each by its name"
         findings.append(Finding(message, column=place, found=shown(columns)))
         return {}
-    return dict(given)
+    return dict(pairs)
 
 
 def _repeated(ids: NDArray[Any]) -> str:

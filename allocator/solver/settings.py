@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import numpy as np
 
 from allocator.errors import Finding, InputError
@@ -17,46 +15,35 @@ from allocator.solver.model import state_rows
 from allocator.solver.pricing import EngineSettings
 
 
-def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
-    """Return the limits, or raise InputError if one of them is none."""
-    if isinstance(limits, LimitLike):
-        raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
-    if isinstance(limits, str | Mapping) or not isinstance(limits, Iterable):
-        raise InputError(Finding("limits must be a list of limits", column="limits", found=shown(limits)))
-    checked = tuple(limits)
-    for limit in checked:
-        if not isinstance(limit, LimitLike):
-            raise InputError(Finding("this is not a limit", column="limits", found=repr(limit)))
-    return checked
-
-
 def check_settings(
-    method: str,
-    objective: Fairness | None,
-    warm_start: Solution | None,
+    method: object,
+    objective: object,
+    warm_start: object,
     gap: float,
     time_limit: float,
     seed: int,
     where: EngineSettings,
-    on_infeasible: str,
+    on_infeasible: object,
 ) -> None:
     """Raise InputError with every setting that makes no sense or that the method would ignore."""
     findings = []
 
     def wrong(column: str, found: object, expected: str) -> None:
         findings.append(
-            Finding("the setting cannot be used", column=column, found=repr(found), expected=expected)
+            Finding("the setting cannot be used", column=column, found=shown(found), expected=expected)
         )
 
-    if method not in ("auto", "decomposition", "exact", "convex"):
+    if not isinstance(method, str) or method not in ("auto", "decomposition", "exact", "convex"):
         findings.append(
             Finding(
                 "unknown method",
                 column="method",
-                found=repr(method),
+                found=shown(method),
                 expected="auto, decomposition, exact or convex",
             )
         )
+    if findings:
+        raise InputError(findings)
     if objective is not None and method not in ("auto", "convex"):
         wrong("method", method, "convex or auto, for a concave objective")
     if warm_start is not None and (objective is not None or method in ("exact", "convex")):
@@ -71,9 +58,9 @@ def check_settings(
         wrong("time_limit", time_limit, "more than 0 seconds")
     if not (isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= seed < 2**63):
         wrong("seed", seed, "a whole number, 0 or more")
-    if on_infeasible not in ("raise", "least_violation"):
+    if not isinstance(on_infeasible, str) or on_infeasible not in ("raise", "least_violation"):
         wrong("on_infeasible", on_infeasible, "raise or least_violation")
-    if on_infeasible == "least_violation" and objective is not None:
+    elif on_infeasible == "least_violation" and objective is not None:
         wrong("on_infeasible", on_infeasible, "raise, for a concave objective")
     findings += where.findings()
     if method == "exact" and (where.engine not in ("auto", "cpu") or where.device is not None):

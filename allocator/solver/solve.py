@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allocator.certificate.relaxed import certify_relaxed, relax
 from allocator.errors import InfeasibleError, NoPlanError
 from allocator.limits.objectives import Fairness
-from allocator.limits.rows import LimitLike, is_risky
+from allocator.limits.rows import LimitLike, checked_limits, is_risky
 from allocator.problem import Problem
 from allocator.progress import Progress
 from allocator.solution import Improvement, Solution, Status
@@ -28,7 +28,7 @@ from allocator.solver.pricing import Engines, EngineSettings, shared_engines
 from allocator.solver.pricing.settings import Kind
 from allocator.solver.repairs import LeastViolation, ask, repair_together
 from allocator.solver.rounding.recovery import Plan
-from allocator.solver.settings import check_settings, check_statement, checked_limits
+from allocator.solver.settings import check_settings, check_statement
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
