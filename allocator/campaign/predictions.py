@@ -20,6 +20,8 @@ PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 
 PERHAPS_PREDICTED = ("uplift_error", "baseline_revenue", "cost_variance")
 
+NEVER_NEGATIVE = ("expected_cost", "uplift_error", "cost_variance")
+
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, one row a user-coupon pair."""
@@ -74,6 +76,13 @@ def read_predictions(path: Path) -> Predictions:
         )
         for name in numbers
         if len(bad := (~frame[name].is_finite().fill_null(False)).arg_true())
+    ]
+    findings += [
+        Finding(
+            "this cannot be negative", path.name, bad[0] + 2, name, f"{frame[name][bad[0]]:g}", "0 or more"
+        )
+        for name in NEVER_NEGATIVE
+        if name in numbers and len(bad := (frame[name] < 0).fill_null(False).arg_true())
     ]
     if findings:
         raise InputError(findings)

@@ -50,9 +50,7 @@ def _fill_floors(engine: Engine, choice: NDArray[np.int16]) -> bool:
     used = np.zeros(model.n_rows)
     gross = np.zeros(model.n_rows)
     free = np.ones(len(choice), np.bool_)
-    for row in np.argsort(
-        np.diff(by_row.indptr), kind="stable"
-    ).tolist():  # the rarest first
+    for row in np.argsort(np.diff(by_row.indptr), kind="stable").tolist():  # the rarest first
         short = float(model.at_least[row] - used[row])
         if short <= 0 or np.isfinite(model.penalty[row]):
             continue
