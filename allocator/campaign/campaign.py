@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.config import Config
+from allocator.campaign.places import Places
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +58,8 @@ class Campaign:
     reviewed
         Decisions of people on texts, the latest last: ``coupon_id, segment, channel, language, variant,
         hook, decision, at``.
+    places
+        Where the tables stand, by which findings name files and rows as people open them.
     """
 
     folder: Path
@@ -71,6 +74,7 @@ class Campaign:
     notes: tuple[str, ...] = ()
     orders: pl.DataFrame | None = None
     reviewed: pl.DataFrame | None = None
+    places: Places = field(default_factory=Places)
 
     @property
     def active_coupons(self) -> pl.DataFrame:

@@ -12,22 +12,13 @@ from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
+from allocator.campaign.formats import Tables
 from allocator.campaign.grouping import column_finding
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
-from allocator.campaign.schema import (
-    COUPONS,
-    EVENTS,
-    HISTORY,
-    ORDERS,
-    REVIEWED_COPY,
-    SCORES,
-    USERS,
-    TableSchema,
-)
-from allocator.campaign.tables import parse_table
+from allocator.campaign.schema import REVIEWED_COPY
+from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
-from allocator.files import restore_ids
 from allocator.limits.groups import columns_of
 
 
@@ -38,7 +29,8 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     ----------
     folder
         Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
-        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, each as CSV or Parquet.
+        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, in any form that
+        `allocator.campaign.formats` opens.
     as_of
         The day of the decision where campaign.toml names none; today unless given.
 
@@ -55,10 +47,10 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
-    tables = {
-        schema.name: _collect(findings, _read_file, folder, schema, digests)
-        for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES, REVIEWED_COPY)
-    }
+    files = read_tables(folder, None if config is None else config.currency, findings)
+    digests |= files.digests
+    tables = files.frames()
+    final = len(findings)  # of these, files and rows are as people open them
     users, coupons = tables["users"], tables["coupons"]
     notes: list[str] = []
     if config is not None and coupons is not None:
@@ -80,8 +72,9 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
         notes += late_starts(coupons, config.as_of or today)
+    places = files.places
     if findings or config is None or users is None or coupons is None:
-        raise InputError(findings)
+        raise InputError([*findings[:final], *places.of(findings[final:])])
     return Campaign(
         folder=folder,
         config=config,
@@ -94,16 +87,20 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         scores=tables["scores"],
         reviewed=tables["reviewed_copy"],
         digests=digests,
-        notes=tuple(notes),
+        notes=(*files.notes(), *map(places.named, notes)),
+        places=places,
     )
 
 
 def read_decisions(folder: Path) -> pl.DataFrame | None:
     """Read what people decided on texts, ``reviewed_copy``; None if there is no such file."""
-    decisions = _read_file(folder, REVIEWED_COPY, {})
-    if decisions is not None and (findings := list(check_decisions(decisions))):
-        raise InputError(findings)
-    return decisions
+    source = find_table(folder, REVIEWED_COPY, Tables())
+    if source is None:
+        return None
+    table = read_found(source, REVIEWED_COPY)
+    if findings := list(check_decisions(table.frame)):
+        raise InputError(table.place.of_all(findings))
+    return table.frame
 
 
 def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyped-def]
@@ -118,23 +115,3 @@ def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyp
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl.DataFrame | None:
-    paths = [path for ending in ("csv", "parquet") if (path := folder / f"{schema.name}.{ending}").is_file()]
-    if len(paths) > 1:
-        raise InputError(Finding("both a CSV and a Parquet file are there; keep one", file=schema.name))
-    if not paths:
-        if schema.required:
-            raise InputError(
-                Finding(
-                    "file is missing",
-                    file=f"{schema.name}.csv",
-                    expected=f"{schema.name}.csv or .parquet in {folder}",
-                )
-            )
-        return None
-    digests[paths[0].name] = _digest(paths[0])
-    table = parse_table(paths[0], schema)
-    # Of all campaign files, this one alone is written by Allocate.
-    return restore_ids(table, ("coupon_id", "segment", "hook")) if schema is REVIEWED_COPY else table

@@ -1,20 +1,37 @@
-"""One CSV or Parquet file -> a typed frame, or every finding in it."""
+"""One table -> a typed frame, or every finding in it."""
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
+from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
+from allocator.campaign.formats import (
+    PROGRAM,
+    Kind,
+    Notation,
+    Place,
+    Source,
+    TableFormat,
+    digest_of_source,
+    offer_findings,
+    open_table,
+    respell,
+    source_of_file,
+)
 from allocator.campaign.schema import CHANNELS, Column, TableSchema
 from allocator.errors import Finding, InputError
 
-FIRST_ROW = 2  # the header is line 1
 SHOWN = 5  # findings of one kind in one column that are listed one by one
 MOSTLY = 0.95  # a feature with this share of numbers is a number column with stray text in it
 
+LABELS = ("coupon_id", "code", "order_id")
+ISO_DAY = r"^\d{4}-\d\d-\d\d"
+FRACTION = r"^-?\d+\.\d+$|^-?[\d.]+[eE][+-]?\d+$"
 TRUE = ("1", "true", "yes", "y", "t")
 FALSE = ("0", "false", "no", "n", "f")
 MISSING = ("na", "n/a", "null", "none")
@@ -27,31 +44,117 @@ TIME = (
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
 
 
+@dataclass(frozen=True)
+class ReadTable:
+    """A table as it was read.
+
+    Parameters
+    ----------
+    frame
+        Columns under canonical names and types.
+    place
+        Where it stands; its rows and columns are those of `frame`.
+    digest
+        SHA-256 of the file, or of the rows of a query.
+    notes
+        What was found out about how it is written, as sentences.
+    """
+
+    frame: pl.DataFrame
+    place: Place
+    digest: str
+    notes: tuple[str, ...] = ()
+
+
 def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
-    """Read `path` and return a frame with the schema's columns under canonical names and types.
+    """Read the file `path`; see `read_table`."""
+    return read_table(source_of_file(path, schema.name), schema).frame
+
+
+def read_table(
+    source: Source, schema: TableSchema, keys: TableFormat | None = None, currency: str | None = None
+) -> ReadTable:
+    """Read a table and return a frame with the schema's columns under canonical names and types.
+
+    Parameters
+    ----------
+    source
+        Where it comes from.
+    schema
+        Its columns.
+    keys
+        What is stated of how it is written.
+    currency
+        The campaign's.
 
     Raises
     ------
     InputError
-        With every finding in the file.
+        With every finding in it; rows are those that an editor or a spreadsheet shows.
     """
-    return parse_frame(_read_text_frame(path), schema, path.name)
+    keys = keys or TableFormat()
+    raw = open_table(source, keys)
+    place = raw.place
+    try:
+        frame = _without_blank_end(clean_text(raw.frame, raw.name))
+        if frame.height == 0:
+            raise InputError(Finding("the file has a header but no rows", file=raw.name))
+        findings: list[Finding] = []
+        named = _rename_aliases(frame, schema, raw.name, findings)
+        place = replace(place, columns=tuple(named.columns))
+        stored = {
+            name: raw.stored[column]
+            for name, column in zip(named.columns, raw.frame.columns, strict=True)
+            if column in raw.stored
+        }
+        notation = Notation(keys, currency, stored, place)
+        parsed, understood = _parse(named, schema, raw.name, notation, findings)
+    except InputError as error:
+        raise InputError(place.of_all(error.findings)) from error
+    words = list(dict.fromkeys([*raw.understood, *understood]))
+    notes = (*source.notes, *([f"{raw.name} is read with {', '.join(words)}"] if words else []))
+    return ReadTable(parsed, place, digest_of_source(source, frame), notes)
 
 
 def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFrame:
-    """Parse a frame of text as `parse_table` does a file; `file` is what findings name.
+    """Parse a frame of text that a program wrote, as `read_table` does a file.
+
+    Parameters
+    ----------
+    raw
+        Cells as text; null where empty.
+    schema
+        Its columns.
+    file
+        What findings name.
 
     Raises
     ------
     InputError
-        With every finding.
+        With every finding; rows count from 2.
     """
     findings: list[Finding] = []
-    raw = _rename_aliases(raw, schema, file, findings)
-    columns = [_parse_column(raw, column, file, findings) for column in schema.columns]
-    known = {column.name for column in schema.columns}
+    return _parse(_rename_aliases(raw, schema, file, findings), schema, file, PROGRAM, findings)[0]
+
+
+def _parse(
+    raw: pl.DataFrame, schema: TableSchema, file: str, notation: Notation, findings: list[Finding]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the frame, and what was found out about how its cells are written."""
+    known = {column.name: column for column in schema.columns}
+    kinds = _kinds(raw, schema)
+    texts = {name: _without_missing(raw[name]) for name in kinds}
+    respelled = respell(texts, kinds, notation)
+    findings += [replace(finding, file=file) for finding in respelled.findings]
+    cells = respelled.cells
+    findings += _altered_labels(raw, schema, file, notation)
+    columns = [
+        _parse_column(raw, column, file, findings, cells)
+        for column in schema.columns
+        if column.name not in respelled.refused
+    ]
     for name in raw.columns:
-        if name in known:
+        if name in known or name in respelled.refused:
             continue
         if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
@@ -61,15 +164,53 @@ def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFra
                 Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
             )
         elif schema.extra == "measures":
-            columns.append(_parse_column(raw, Column(name, "number", required=True), file, findings))
+            columns.append(_parse_column(raw, Column(name, "number", required=True), file, findings, cells))
         else:
-            columns.append(_parse_feature(raw, name, file, findings))
-    present = [series for series in columns if series is not None]
+            columns.append(_parse_feature(raw, name, file, findings, cells))
+    frame = pl.DataFrame([series for series in columns if series is not None])
+    if {"kind", "value"} <= set(frame.columns):
+        found = offer_findings(frame["kind"], raw["value"], respelled)
+        findings += [replace(finding, file=file) for finding in found]
     if not findings and schema.key:
-        findings += _duplicates(pl.DataFrame(present), schema.key, file)
+        findings += _duplicates(frame, schema.key, file)
     if findings:
         raise InputError(findings)
-    return pl.DataFrame(present)
+    return frame, respelled.understood
+
+
+def _altered_labels(raw: pl.DataFrame, schema: TableSchema, file: str, notation: Notation) -> list[Finding]:
+    """Return findings on ids and codes that a spreadsheet or a program took for dates or for fractions."""
+    findings: list[Finding] = []
+    for column in schema.columns:
+        kinds = notation.stored.get(column.name, frozenset())
+        if column.type != "text" or not (column.required or column.name in LABELS) or not kinds - {"text"}:
+            continue
+        text = raw[column.name]
+        expected = "text, as in the program that it comes from"
+        if "date" in kinds:
+            bad = text.str.contains(ISO_DAY).fill_null(False)
+            message = "a spreadsheet took this label for a date"
+            _report(text, bad, column, expected, file, findings, message)
+        if "number" in kinds:
+            bad = text.str.contains(FRACTION).fill_null(False)
+            message = "this label is stored as a number that has lost digits or has a fraction"
+            _report(text, bad, column, expected, file, findings, message)
+    return findings
+
+
+def _kinds(raw: pl.DataFrame, schema: TableSchema) -> dict[str, Kind]:
+    """Return what the columns hold whose cells are written in more than one way."""
+    kinds: dict[str, Kind] = {}
+    for column in schema.columns:
+        if column.type in ("date", "time"):
+            kinds[column.name] = "date"
+        elif column.type in ("number", "integer"):
+            kinds[column.name] = column.unit or "number"
+    free: Kind | None = {"features": "feature", "measures": "money"}.get(schema.extra)  # type: ignore[assignment]
+    known = {column.name for column in schema.columns}
+    if free is not None:
+        kinds |= {name: free for name in raw.columns if name not in known and not name.startswith("consent_")}
+    return {name: kind for name, kind in kinds.items() if name in raw.columns}
 
 
 def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
@@ -80,22 +221,6 @@ def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
         message = "a spreadsheet would run this name as a formula; start it with a letter"
         return Finding(message, file, 1, name)
     return None
-
-
-def _read_text_frame(path: Path) -> pl.DataFrame:
-    """Return the file with every column as text; empty cells are null."""
-    if path.suffix == ".parquet":
-        try:
-            frame = pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(Finding(f"this is not a Parquet file: {error}", file=path.name)) from error
-        frame = _parquet_as_text(frame, path.name)
-    else:
-        frame = _read_csv(path)
-    frame = _without_blank_end(clean_text(frame, path.name))
-    if frame.height == 0:
-        raise InputError(Finding("the file has a header but no rows", file=path.name))
-    return frame
 
 
 def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
@@ -109,23 +234,6 @@ def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
     _check_characters(frame, file)
     return frame
-
-
-def _parquet_as_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]
-    if nested:
-        raise InputError(
-            [
-                Finding(
-                    "the column holds lists or binary data; flatten or remove it",
-                    file,
-                    column=name,
-                    found=str(frame.schema[name]),
-                )
-                for name in nested
-            ]
-        )
-    return frame.with_columns(pl.all().cast(pl.String, strict=False))
 
 
 def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
@@ -144,83 +252,6 @@ def _check_characters(frame: pl.DataFrame, file: str) -> None:
         raise InputError(findings)
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            Finding(
-                "the file is not UTF-8; save it as 'CSV UTF-8'",
-                path.name,
-                row,
-                found=f"byte {data[error.start]:#04x}",
-            )
-        ) from error
-    if not text.strip():
-        raise InputError(Finding("the file is empty", file=path.name))
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    try:
-        header = [name.strip() for name in next(csv.reader(io.StringIO(text)))]
-        _check_header(header, path.name)
-        frame = pl.read_csv(text.encode(), infer_schema=False)
-        ragged = _ragged_rows(text, len(header), path.name) if _may_be_ragged(text, frame) else []
-    except (pl.exceptions.PolarsError, csv.Error) as error:
-        raise InputError(_why_unreadable(text, path.name, str(error))) from error
-    if ragged:
-        raise InputError(ragged)
-    frame.columns = header
-    return frame
-
-
-def _may_be_ragged(text: str, frame: pl.DataFrame) -> bool:
-    """Tell cheaply when no row is short, which Polars fills up without a word."""
-    return '"' in text or text.count(",") != (frame.height + 1) * (frame.width - 1)
-
-
-def _why_unreadable(text: str, file: str, error: str) -> list[Finding]:
-    try:
-        ragged = _ragged_rows(text, len(next(csv.reader(io.StringIO(text)))), file)
-    except csv.Error as second:
-        ragged, error = [], str(second)
-    message = f"this cannot be read as CSV; look for quotes that do not pair up: {error.splitlines()[0]}"
-    return ragged or [Finding(message, file)]
-
-
-def _check_header(names: list[str], file: str) -> None:
-    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and mark in names[0]:
-            raise InputError(
-                Finding(f"the columns are separated by {word}; save the file with commas", file, 1)
-            )
-    findings = [
-        Finding("a column name holds a control character", file, 1, found=repr(name))
-        for name in names
-        if any(ord(character) < 32 or ord(character) == 127 for character in name)
-    ]
-    findings += [
-        Finding("two columns have this name; rename or remove one", file, 1, name)
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    if "" in names:
-        findings.append(Finding("a column has no name", file, 1, found=f"column {names.index('') + 1}"))
-    if findings:
-        raise InputError(findings)
-
-
-def _ragged_rows(text: str, width: int, file: str) -> list[Finding]:
-    rows = enumerate(csv.reader(io.StringIO(text, newline="")), start=1)
-    bad = [(i, len(row)) for i, row in rows if row and len(row) != width]
-    return [
-        Finding(
-            "the row has another number of cells than the header", file, i, found=str(n), expected=str(width)
-        )
-        for i, n in bad[:SHOWN]
-    ]
-
-
 def _rename_aliases(
     raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
 ) -> pl.DataFrame:
@@ -237,7 +268,14 @@ def _rename_aliases(
     return raw.rename(renames)
 
 
-def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[Finding]) -> pl.Series | None:
+def _parse_column(
+    raw: pl.DataFrame,
+    column: Column,
+    file: str,
+    findings: list[Finding],
+    cells: Mapping[str, pl.Series] = MappingProxyType({}),
+) -> pl.Series | None:
+    """Type a column; `cells` holds those whose cells were respelled."""
     if column.name not in raw.columns:
         if column.required:
             found = ", ".join(raw.columns)
@@ -249,7 +287,7 @@ def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[F
         text = raw[column.name]
         if column.type != "text" or not (column.required or column.label):
             text = _without_missing(text)
-    value = _cast(text, column.type)
+    value = _cast(cells.get(column.name, text), column.type)
     _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)
     if column.required:
         _report(text, text.is_null(), column, "a value in every row", file, findings)
@@ -328,7 +366,9 @@ def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
     return pl.select(pl.when(keep).then(value)).to_series().alias(value.name)
 
 
-def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
+def _parse_feature(
+    raw: pl.DataFrame, name: str, file: str, findings: list[Finding], cells: Mapping[str, pl.Series]
+) -> pl.Series | None:
     """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
     if name.startswith("consent_"):
         if name.removeprefix("consent_") not in CHANNELS:
@@ -336,7 +376,7 @@ def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Findi
             findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
         return _parse_column(raw, Column(name, "flag", default=False), file, findings)
     label, text = raw[name], _without_missing(raw[name])
-    number = text.cast(pl.Float64, strict=False)
+    number = cells.get(name, text).cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
     if known and number.null_count() == text.null_count():
         _report(
