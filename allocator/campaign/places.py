@@ -33,6 +33,10 @@ class Places:
         known = {place.name: place for place in self.by_table.values()}
         return self.by_table.get(name) or known.get(file or "")
 
+    def of_table(self, table: str) -> Place:
+        """Return the place of a table; where it is not known, it is the CSV file of its name."""
+        return self.by_table.get(table, Place(f"{table}.csv"))
+
     def named(self, sentence: str) -> str:
         """Return a sentence with the tables' own names in place of ``users.csv`` and the like."""
         for table, place in self.by_table.items():

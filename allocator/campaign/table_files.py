@@ -21,7 +21,7 @@ from allocator.campaign.schema import (
     USERS,
     TableSchema,
 )
-from allocator.campaign.tables import ReadTable, read_table
+from allocator.campaign.table_reading import ReadTable, read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
 

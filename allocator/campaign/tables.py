@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
-
 import polars as pl
 
+from allocator.campaign.cells import Cells
 from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
-from allocator.campaign.formats import (
-    PROGRAM,
-    Kind,
-    Notation,
-    Place,
-    Source,
-    TableFormat,
-    digest_of_source,
-    offer_findings,
-    open_table,
-    respell,
-    source_of_file,
-)
+from allocator.campaign.formats import PROGRAM
 from allocator.campaign.schema import CHANNELS, Column, TableSchema
 from allocator.errors import Finding, InputError
 
 SHOWN = 5  # findings of one kind in one column that are listed one by one
 MOSTLY = 0.95  # a feature with this share of numbers is a number column with stray text in it
 
-LABELS = ("coupon_id", "code", "order_id")
-ISO_DAY = r"^\d{4}-\d\d-\d\d"
-FRACTION = r"^-?\d+\.\d+$|^-?[\d.]+[eE][+-]?\d+$"
 TRUE = ("1", "true", "yes", "y", "t")
 FALSE = ("0", "false", "no", "n", "f")
-MISSING = ("na", "n/a", "null", "none")
 # A date, then perhaps a time of day, then perhaps Z, UTC or an offset such as +08:00, and nothing else.
 TIME = (
     r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>(?:[01]\d|2[0-3]):[0-5]\d)(?:(?P<second>:[0-5]\d)(?:\.\d+)?)?"
@@ -42,78 +22,7 @@ TIME = (
 )
 # What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
-
-
-@dataclass(frozen=True)
-class ReadTable:
-    """A table as it was read.
-
-    Parameters
-    ----------
-    frame
-        Columns under canonical names and types.
-    place
-        Where it stands; its rows and columns are those of `frame`.
-    digest
-        SHA-256 of the file, or of the rows of a query.
-    notes
-        What was found out about how it is written, as sentences.
-    """
-
-    frame: pl.DataFrame
-    place: Place
-    digest: str
-    notes: tuple[str, ...] = ()
-
-
-def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
-    """Read the file `path`; see `read_table`."""
-    return read_table(source_of_file(path, schema.name), schema).frame
-
-
-def read_table(
-    source: Source, schema: TableSchema, keys: TableFormat | None = None, currency: str | None = None
-) -> ReadTable:
-    """Read a table and return a frame with the schema's columns under canonical names and types.
-
-    Parameters
-    ----------
-    source
-        Where it comes from.
-    schema
-        Its columns.
-    keys
-        What is stated of how it is written.
-    currency
-        The campaign's.
-
-    Raises
-    ------
-    InputError
-        With every finding in it; rows are those that an editor or a spreadsheet shows.
-    """
-    keys = keys or TableFormat()
-    raw = open_table(source, keys)
-    place = raw.place
-    try:
-        frame = _without_blank_end(clean_text(raw.frame, raw.name))
-        if frame.height == 0:
-            raise InputError(Finding("the file has a header but no rows", file=raw.name))
-        findings: list[Finding] = []
-        named = _rename_aliases(frame, schema, raw.name, findings)
-        place = replace(place, columns=tuple(named.columns))
-        stored = {
-            name: raw.stored[column]
-            for name, column in zip(named.columns, raw.frame.columns, strict=True)
-            if column in raw.stored
-        }
-        notation = Notation(keys, currency, stored, place)
-        parsed, understood = _parse(named, schema, raw.name, notation, findings)
-    except InputError as error:
-        raise InputError(place.of_all(error.findings)) from error
-    words = list(dict.fromkeys([*raw.understood, *understood]))
-    notes = (*source.notes, *([f"{raw.name} is read with {', '.join(words)}"] if words else []))
-    return ReadTable(parsed, place, digest_of_source(source, frame), notes)
+UNCLEAN = rf"^(?:\s|$)|\s$|{CONTROL}"
 
 
 def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFrame:
@@ -134,27 +43,27 @@ def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFra
         With every finding; rows count from 2.
     """
     findings: list[Finding] = []
-    return _parse(_rename_aliases(raw, schema, file, findings), schema, file, PROGRAM, findings)[0]
+    raw = rename_aliases(raw, schema, file, findings)
+    return parse_cells(Cells(raw, schema, PROGRAM), schema, file, findings)
 
 
-def _parse(
-    raw: pl.DataFrame, schema: TableSchema, file: str, notation: Notation, findings: list[Finding]
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the frame, and what was found out about how its cells are written."""
-    known = {column.name: column for column in schema.columns}
-    kinds = _kinds(raw, schema)
-    texts = {name: _without_missing(raw[name]) for name in kinds}
-    respelled = respell(texts, kinds, notation)
-    findings += [replace(finding, file=file) for finding in respelled.findings]
-    cells = respelled.cells
-    findings += _altered_labels(raw, schema, file, notation)
+def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Finding]) -> pl.DataFrame:
+    """Return the typed frame of a table whose columns have their canonical names.
+
+    Raises
+    ------
+    InputError
+        With `findings` and every finding more; rows count from 2.
+    """
+    findings += cells.findings(schema, file)
     columns = [
-        _parse_column(raw, column, file, findings, cells)
+        _parse_column(cells, column, file, findings)
         for column in schema.columns
-        if column.name not in respelled.refused
+        if column.name not in cells.refused
     ]
-    for name in raw.columns:
-        if name in known or name in respelled.refused:
+    known = {column.name for column in schema.columns}
+    for name in cells.raw.columns:
+        if name in known or name in cells.refused:
             continue
         if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
@@ -164,53 +73,16 @@ def _parse(
                 Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
             )
         elif schema.extra == "measures":
-            columns.append(_parse_column(raw, Column(name, "number", required=True), file, findings, cells))
+            columns.append(_parse_column(cells, Column(name, "number", required=True), file, findings))
         else:
-            columns.append(_parse_feature(raw, name, file, findings, cells))
+            columns.append(_parse_feature(cells, name, file, findings))
     frame = pl.DataFrame([series for series in columns if series is not None])
-    if {"kind", "value"} <= set(frame.columns):
-        found = offer_findings(frame["kind"], raw["value"], respelled)
-        findings += [replace(finding, file=file) for finding in found]
+    findings += cells.findings_by_kind(frame, file)
     if not findings and schema.key:
         findings += _duplicates(frame, schema.key, file)
     if findings:
         raise InputError(findings)
-    return frame, respelled.understood
-
-
-def _altered_labels(raw: pl.DataFrame, schema: TableSchema, file: str, notation: Notation) -> list[Finding]:
-    """Return findings on ids and codes that a spreadsheet or a program took for dates or for fractions."""
-    findings: list[Finding] = []
-    for column in schema.columns:
-        kinds = notation.stored.get(column.name, frozenset())
-        if column.type != "text" or not (column.required or column.name in LABELS) or not kinds - {"text"}:
-            continue
-        text = raw[column.name]
-        expected = "text, as in the program that it comes from"
-        if "date" in kinds:
-            bad = text.str.contains(ISO_DAY).fill_null(False)
-            message = "a spreadsheet took this label for a date"
-            _report(text, bad, column, expected, file, findings, message)
-        if "number" in kinds:
-            bad = text.str.contains(FRACTION).fill_null(False)
-            message = "this label is stored as a number that has lost digits or has a fraction"
-            _report(text, bad, column, expected, file, findings, message)
-    return findings
-
-
-def _kinds(raw: pl.DataFrame, schema: TableSchema) -> dict[str, Kind]:
-    """Return what the columns hold whose cells are written in more than one way."""
-    kinds: dict[str, Kind] = {}
-    for column in schema.columns:
-        if column.type in ("date", "time"):
-            kinds[column.name] = "date"
-        elif column.type in ("number", "integer"):
-            kinds[column.name] = column.unit or "number"
-    free: Kind | None = {"features": "feature", "measures": "money"}.get(schema.extra)  # type: ignore[assignment]
-    known = {column.name for column in schema.columns}
-    if free is not None:
-        kinds |= {name: free for name in raw.columns if name not in known and not name.startswith("consent_")}
-    return {name: kind for name, kind in kinds.items() if name in raw.columns}
+    return frame
 
 
 def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
@@ -231,15 +103,10 @@ def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     InputError
         If a cell holds control characters.
     """
-    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
-    _check_characters(frame, file)
+    unclean = [text.name for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
+    frame = frame.with_columns(pl.col(unclean).str.strip_chars().replace("", None))
+    _check_characters(frame.select(unclean), file)
     return frame
-
-
-def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop the blank lines that editors and spreadsheets leave at the end of a file."""
-    filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    return frame.head(filled[-1] + 1 if len(filled) else 0)
 
 
 def _check_characters(frame: pl.DataFrame, file: str) -> None:
@@ -252,7 +119,7 @@ def _check_characters(frame: pl.DataFrame, file: str) -> None:
         raise InputError(findings)
 
 
-def _rename_aliases(
+def rename_aliases(
     raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
 ) -> pl.DataFrame:
     """Give aliased columns their canonical name; the canonical name wins where both are there."""
@@ -268,14 +135,8 @@ def _rename_aliases(
     return raw.rename(renames)
 
 
-def _parse_column(
-    raw: pl.DataFrame,
-    column: Column,
-    file: str,
-    findings: list[Finding],
-    cells: Mapping[str, pl.Series] = MappingProxyType({}),
-) -> pl.Series | None:
-    """Type a column; `cells` holds those whose cells were respelled."""
+def _parse_column(cells: Cells, column: Column, file: str, findings: list[Finding]) -> pl.Series | None:
+    raw = cells.raw
     if column.name not in raw.columns:
         if column.required:
             found = ", ".join(raw.columns)
@@ -283,11 +144,12 @@ def _parse_column(
             findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
             return None
         text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
+        value = _cast(text, column.type)
+    elif column.type == "text" and (column.required or column.label):
+        value = text = raw[column.name]
     else:
-        text = raw[column.name]
-        if column.type != "text" or not (column.required or column.label):
-            text = _without_missing(text)
-    value = _cast(cells.get(column.name, text), column.type)
+        text = cells.known(column.name)
+        value = _cast(cells.spelled(column.name), column.type)
     _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)
     if column.required:
         _report(text, text.is_null(), column, "a value in every row", file, findings)
@@ -357,26 +219,19 @@ def _time(text: pl.Series) -> pl.Series:
     return parts.select(utc.alias(text.name)).to_series()
 
 
-def _without_missing(text: pl.Series) -> pl.Series:
-    """Make NA, null and the like null; not in labels, where NA may be North America."""
-    return _where(text, ~text.str.to_lowercase().is_in(MISSING))
-
-
 def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
     return pl.select(pl.when(keep).then(value)).to_series().alias(value.name)
 
 
-def _parse_feature(
-    raw: pl.DataFrame, name: str, file: str, findings: list[Finding], cells: Mapping[str, pl.Series]
-) -> pl.Series | None:
+def _parse_feature(cells: Cells, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
     """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
     if name.startswith("consent_"):
         if name.removeprefix("consent_") not in CHANNELS:
             expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
             findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
-        return _parse_column(raw, Column(name, "flag", default=False), file, findings)
-    label, text = raw[name], _without_missing(raw[name])
-    number = cells.get(name, text).cast(pl.Float64, strict=False)
+        return _parse_column(cells, Column(name, "flag", default=False), file, findings)
+    label, text = cells.raw[name], cells.known(name)
+    number = cells.spelled(name).cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
     if known and number.null_count() == text.null_count():
         _report(
