@@ -87,12 +87,12 @@ class TextFile:
         return head
 
     def encoding_of(self, head: bytes) -> str:
-        """Return the encoding by what is stated, else by the file's first bytes."""
-        if self.encoding is not None:
-            return self.encoding
+        """Return the encoding by the mark at the file's start, else as stated, else UTF-8."""
         for mark, encoding in BYTE_ORDER:
             if head.startswith(mark):
                 return encoding
+        if self.encoding is not None:
+            return self.encoding
         wide = _looks_wide(head)
         if wide is not None:
             message = (

@@ -6,9 +6,11 @@ import codecs
 import csv
 import io
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -171,14 +173,14 @@ def _parse(source: Path | bytes, layout: Layout, rows: TextRows, counts: Counts,
     except pl.exceptions.NoDataError as error:
         raise InputError(Finding("the file is empty", name)) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise InputError(_why_unreadable(rows, name, str(error))) from error
+        raise InputError(_why_unreadable(rows, name, str(error), counts)) from error
     width = len(layout.header)
     # Polars fills short rows up without a word.
     if frame.width != width or counts.delimiters != (frame.height + 1) * (width - 1):
         try:
             ragged = list(_ragged(rows, name))
         except csv.Error as error:
-            raise InputError(_why_unreadable(rows, name, str(error))) from error
+            raise InputError(_why_unreadable(rows, name, str(error), counts)) from error
         if ragged:
             raise InputError(ragged)
     return frame
@@ -187,13 +189,16 @@ def _parse(source: Path | bytes, layout: Layout, rows: TextRows, counts: Counts,
 def _ragged(rows: TextRows, name: str) -> Iterable[Finding]:
     """Return findings on rows that have another number of cells than the header."""
     width, layout = len(rows.layout.header), rows.layout
-    bad = 0
-    for line, cells in rows.records():
-        if not cells or len(cells) == width:
-            continue
-        bad += 1
-        if bad > SHOWN:
-            continue
+    widths = Counter(len(cells) for _, cells in rows.records() if cells)
+    bad = widths.total() - widths[width]
+    if len(widths) == 2 and widths[width] == 1 and bad > 1:
+        (other,) = widths.keys() - {width}
+        message = "every row has another number of cells than the header; if the header stands further down, "
+        message += f"state the lines before it under [format], as in skip_rows = {layout.before + 1}"
+        yield Finding(message, name, layout.before + 1, found=str(width), expected=str(other))
+        return
+    ragged = ((line, cells) for line, cells in rows.records() if cells and len(cells) != width)
+    for line, cells in islice(ragged, SHOWN):
         message = "the row has another number of cells than the header"
         text = layout.delimiter.join(cells)
         others = [mark for mark in WORDS if mark != layout.delimiter and text.count(mark) == width - 1]
@@ -205,18 +210,18 @@ def _ragged(rows: TextRows, name: str) -> Iterable[Finding]:
         yield Finding(f"and {bad - SHOWN:,} more rows like this", name)
 
 
-def _why_unreadable(rows: TextRows, name: str, error: str) -> list[Finding]:
+def _why_unreadable(rows: TextRows, name: str, error: str, counts: Counts) -> list[Finding]:
     line = begins = 1 + rows.layout.before
-    quoted = 0
+    open_quote = False
     try:
         for begins, cells in rows.records():
-            quoted = sum(map(_line_ends, cells))
-            line = begins + quoted + 1
-        ragged = list(_ragged(rows, name))
+            line = begins + sum(map(_line_ends, cells)) + 1
+            open_quote = line > begins + 1 and counts.quotes % 2 == 1
+        ragged = [] if open_quote else list(_ragged(rows, name))
     except csv.Error as second:
         message = "this cannot be read as CSV from this line on; look for a quote that is not closed"
         return [Finding(f"{message}: {second}", name, line)]
-    if quoted and not ragged:
+    if open_quote:
         return [Finding("a quote that opens in this row is not closed", name, begins)]
     message = f"this cannot be read as CSV; look for quotes that do not pair up: {error.splitlines()[0]}"
     return ragged or [Finding(message, name)]
