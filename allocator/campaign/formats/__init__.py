@@ -1,8 +1,9 @@
 """Tables in every form that people have them: text with any mark between cells, workbooks, Parquet, Arrow,
 databases. `open_table` gives each as a frame of text with the rows that an editor shows; `respell` reads
-numbers and dates as they are written.
+numbers and dates as they are written, and `look_at` says what a file is like that nothing is known of.
 """
 
+from allocator.campaign.formats.looking import ColumnFacts, FileFacts, look_at, sheets_of
 from allocator.campaign.formats.opening import digest_of_source, open_table
 from allocator.campaign.formats.raw import FIRST_ROW, Place, RawTable
 from allocator.campaign.formats.settings import TABLES, Format, TableFormat, Tables
@@ -13,6 +14,8 @@ __all__ = [
     "FIRST_ROW",
     "PROGRAM",
     "TABLES",
+    "ColumnFacts",
+    "FileFacts",
     "Format",
     "Kind",
     "Notation",
@@ -23,9 +26,11 @@ __all__ = [
     "Tables",
     "digest_of_source",
     "find_source",
+    "look_at",
     "offer_findings",
     "open_table",
     "respell",
+    "sheets_of",
     "source_of_file",
     "tables_in",
 ]

@@ -54,9 +54,9 @@ def query_of(source: Source) -> str:
     return f"SELECT * FROM {part}" if TABLE.match(part) else part
 
 
-def _failed(source: Source, error: Exception) -> InputError:
+def _failed(source: Source, error: Exception, what: str = "the query fails") -> InputError:
     detail = " ".join(source.without_secrets(str(error)).split())
-    message = f"the query fails: {detail[:400]}"
+    message = f"{what}: {detail[:400]}"
     return InputError(Finding(message, FILE, None, f"tables.{source.table}"))
 
 
@@ -162,7 +162,11 @@ def _postgresql(source: Source) -> tuple[pl.DataFrame, dict[str, frozenset[str]]
         raise _refused(source, INSTALL.format("PostgreSQL")) from error
     try:
         wait = {} if "connect_timeout" in conninfo_to_dict(source.address) else {"connect_timeout": SECONDS}
-        with psycopg.connect(source.address, **wait) as connection:  # type: ignore[arg-type]
+        connecting = psycopg.connect(source.address, **wait)  # type: ignore[arg-type]
+    except psycopg.Error as error:
+        raise _failed(source, error, "the server cannot be reached") from error
+    try:
+        with connecting as connection:
             connection.read_only = True
             connection.execute("SET datestyle TO 'ISO', 'YMD'")
             connection.execute("SET client_encoding TO 'UTF8'")

@@ -105,6 +105,9 @@ class NumberColumn:
         if not self.is_number:
             return []
         found = self.evidence
+        if "number" in self._stored and found.comma is not None:
+            message = "the column holds numbers, and text that is a number with a decimal comma"
+            return [self._at(found.comma, message, "a number, as in other rows")]
         if self._stated is None and found.point is not None and found.comma is not None:
             message = "numbers are written in two ways in this column"
             return [

@@ -169,6 +169,10 @@ def _stated(folder: Path, table: str, stated: str) -> Source:
     place = f"tables.{table}"
     if POSTGRESQL.match(stated):
         return _server(table, stated, place)
+    if re.match(r"^\w+://", stated):
+        known = "postgresql://, a .duckdb or .sqlite file, or a file with a table"
+        scheme = repr(stated.partition("://")[0] + "://")
+        raise InputError(Finding("tables are not read from there", FILE, None, place, scheme, known))
     text, secrets = _expanded(stated, place)
     path, part = Path(text), None
     if not (folder / path).is_file() and "#" in text:
@@ -212,7 +216,7 @@ def _server(table: str, stated: str, place: str) -> Source:
     written = [("password", parts.password or ""), *parse_qsl(parts.query)]
     if any(key in SECRETS and value and VARIABLE.sub("", value) for key, value in written):
         message = (
-            "a password does not belong into campaign.toml, which is copied into run folders; write ${NAME} "
+            "a password does not belong in campaign.toml, which is copied into run folders; write ${NAME} "
             "and set the environment variable NAME, or PGPASSWORD"
         )
         raise InputError(Finding(message, FILE, None, place))
