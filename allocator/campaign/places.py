@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from allocator.campaign.formats import Place
 from allocator.errors import Finding
@@ -22,11 +22,13 @@ class Places:
         A finding on the file ``users.csv``, or ``users``, is one on the table `users`, whatever it is read
         from.
         """
-        return [
-            finding if place is None else place.of(finding)
-            for finding in findings
-            for place in [self._place(finding.file)]
-        ]
+        return [self._named(finding) for finding in findings]
+
+    def _named(self, finding: Finding) -> Finding:
+        place = self._place(finding.file)
+        placed = finding if place is None else place.of(finding)
+        expected = None if placed.expected is None else self.named(placed.expected)
+        return replace(placed, message=self.named(placed.message), expected=expected)
 
     def _place(self, file: str | None) -> Place | None:
         name = (file or "").removesuffix(".csv")

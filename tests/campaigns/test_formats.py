@@ -169,7 +169,9 @@ def test_postgresql(
     write_postgres(url)
     monkeypatch.setenv("SHOP_DATABASE", url.removeprefix("postgresql://"))
     lines = [f'{name} = "postgresql://${{SHOP_DATABASE}}#{name}"' for name in NAMES if name != "users"]
-    lines.append('users = "postgresql://${SHOP_DATABASE}#select * from users where spend % 1 < 2 -- all"')
+    lines.append(
+        'users = "postgresql://${SHOP_DATABASE}#select * from users where spend is null or 1=1 -- all"'
+    )
     state(folder, "[tables]\n" + "\n".join(lines))
     assert assert_same(folder, plain, allocate, ordered=False) == []
     out = tmp_path / "run"
@@ -234,7 +236,7 @@ def test_a_run_of_tables_elsewhere_opens_again(folder: Path, allocate: Command, 
     out = tmp_path / "run"
     assert allocate("run", folder, "--no-predict", "--no-copy", "--out", out).code == 0
     assert allocate("check", out).code == 0
-    assert allocate("whatif", out, "--scenario", "more:total.at_most=9", "--json").code == 0
+    assert allocate("whatif", out, "--set", "total.at_most=9", "--json").code == 0
     write_book(tmp_path / "book.xlsx", {**TABLES, "users": [*TABLES["users"], ["u5", "south", 1.5, 1]]})
     assert "has changed since the run" in " ".join(allocate("check", out).err.split())
 

@@ -169,8 +169,14 @@ def write_book(path: Path, sheets: Mapping[str, Rows], hidden: Sequence[str] = (
 
 def frame_of(rows: Rows) -> pl.DataFrame:
     """Return a frame whose columns have types."""
-    columns = list(zip(*rows[1:], strict=True))
-    return pl.DataFrame([pl.Series(name, list(cells)) for name, cells in zip(rows[0], columns, strict=True)])
+    columns = zip(rows[0], zip(*rows[1:], strict=True), strict=True)
+    return pl.DataFrame([pl.Series(name, _of_one_type(cells)) for name, cells in columns])
+
+
+def _of_one_type(cells: Sequence[Any]) -> list[Any]:
+    if any(isinstance(cell, float) for cell in cells):
+        return [None if cell is None else float(cell) for cell in cells]
+    return list(cells)
 
 
 def write_sqlite(path: Path, tables: Mapping[str, Rows] = TABLES) -> None:

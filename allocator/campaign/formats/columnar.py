@@ -83,7 +83,14 @@ def text_of(column: str, dtype: pl.DataType) -> pl.Expr:
         )  # fmt: skip
     if isinstance(dtype, pl.Datetime):
         return cells.dt.to_string("%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else ""))
+    if dtype.is_decimal():
+        return without_zeros(cells.cast(pl.String))
     return cells.cast(pl.String)
+
+
+def without_zeros(number: pl.Expr) -> pl.Expr:
+    """Return numbers that a source holds with a fixed number of digits without a fraction of zeros."""
+    return number.str.replace(r"^(-?\d+)\.0+$", "$1")
 
 
 def stored_of(schema: pl.Schema) -> dict[str, frozenset[str]]:

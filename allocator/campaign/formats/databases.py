@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from allocator.campaign.formats.columnar import without_zeros
 from allocator.campaign.formats.layout import check_header
 from allocator.campaign.formats.raw import NamedRows, RawTable
 from allocator.campaign.formats.sources import FILE, Source
@@ -42,7 +43,8 @@ def read_database(source: Source) -> RawTable:
     """
     readers = {"duckdb": _duckdb, "sqlite": _sqlite, "postgresql": _postgresql}
     frame, stored = readers[source.kind](source)
-    check_header(frame.columns, source.name)
+    numbers = [name for name, kinds in stored.items() if kinds == {"number"}]
+    frame = frame.with_columns(without_zeros(pl.col(numbers)))
     frame = frame.sort(frame.columns, nulls_last=True) if frame.width else frame
     names = frame.to_series() if frame.width else pl.Series(dtype=pl.String)
     return RawTable(source.name, frame, stored, NamedRows(names))
@@ -89,8 +91,7 @@ def _duckdb(source: Source) -> tuple[pl.DataFrame, dict[str, frozenset[str]]]:
     except duckdb.Error as error:
         raise _failed(source, error) from error
     stored = {name: frozenset({known}) for name, declared in types.items() if (known := _declared(declared))}
-    floats = [name for name, declared in types.items() if declared in ("DOUBLE", "FLOAT")]
-    return frame.with_columns(pl.col(floats).str.replace(r"\.0$", "")), stored
+    return frame, stored
 
 
 def _quoted(name: str) -> str:

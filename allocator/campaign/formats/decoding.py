@@ -152,7 +152,7 @@ class TextFile:
         begins = data.rfind(b"\n", 0, error.start) + 1
         line = data[begins : error.end + 40].split(b"\n")[0]
         found = f"byte {data[error.start]:#04x}"
-        if self.encoding is not None:
+        if encoding != "utf-8" or self.encoding is not None:
             return Finding(f"this is not {encoding}", self.name, lines, found=found)
         message = "the file is not UTF-8; save it as 'CSV UTF-8', or state its encoding under [format]"
         looks = [

@@ -7,9 +7,9 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
@@ -168,12 +168,15 @@ def _line_ends(cell: str) -> int:
 
 
 def _parse(source: Path | bytes, layout: Layout, rows: TextRows, counts: Counts, name: str) -> pl.DataFrame:
+    read = partial(pl.read_csv, source, separator=layout.delimiter, infer_schema=False)
     try:
-        frame = pl.read_csv(source, separator=layout.delimiter, infer_schema=False)
+        frame = read()
     except pl.exceptions.NoDataError as error:
         raise InputError(Finding("the file is empty", name)) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise InputError(_why_unreadable(rows, name, str(error), counts)) from error
+        if wrong := _why_unreadable(rows, name, str(error), counts):
+            raise InputError(wrong) from error
+        frame = read(truncate_ragged_lines=True)
     width = len(layout.header)
     # Polars fills short rows up without a word.
     if frame.width != width or counts.delimiters != (frame.height + 1) * (width - 1):
@@ -186,37 +189,15 @@ def _parse(source: Path | bytes, layout: Layout, rows: TextRows, counts: Counts,
     return frame
 
 
-def _ragged(rows: TextRows, name: str) -> Iterable[Finding]:
-    """Return findings on rows that have another number of cells than the header."""
-    width, layout = len(rows.layout.header), rows.layout
-    widths = Counter(len(cells) for _, cells in rows.records() if cells)
-    bad = widths.total() - widths[width]
-    if len(widths) == 2 and widths[width] == 1 and bad > 1:
-        (other,) = widths.keys() - {width}
-        message = "every row has another number of cells than the header; if the header stands further down, "
-        message += f"state the lines before it under [format], as in skip_rows = {layout.before + 1}"
-        yield Finding(message, name, layout.before + 1, found=str(width), expected=str(other))
-        return
-    ragged = ((line, cells) for line, cells in rows.records() if cells and len(cells) != width)
-    for line, cells in islice(ragged, SHOWN):
-        message = "the row has another number of cells than the header"
-        text = layout.delimiter.join(cells)
-        others = [mark for mark in WORDS if mark != layout.delimiter and text.count(mark) == width - 1]
-        if others and width > 1:
-            separator = WORDS.get(layout.delimiter, repr(layout.delimiter))
-            message += f": it is separated by {WORDS[others[0]]}, the header by {separator}"
-        yield Finding(message, name, line, found=str(len(cells)), expected=str(width))
-    if bad > SHOWN:
-        yield Finding(f"and {bad - SHOWN:,} more rows like this", name)
-
-
 def _why_unreadable(rows: TextRows, name: str, error: str, counts: Counts) -> list[Finding]:
+    """Return findings on a file that cannot be parsed; none if only blank rows are too long."""
     line = begins = 1 + rows.layout.before
-    open_quote = False
+    width, open_quote, blank = len(rows.layout.header), False, False
     try:
         for begins, cells in rows.records():
             line = begins + sum(map(_line_ends, cells)) + 1
             open_quote = line > begins + 1 and counts.quotes % 2 == 1
+            blank |= len(cells) > width and not _is_filled(cells)
         ragged = [] if open_quote else list(_ragged(rows, name))
     except csv.Error as second:
         message = "this cannot be read as CSV from this line on; look for a quote that is not closed"
@@ -224,4 +205,37 @@ def _why_unreadable(rows: TextRows, name: str, error: str, counts: Counts) -> li
     if open_quote:
         return [Finding("a quote that opens in this row is not closed", name, begins)]
     message = f"this cannot be read as CSV; look for quotes that do not pair up: {error.splitlines()[0]}"
-    return ragged or [Finding(message, name)]
+    return ragged or ([] if blank and "more fields" in error else [Finding(message, name)])
+
+
+def _ragged(rows: TextRows, name: str) -> Iterator[Finding]:
+    """Yield findings on rows that have another number of cells than the header, but blank ones."""
+    width, before = len(rows.layout.header), rows.layout.before
+    widths = Counter(len(cells) for _, cells in rows.records() if _is_filled(cells))
+    bad = widths.total() - widths[width]
+    if len(widths) == 2 and widths[width] == 1 and bad > 1:
+        (other,) = widths.keys() - {width}
+        message = "every row has another number of cells than the header; if the header stands further down, "
+        message += f"state the lines before it under [format], as in skip_rows = {before + 1}"
+        yield Finding(message, name, before + 1, found=str(width), expected=str(other))
+        return
+    ragged = ((line, cells) for line, cells in rows.records() if _is_filled(cells) and len(cells) != width)
+    for line, cells in islice(ragged, SHOWN):
+        message = "the row has another number of cells than the header" + _other_mark(cells, rows.layout)
+        yield Finding(message, name, line, found=str(len(cells)), expected=str(width))
+    if bad > SHOWN:
+        yield Finding(f"and {bad - SHOWN:,} more rows like this", name)
+
+
+def _is_filled(cells: list[str]) -> bool:
+    return any(cell and not cell.isspace() for cell in cells)
+
+
+def _other_mark(cells: list[str], layout: Layout) -> str:
+    """Return words on a row that another mark separates into as many cells as the header has."""
+    text, width = layout.delimiter.join(cells), len(layout.header)
+    for mark in WORDS if width > 1 else ():
+        if mark != layout.delimiter and text.count(mark) == width - 1:
+            usual = WORDS.get(layout.delimiter, repr(layout.delimiter))
+            return f": it is separated by {WORDS[mark]}, the header by {usual}"
+    return ""
