@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,9 @@ import polars as pl
 from allocator.campaign.formats.raw import RawTable
 from allocator.errors import Finding, InputError
 
+EPOCH = dt.date(1970, 1, 1)
 WHOLE = 2**53  # above it, numbers with a fraction no longer tell neighbouring whole numbers apart
+FIRST_DAY, LAST_DAY = (dt.date.min - EPOCH).days, (dt.date.max - EPOCH).days
 REFUSED = "the column holds {}, which is no cell of a table; convert or remove it"
 
 
@@ -82,10 +85,24 @@ def text_of(column: str, dtype: pl.DataType) -> pl.Expr:
             cells.cast(pl.String)
         )  # fmt: skip
     if isinstance(dtype, pl.Datetime):
-        return cells.dt.to_string("%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else ""))
+        written = "%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else "")
+        unit = {"ms": 10**3, "us": 10**6, "ns": 10**9}[dtype.time_unit]
+        return _in_calendar(cells, 86_400 * unit).dt.to_string(written).fill_null(_beyond(cells))
+    if dtype == pl.Date:
+        return _in_calendar(cells, 1).cast(pl.String).fill_null(_beyond(cells))
     if dtype.is_decimal():
         return without_zeros(cells.cast(pl.String))
     return cells.cast(pl.String)
+
+
+def _in_calendar(cells: pl.Expr, unit: int) -> pl.Expr:
+    """Return dates of the years 1 to 9999; null where Polars could not write one."""
+    return pl.when(cells.to_physical().is_between(FIRST_DAY * unit, LAST_DAY * unit)).then(cells)
+
+
+def _beyond(cells: pl.Expr) -> pl.Expr:
+    """Return what is written in place of a date that no calendar has, for a finding to show."""
+    return "beyond any calendar: " + cells.to_physical().cast(pl.String)
 
 
 def without_zeros(number: pl.Expr) -> pl.Expr:

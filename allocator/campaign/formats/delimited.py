@@ -186,6 +186,9 @@ def _parse(source: Path | bytes, layout: Layout, rows: TextRows, counts: Counts,
             raise InputError(_why_unreadable(rows, name, str(error), counts)) from error
         if ragged:
             raise InputError(ragged)
+    if frame.width != width:
+        message = "lines end in more than one way; save the file again with one kind of line end"
+        raise InputError(Finding(message, name, layout.before + 1))
     return frame
 
 

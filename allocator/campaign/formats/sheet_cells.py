@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,16 @@ from xml.etree import ElementTree
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 OF_BOOK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 OF_PACKAGE = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    NotImplementedError,
+    zlib.error,
+    zipfile.BadZipFile,
+    ElementTree.ParseError,
+)
 PERCENT = (9, 10)  # built-in formats 0% and 0.00%
 ERROR = re.compile(rb'<c\b(?=[^>]*\bt="e")[^>]*\br="([A-Z]+)(\d+)"[^>]*>.*?<v>(.*?)</v>', re.DOTALL)
 STYLED = re.compile(rb'<c\b(?=[^>]*\bs="(\d+)")[^>]*\br="([A-Z]+)(\d+)"')
@@ -44,8 +55,8 @@ def look_at_cells(path: Path, sheet: str) -> SheetCells:
             if part is None:
                 return SheetCells()
             content, styles = book.read(part), _percent_styles(book)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ElementTree.ParseError, NotImplementedError):
-        return SheetCells()
+    except DAMAGE:
+        return SheetCells()  # the reader of workbooks says what is wrong
     errors: list[tuple[int, int, str]] = []
     if b't="e"' in content:
         errors = [

@@ -46,12 +46,9 @@ def read_workbook(path: Path, name: str, sheet: str | None, table: str, keys: Ta
         shown = shown_sheets(book)
         chosen = _choose(book.sheet_names, shown, sheet, table, name)
         called = f"{name.partition('#')[0]}#{chosen}" if sheet is not None or len(shown) > 1 else name
-        rows = book.get_sheet_by_name(chosen)
         cells = look_at_cells(path, chosen)
         _refuse_errors(cells, called)
-        if rows.start is None:
-            raise InputError(Finding("the sheet is empty", called))
-        return _Sheet(rows.to_python(skip_empty_area=True), rows.start, cells).table(called, keys)
+        return _sheet(book, chosen, cells, called).table(called, keys)
 
 
 def open_workbook(path: Path, name: str) -> CalamineWorkbook:
@@ -76,6 +73,19 @@ def open_workbook(path: Path, name: str) -> CalamineWorkbook:
         raise InputError(
             Finding(f"this is not an Excel workbook, or it is damaged: {error}", name)
         ) from error
+
+
+def _sheet(book: CalamineWorkbook, sheet: str, cells: SheetCells, name: str) -> _Sheet:
+    from python_calamine import CalamineError
+
+    try:
+        rows = book.get_sheet_by_name(sheet)
+        filled = rows.to_python(skip_empty_area=True)
+    except CalamineError as error:
+        raise InputError(Finding(f"this sheet cannot be read; the file is damaged: {error}", name)) from error
+    if rows.start is None:
+        raise InputError(Finding("the sheet is empty", name))
+    return _Sheet(filled, rows.start, cells)
 
 
 def shown_sheets(book: CalamineWorkbook) -> list[str]:
