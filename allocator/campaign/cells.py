@@ -11,6 +11,7 @@ from allocator.campaign.schema import TableSchema
 from allocator.errors import Finding
 
 SHOWN = 5
+TOP = 20  # rows among which the header may be
 MISSING = r"^(?i:na|n/a|null|none)$"
 LABELS = ("coupon_id", "code", "order_id")
 ISO_DAY = r"^\d{4}-\d\d-\d\d"
@@ -53,6 +54,13 @@ class Cells:
     def spelled(self, name: str) -> pl.Series:
         """Return a column's text respelled; a cell that is no number, or no date, is as in `known`."""
         return self._respelled.cells.get(name, self.known(name))
+
+    def header_below(self, name: str) -> str:
+        """Return words on a row near the top that holds a column's name: it may be the header."""
+        for record, row in enumerate(self.raw.head(TOP).iter_rows()):
+            if name in row and (line := self._notation.place.rows.row(record)) is not None:
+                return f"; row {line} holds this name: if it is the header, state skip_rows = {line - 1}"
+        return ""
 
     @property
     def refused(self) -> frozenset[str]:

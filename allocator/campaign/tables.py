@@ -140,7 +140,7 @@ def _parse_column(cells: Cells, column: Column, file: str, findings: list[Findin
     if column.name not in raw.columns:
         if column.required:
             found = ", ".join(raw.columns)
-            message = "required column is missing"
+            message = "required column is missing" + cells.header_below(column.name)
             findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
             return None
         text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)

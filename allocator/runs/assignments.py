@@ -30,7 +30,7 @@ def read_plan(path: Path, campaign: Campaign) -> dict[str, str]:
     Parameters
     ----------
     path
-        A finished run folder, or a CSV or Parquet file with ``user_id`` and ``coupon_id`` (empty:
+        A finished run folder, or a file of any form with ``user_id`` and ``coupon_id`` (empty:
         nothing); other columns are not read.
     campaign
         Whose users and coupons it names.

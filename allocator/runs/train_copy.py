@@ -53,7 +53,7 @@ def train_copy(
     Parameters
     ----------
     data
-        CSV or Parquet file of hooks (see `HOOKS`), or a campaign folder or run with reviewed copy.
+        File of hooks in any form (see `HOOKS`), or a campaign folder or run with reviewed copy.
     out
         New folder; it appears when it is complete.
     writer, options

@@ -93,6 +93,11 @@ BAD_FILES: dict[str, tuple[dict[str, Content], str, tuple[str, ...]]] = {
         "",
         ("users.csv:1: every row has another number of cells", "skip_rows = 1"),
     ),
+    "a title as wide as the table": (
+        {"users.csv": "Export,of,2026\n" + USERS},
+        "",
+        ("users.csv:1, user_id: required column is missing; row 2 holds this name", "skip_rows = 1"),
+    ),
     "long rows": (
         {"users.csv": USERS.replace("u2,south,45", "u2,south,45,7")},
         "",

@@ -12,6 +12,7 @@ import pytest
 
 from allocator.campaign import Campaign, read_campaign
 from allocator.campaign.predictions import read_predictions
+from allocator.service.campaigns import is_small
 from support.command_line import Command
 from support.postgres_server import PostgresServer
 from support.table_forms import (
@@ -337,6 +338,22 @@ def test_predictions_in_other_forms(tmp_path: Path, ending: str) -> None:
     found = read_predictions(path)
     assert found.user_ids.tolist() == ["1", "=2"]
     assert found.revenue.ravel().tolist() == [30.5, 1234.5]
+
+
+def test_the_service_sees_how_large_scores_are_whatever_their_form(folder: Path) -> None:
+    for name in ("users", "coupons"):
+        (folder / f"{name}.csv").write_bytes(Spelling().text(TABLES[name]))
+    assert is_small(folder, 1)  # there is nothing to solve with, which is said at once
+    state(folder, '[tables]\nscores = "pairs.csv"')
+    (folder / "pairs.csv").write_bytes(Spelling().text(TABLES["scores"]))
+    assert is_small(folder, 4)
+    assert not is_small(folder, 3)
+    (folder / "pairs.csv").unlink()
+    columnar(folder, "pairs", TABLES["scores"], ending="parquet")
+    path = folder / "campaign.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("pairs.csv", "pairs.parquet"), encoding="utf-8")
+    assert is_small(folder, 4)
+    assert not is_small(folder, 3)
 
 
 def test_check_says_how_a_table_is_read_on_every_surface(
