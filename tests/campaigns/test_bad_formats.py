@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ def book(path: Path) -> None:
 
 def one_sheet(rows: Any) -> Callable[[Path], None]:
     return lambda path: write_book(path, {"One": rows})
+
+
+def without_values(path: Path) -> None:
+    """Write a workbook as programs do that work out no formula."""
+    one_sheet([*ROWS[:2], ["u2", "south", ("error", "7")], ROWS[3]])(path)
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet] = parts[sheet].replace(b"<v>7</v>", b"<v></v>")
+    with zipfile.ZipFile(path, "w") as book:
+        for name, data in parts.items():
+            book.writestr(name, data)
 
 
 FRAME = frame_of(ROWS)
@@ -97,6 +110,44 @@ BAD_FILES: dict[str, tuple[dict[str, Content], str, tuple[str, ...]]] = {
         {"users.csv": "Export,of,2026\n" + USERS},
         "",
         ("users.csv:1, user_id: required column is missing; row 2 holds this name", "skip_rows = 1"),
+    ),
+    "a header that is repeated": (
+        {"users.csv": USERS + USERS.replace("u", "v").replace("vser", "user")},
+        "",
+        ("users.csv:6: this row repeats the header; remove it",),
+    ),
+    "a line of totals": (
+        {"users.csv": USERS + "Total:,,164\n"},
+        "",
+        ("users.csv:6, user_id: this looks like a line of totals; remove it ['Total:']",),
+    ),
+    "a folder of parts": (
+        {"users.parquet": lambda path: path.mkdir()},
+        "",
+        ("users.parquet: this is a folder; join its files",),
+    ),
+    "line ends of two kinds": (
+        {"users.csv": "user_id,region,\rage\nu1,north,31\n"},
+        "",
+        ("users.csv:1: lines end in more than one way",),
+    ),
+    "formulas without a value": (
+        {"users.xlsx": without_values},
+        "",
+        (
+            "users.xlsx:3, column C: the cell holds an error",
+            "a formula without a value; open and save the file",
+        ),
+    ),
+    "money of another country in a workbook": (
+        {
+            "users.csv": USERS,
+            "orders.xlsx": one_sheet(
+                [["user_id", "at", "amount"], ["u1", "2026-01-01", ("[$€-407] #,##0.00", 5.5)]]
+            ),
+        },
+        "",
+        ("orders.xlsx:2, amount: this amount is in another currency than the campaign ['€ 5.5'] [USD]",),
     ),
     "long rows": (
         {"users.csv": USERS.replace("u2,south,45", "u2,south,45,7")},

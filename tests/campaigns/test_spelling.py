@@ -16,6 +16,10 @@ from support.campaign_folders import CAMPAIGN, ROWS, Folder
 from support.table_forms import write_book
 
 NUMBERS = {
+    "two ways in one file": (
+        ["1", "1,5", "2,5"],
+        ("x.csv:3, n: numbers of this file are written in two ways",),
+    ),
     "a thousand or a little more than one": (
         ["1.234", "2.345", "3"],
         ("x.csv:2, n: this may be 1234 or 1.234",),
@@ -34,8 +38,9 @@ NUMBERS = {
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_a_number_that_may_mean_two_things_is_asked_for(check: Callable[..., str], kind: str) -> None:
     cells, words = NUMBERS[kind]
-    rows = "".join(f'u{i},"{cell}"\n' for i, cell in enumerate([*cells, "7"], start=1))
-    said = check({"users.csv": "user_id,n\n" + rows})
+    other = ",0.5" if "two ways in one" in kind else ",5"
+    rows = "".join(f'u{i},"{cell}"{other}\n' for i, cell in enumerate([*cells, "7"], start=1))
+    said = check({"users.csv": "user_id,n,m\n" + rows})
     assert all(word.replace("x.csv", "users.csv") in said for word in words), said
 
 
@@ -118,6 +123,23 @@ def test_one_column_says_it_for_the_other(tiny: Folder) -> None:
     coupons = read_campaign(tiny.path).coupons
     assert coupons["starts_at"].to_list() == [dt.date(2026, 12, 7), None]
     assert coupons["min_spend"].to_list() == [1500.0, None]
+
+
+def test_lists_of_numbers_are_labels_if_campaign_toml_says_that_no_number_is_written_so(tiny: Folder) -> None:
+    tiny.write(users='user_id,lists,spend\nu1,"1,2",0.5\nu2,"3,4",1.5\nu3,"1,3",1\nu4,"2,1",2\n')
+    tiny.write(campaign=f'{CAMPAIGN}\n[format.users]\ndecimal = "."\n')
+    users = read_campaign(tiny.path).users
+    assert users["lists"].to_list() == ["1,2", "3,4", "1,3", "2,1"]
+    assert users["spend"].to_list() == [0.5, 1.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(("thousands", "value"), [("", 1.234), (".", 1234.0)])
+def test_the_mark_between_thousands_says_which_is_the_decimal_mark(
+    tiny: Folder, thousands: str, value: float
+) -> None:
+    tiny.write(users='user_id,n\nu1,"1.234"\nu2,"2.345"\nu3,3\nu4,4\n')
+    tiny.write(campaign=f'{CAMPAIGN}\n[format.users]\nthousands = "{thousands}"\n')
+    assert read_campaign(tiny.path).users["n"].to_list()[0] == value
 
 
 def test_labels_that_look_a_little_like_numbers_stay_labels(tiny: Folder) -> None:

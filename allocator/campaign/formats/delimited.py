@@ -23,7 +23,8 @@ from allocator.campaign.formats.settings import TableFormat
 from allocator.errors import Finding, InputError
 
 SHOWN = 5  # rows of another width that are named
-QUOTE, NEWLINE = 34, 10
+QUOTE = ord('"')
+MIXED_ENDS = "lines end in more than one way; save the file again with one kind of line end"
 
 
 def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
@@ -46,7 +47,9 @@ def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
     file = TextFile(path, name, keys.encoding)
     head = file.sample()
     encoding = file.encoding_of(head)
-    layout = find_layout(first_lines(head, encoding), keys, name, usual_delimiter(path))
+    text = first_lines(head, encoding)
+    _check_line_ends(text, name)
+    layout = find_layout(text, keys, name, usual_delimiter(path))
     direct = encoding in ("utf-8", "utf-8-sig") and not file.packed and not layout.before and b"\n" in head
     counts = Counts(layout.delimiter)
     if direct:
@@ -67,6 +70,13 @@ def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
     if keys.encoding is None and encoding not in ("utf-8", "utf-8-sig"):
         understood = (encoding.upper(), *understood)
     return RawTable(name, frame, rows=rows, understood=understood)
+
+
+def _check_line_ends(text: str, name: str) -> None:
+    """Refuse a header that a carriage return alone cuts where other lines end with a line feed."""
+    head, feed, _ = text.partition("\n")
+    if feed and "\r" in head.rstrip("\r") and '"' not in head:
+        raise InputError(Finding(MIXED_ENDS, name, 1))
 
 
 def usual_delimiter(path: Path) -> str:
@@ -187,8 +197,7 @@ def _parse(source: Path | bytes, layout: Layout, rows: TextRows, counts: Counts,
         if ragged:
             raise InputError(ragged)
     if frame.width != width:
-        message = "lines end in more than one way; save the file again with one kind of line end"
-        raise InputError(Finding(message, name, layout.before + 1))
+        raise InputError(Finding(MIXED_ENDS, name, layout.before + 1))
     return frame
 
 

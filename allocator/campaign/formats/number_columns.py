@@ -14,7 +14,7 @@ from allocator.errors import Finding
 
 MOSTLY = 0.95  # of a free column's cells are numbers with marks and signs: then it holds numbers
 SAMPLE = 50  # cells of a free column that tell a label at once
-WORDS = {".": "a decimal point", ",": "a decimal comma"}
+POINT, COMMA = "a decimal point", "a decimal comma"
 
 
 class NumberColumn:
@@ -79,6 +79,8 @@ class NumberColumn:
             return numbers.Evidence()
         core = self.text.str.strip_chars_start("+-") if self._plain else self.signs["core"]
         found = numbers.evidence(core)
+        if self._keys.thousands is not None and self._keys.thousands not in (".", ","):
+            found = numbers.Evidence(*(numbers.first(core, mark) for mark in (r"\.", ",")))
         if "number" in self._stored and found.point is None:
             return numbers.Evidence(0, found.comma, found.either)  # the source's own numbers have a point
         return found
@@ -107,21 +109,20 @@ class NumberColumn:
         found = self.evidence
         if "number" in self._stored and found.comma is not None:
             message = "the column holds numbers, and text that is a number with a decimal comma"
-            return [self._at(found.comma, message, "a number, as in other rows")]
+            return [self.at(found.comma, message, "a number, as in other rows")]
         if self._stated is None and found.point is not None and found.comma is not None:
-            message = "numbers are written in two ways in this column"
+            message = "numbers are written in two ways in this column: this one has"
+            expected = "one way of writing numbers in the column"
             return [
-                self._at(
-                    i, f"{message}: this one has {WORDS[mark]}", "one way of writing numbers in the column"
-                )
-                for mark, i in ((".", found.point), (",", found.comma))
+                self.at(found.point, f"{message} {POINT}", expected),
+                self.at(found.comma, f"{message} {COMMA}", expected),
             ]
         if self.mark is None and of_file is None and found.either is not None:
             cell = self.signs["core"][found.either]
             whole = cell.replace(".", "").replace(",", "")
             either = f"this may be {whole} or {cell.replace(',', '.')}"
             message = f"{either}, and no row says which; state the decimal mark under [format]"
-            return [self._at(found.either, message, '[format] decimal = "." or ","')]
+            return [self.at(found.either, message, '[format] decimal = "." or ","')]
         return [] if self._plain else [*self._currency_findings(), *self._percent_findings()]
 
     def respell(self, of_file: numbers.Mark | None) -> pl.Series | None:
@@ -155,11 +156,11 @@ class NumberColumn:
         first = {sign: int((self.signs["currency"] == sign).arg_true()[0]) for sign in known}
         if not frozenset.intersection(*known.values()):
             message = "there is more than one currency in this column"
-            return [self._at(i, message, self._currency or "one currency") for i in first.values()]
+            return [self.at(i, message, self._currency or "one currency") for i in first.values()]
         if self.kind == "feature" or self._currency is None:
             return []
         return [
-            self._at(first[sign], "this amount is in another currency than the campaign", self._currency)
+            self.at(first[sign], "this amount is in another currency than the campaign", self._currency)
             for sign, codes in known.items()
             if self._currency not in codes
         ]
@@ -170,14 +171,14 @@ class NumberColumn:
             return []
         if self.kind == "money":
             return [
-                self._at(i, "a percent sign in a column of amounts", "an amount")
+                self.at(i, "a percent sign in a column of amounts", "an amount")
                 for i in signed.arg_true()[:1]
             ]
         bare = (is_number & ~signed).arg_true()
         if self.kind in ("share", "feature") and len(bare):
             message = "some numbers have a percent sign and others have none, so that 0.1 may be 10 %"
             expected = "a sign in every row, or in none"
-            return [self._at(i, message, expected) for i in (int(signed.arg_true()[0]), int(bare[0]))]
+            return [self.at(i, message, expected) for i in (int(signed.arg_true()[0]), int(bare[0]))]
         return []
 
     def understood(self, place: Place) -> list[str]:
@@ -196,5 +197,6 @@ class NumberColumn:
         row = place.rows.row(i)
         return f"'{self.text[i]}'" + (f" in row {row:,}" if row is not None else "")
 
-    def _at(self, i: int, message: str, expected: str) -> Finding:
+    def at(self, i: int, message: str, expected: str) -> Finding:
+        """Return a finding on a cell."""
         return Finding(message, None, i + FIRST_ROW, self.name, repr(self.text[i]), expected)

@@ -114,14 +114,14 @@ def evidence(core: pl.Series) -> Evidence:
         Digits and marks, without sign, currency and percent sign.
     """
     return Evidence(
-        _first(core, CERTAIN["."]),
-        _first(core, CERTAIN[","]),
-        _first(core, OPEN),
+        first(core, CERTAIN["."]),
+        first(core, CERTAIN[","]),
+        first(core, OPEN),
     )
 
 
-def _first(core: pl.Series, pattern: str) -> int | None:
-    """Return the index of the first cell that matches; most columns show theirs within few cells."""
+def first(core: pl.Series, pattern: str) -> int | None:
+    """Return the index of the first cell that matches; most columns have one among their first."""
     for part in (core.head(1000), core):
         found = part.str.contains(pattern).fill_null(False).arg_true()
         if len(found):

@@ -9,6 +9,7 @@ import polars as pl
 from allocator.campaign.formats.raw import RawTable
 from allocator.campaign.formats.settings import TableFormat
 from allocator.campaign.formats.sources import DATABASES, Source
+from allocator.campaign.formats.stray_rows import refuse_stray_rows
 from allocator.errors import Finding, InputError
 
 ROWS = 100_000  # that are digested at a time
@@ -38,14 +39,19 @@ def open_table(source: Source, keys: TableFormat | None = None) -> RawTable:
     if source.kind == "workbook":
         from allocator.campaign.formats.workbook import read_workbook
 
-        return read_workbook(source.path, source.stated, source.part, source.table, keys)
+        return _whole(read_workbook(source.path, source.stated, source.part, source.table, keys))
     if source.kind in ("parquet", "arrow"):
         from allocator.campaign.formats.columnar import read_columnar
 
         return read_columnar(source.path, source.name, source.kind)
     from allocator.campaign.formats.delimited import read_delimited
 
-    return read_delimited(source.path, source.name, keys)
+    return _whole(read_delimited(source.path, source.name, keys))
+
+
+def _whole(raw: RawTable) -> RawTable:
+    refuse_stray_rows(raw)
+    return raw
 
 
 def digest_of_source(source: Source, frame: pl.DataFrame) -> str:

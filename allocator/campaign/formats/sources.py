@@ -129,6 +129,10 @@ def find_source(folder: Path, table: str, stated: str | None = None) -> Source |
         message = "more than one file could be this table; keep one, or name it under [tables]"
         raise InputError(Finding(message, table, found=", ".join(found)))
     if not found:
+        folders = [path.name for path in folder.iterdir() if path.is_dir() and _is_table(path.name, table)]
+        if folders:
+            message = "this is a folder; join its files into one, or query them with DuckDB"
+            raise InputError(Finding(message, folders[0]))
         unread = [name for name, ending in stems.items() if _is_unread(name, table, ending)]
         if unread:
             raise InputError([_wrong_ending(name) for name in unread])
@@ -138,6 +142,10 @@ def find_source(folder: Path, table: str, stated: str | None = None) -> Source |
     odd = found[0] != found[0].lower()
     notes = (f"{table} is read from '{found[0]}', whose name is not in small letters",) if odd else ()
     return Source(table, kind, found[0], folder / found[0], notes=notes)
+
+
+def _is_table(name: str, table: str) -> bool:
+    return name.casefold().startswith(f"{table}.") and name.casefold().removeprefix(f"{table}.") in ENDINGS
 
 
 def _is_unread(name: str, table: str, ending: str) -> bool:
@@ -150,6 +158,15 @@ def _kind(name: str) -> Kind | None:
         kind = KINDS.get(parts[-2])
         return kind if kind == "text" else None
     return KINDS.get(parts[-1]) if len(parts) > 1 else None
+
+
+def _kind_of_database(path: Path) -> Kind | None:
+    """Tell by its first bytes which database a .db file is."""
+    if path.suffix.casefold() != ".db":
+        return None
+    with path.open("rb") as file:
+        head = file.read(16)
+    return "sqlite" if head.startswith(b"SQLite format 3") else "duckdb" if head[8:12] == b"DUCK" else None
 
 
 def _wrong_ending(name: str) -> Finding:
@@ -181,7 +198,7 @@ def _stated(folder: Path, table: str, stated: str) -> Source:
     else:
         stated_path = stated
     actual, note = _present(folder, path, place, stated_path)
-    kind = _kind(path.name)
+    kind = _kind(path.name) or _kind_of_database(actual)
     if kind is None:
         wrong = _wrong_ending(path.name)
         raise InputError(Finding(wrong.message, FILE, None, place, repr(stated_path), wrong.expected))

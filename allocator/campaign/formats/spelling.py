@@ -9,7 +9,8 @@ from typing import Literal
 import polars as pl
 
 from allocator.campaign.formats import dates
-from allocator.campaign.formats.number_columns import NumberColumn
+from allocator.campaign.formats.number_columns import COMMA, POINT, NumberColumn
+from allocator.campaign.formats.numbers import Mark
 from allocator.campaign.formats.raw import FIRST_ROW, Place, Stored
 from allocator.campaign.formats.settings import TableFormat
 from allocator.errors import Finding
@@ -95,8 +96,10 @@ def respell(columns: Mapping[str, pl.Series], kinds: Mapping[str, Kind], notatio
         for name, text in columns.items()
         if (kind := kinds[name]) != "date"
     ]
-    marks = {column.mark for column in numbers if column.mark is not None}
-    of_file = marks.pop() if len(marks) == 1 else None
+    marks = {mark: column for column in reversed(numbers) if (mark := column.mark) is not None}
+    of_file = next(iter(marks)) if len(marks) == 1 else None
+    if len(marks) > 1:
+        findings += _two_ways(marks)
     signs = None
     for column in numbers:
         findings += (found := column.check(of_file))
@@ -115,6 +118,19 @@ def respell(columns: Mapping[str, pl.Series], kinds: Mapping[str, Kind], notatio
         {**cells, **spelled_dates}, refused, tuple(findings),
         tuple(dict.fromkeys([*understood, *words])), percent, currency,
     )  # fmt: skip
+
+
+def _two_ways(columns: Mapping[Mark, NumberColumn]) -> list[Finding]:
+    """Return findings on columns of one file that have different decimal marks."""
+    point, comma = columns["."], columns[","]
+    message = "numbers of this file are written in two ways: this one has"
+    remedy = f'if {comma.name} holds no numbers, state decimal = "." under [format]'
+    cells = ((point, point.evidence.point, POINT), (comma, comma.evidence.comma, COMMA))
+    return [
+        column.at(i, f"{message} {words}; {remedy}", "one way in the file")
+        for column, i, words in cells
+        if i is not None
+    ]
 
 
 def _dates(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,10 +157,9 @@ class _Sheet:
         for i, column in enumerate(names[:width]):
             kinds = frozenset(_kind(cells[i]) for cells in below) - {""}
             texts = [_text(cells[i]) for cells in below]
-            shares = [k for k in range(len(below)) if (row + k, self._left + i) in self._cells.percent]
-            for k in shares:
+            for k, sign in self._signs(i, row, len(below)):
                 if _kind(below[k][i]) == "number":
-                    texts[k], kinds = _percentage(below[k][i]), frozenset()
+                    texts[k], kinds = _shown(below[k][i], sign), frozenset()
             if kinds - {"text"}:
                 stored[column] = kinds
             columns.append(pl.Series(column, texts, pl.String))
@@ -169,6 +168,12 @@ class _Sheet:
         if keys.skip_rows is None and titles:
             understood = (f"header in row {row}, below '{titles[0][:40]}'",)
         return RawTable(name, pl.DataFrame(columns), stored, RowsBelow(row), understood)
+
+    def _signs(self, i: int, row: int, count: int) -> Iterator[tuple[int, str]]:
+        """Yield the records whose cell Excel shows with a sign, and the sign."""
+        for k in range(count if self._cells.signs else 0):
+            if (sign := self._cells.signs.get((row + k, self._left + i))) is not None:
+                yield k, sign
 
     def _header(self, skip: int | None) -> int:
         """Return the index of the header's row: the first with several cells, below titles of one."""
@@ -211,7 +216,8 @@ def _text(cell: Any) -> str:
     return str(cell)
 
 
-def _percentage(cell: float) -> str:
+def _shown(cell: float, sign: str) -> str:
     """Return what Excel shows; a zero is added where three digits could be taken for thousands."""
-    text = f"{cell * 100:.10f}".rstrip("0").rstrip(".")
-    return f"{text}0%" if len(text.partition(".")[2]) == 3 else f"{text}%"
+    text = f"{cell * 100:.10f}".rstrip("0").rstrip(".") if sign == "%" else _text(cell)
+    text += "0" if len(text.partition(".")[2]) == 3 else ""
+    return f"{text}%" if sign == "%" else f"{sign} {text}"
