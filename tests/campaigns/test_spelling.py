@@ -170,7 +170,7 @@ MARKS = [
 ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     amounts=st.lists(st.decimals(-(10**9), 10**9, places=None, allow_nan=False), min_size=1, max_size=8),
     places=st.integers(0, 4),
@@ -205,7 +205,7 @@ ORDERS = {
 }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     moments=st.lists(st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2040, 1, 1)), min_size=1, max_size=6),
     written=st.sampled_from([(order, form) for order, forms in ORDERS.items() for form in forms]),
@@ -225,7 +225,7 @@ def test_dates_are_read_as_they_were_meant_or_asked_for(
     assert read == [dt.datetime.strptime(cell, form) for cell in column]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=1, max_size=6))
 def test_any_text_is_read_or_left(cells: list[str]) -> None:
     column = pl.Series("x", cells)
