@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import polars as pl
 
+from allocator.campaign.cell_types import MISSING, UNLIMITED, without
 from allocator.campaign.formats import FIRST_ROW, Kind, Notation, offer_findings, respell
 from allocator.campaign.schema import TableSchema
 from allocator.errors import Finding
 
 SHOWN = 5
 TOP = 20  # rows among which the header may be
-MISSING = r"^(?i:na|n/a|null|none)$"
 LABELS = ("coupon_id", "code", "order_id")
 ISO_DAY = r"^\d{4}-\d\d-\d\d"
 FRACTION = r"^-?\d+\.\d+$|^-?[\d.]+[eE][+-]?\d+$"
@@ -29,10 +31,19 @@ class Cells:
         Its columns.
     notation
         How cells are written.
+    origin
+        Names that columns had before, where they had others.
     """
 
-    def __init__(self, raw: pl.DataFrame, schema: TableSchema, notation: Notation) -> None:
-        self.raw = raw
+    def __init__(
+        self,
+        raw: pl.DataFrame,
+        schema: TableSchema,
+        notation: Notation,
+        origin: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.raw, self.origin = raw, origin
+        self._unlimited = {column.name for column in schema.columns if column.unlimited}
         self._notation = notation
         self._known: dict[str, pl.Series] = {}
         kinds = _kinds(raw, schema)
@@ -44,11 +55,8 @@ class Cells:
         Not for labels, where NA may be North America.
         """
         if name not in self._known:
-            text = self.raw[name]
-            nothing = text.str.contains(MISSING)
-            if nothing.any():
-                text = pl.select(pl.when(~nothing).then(text)).to_series().alias(name)
-            self._known[name] = text
+            words = MISSING + UNLIMITED if name in self._unlimited else MISSING
+            self._known[name] = without(self.raw[name], words)
         return self._known[name]
 
     def spelled(self, name: str) -> pl.Series:

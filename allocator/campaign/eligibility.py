@@ -107,7 +107,8 @@ def _used_up(campaign: Campaign) -> NDArray[np.bool_]:
     limited = coupons.filter(coupons["per_user_limit"].is_not_null())
     if campaign.history is None or limited.height == 0:
         return used
-    redeemed = campaign.history.filter(pl.col("redeemed")).group_by("user_id", "coupon_id").len()
+    past = pl.col("sent_at") < campaign.start_of(later=1)
+    redeemed = campaign.history.filter(past & pl.col("redeemed")).group_by("user_id", "coupon_id").len()
     over = redeemed.join(limited.select("coupon_id", "per_user_limit"), on="coupon_id").filter(
         pl.col("len") >= pl.col("per_user_limit")
     )

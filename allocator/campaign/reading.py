@@ -8,18 +8,23 @@ from pathlib import Path
 
 import polars as pl
 
+from allocator.campaign import instants
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
+from allocator.campaign.checks import check_coupons, check_references, missing_columns
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
+from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.formats import Tables
-from allocator.campaign.grouping import column_finding
+from allocator.campaign.grouping import UserLabels, label_findings
+from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
+from allocator.campaign.past_checks import check_past
 from allocator.campaign.schema import REVIEWED_COPY
+from allocator.campaign.stocks import stock_notes
+from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
-from allocator.limits.groups import columns_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -39,46 +44,55 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     InputError
         With every finding in every file.
     """
-    folder, today = Path(folder), as_of or dt.date.today()
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(Finding("there is no such folder", file=str(folder)))
     findings: list[Finding] = []
     config = _collect(findings, read_config, folder)
+    zone = None if config is None else config.campaign.time_zone
+    day = as_of or (dt.date.today() if zone is None else instants.today(zone))
+    if config is not None and config.as_of is not None:
+        day = config.as_of
+    context = TableContext(zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
-    files = read_tables(folder, None if config is None else config.currency, findings)
+    files = read_tables(folder, None if config is None else config.currency, findings, context)
     digests |= files.digests
     tables = files.frames()
     final = len(findings)  # of these, files and rows are as people open them
     users, coupons = tables["users"], tables["coupons"]
     notes: list[str] = []
     if config is not None and coupons is not None:
-        findings += check_coupons(coupons, config, config.as_of or today)
+        findings += check_coupons(coupons, config, day)
     if users is not None and coupons is not None:
-        found, notes, tables = check_references(tables)
+        found, said, tables = check_references(tables)
         findings += found
+        notes += said
     if config is not None and users is not None and coupons is not None:
+        found, said, tables = check_past(tables, day, instants.start_of_day(day, zone, later=1))
+        findings += found
+        notes += said
         measures = known_measures(tables["scores"])
-        _collect(findings, parse_limits, config.limits, users, coupons, measures)
-    if config is not None and users is not None and (segment := config.copy_.segment_by) is not None:
-        wrong = column_finding("copy.segment_by", segment, users)
-        findings += [wrong] if wrong is not None else []
+        labels = UserLabels(users, context.spellings, config.sets)
+        limits = _collect(findings, parse_limits, config.limits, labels, coupons, measures)
+        if limits is not None:
+            notes += label_notes(labels, limits)
     if config is not None and users is not None:
         findings += missing_columns("copy.may_mention", config.copy_.may_mention, users)
-        wrongs = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
-        findings += [wrong for wrong in wrongs if wrong is not None]
+        findings += label_findings(UserLabels(users, context.spellings, config.sets), config)
     if tables["reviewed_copy"] is not None:
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
-        notes += late_starts(coupons, config.as_of or today)
+        notes += term_notes(coupons, day)
+        notes += stock_notes(coupons, tables["scores"], tables["history"])
     places = files.places
     if findings or config is None or users is None or coupons is None:
         raise InputError([*findings[:final], *places.of(findings[final:])])
     return Campaign(
         folder=folder,
         config=config,
-        as_of=config.as_of or today,
+        as_of=day,
         users=users,
         coupons=coupons,
         history=tables["history"],
@@ -87,8 +101,9 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         scores=tables["scores"],
         reviewed=tables["reviewed_copy"],
         digests=digests,
-        notes=(*files.notes(), *map(places.named, notes)),
+        notes=(*files.notes(), *context.notes, *map(places.named, notes)),
         places=places,
+        spellings=context.spellings,
     )
 
 

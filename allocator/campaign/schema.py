@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from allocator.campaign.cell_types import MOST_AMOUNT
+
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
 Unit = Literal["money", "offer", "share"]
 
@@ -26,8 +28,8 @@ class Column:
         The column must be there and every row must have a value.
     default
         Value of an absent column or an empty cell.
-    at_least, at_most
-        Bounds of a number.
+    above, at_least, at_most
+        Bounds of a number; `above` is the one that it must exceed.
     one_of
         Allowed texts.
     unique
@@ -39,6 +41,12 @@ class Column:
     unit
         Of a number that may be written with a sign: ``money`` with a currency's, a ``share`` of 1 with a
         percent sign, the value of an ``offer`` with either, by the offer's kind.
+    unlimited
+        Says where something ends: an empty cell, or the word, means that it does not.
+    zero_is_none
+        Under its other names, 0 means no limit: so do the tools that export them.
+    bound
+        Of a date: which day a time of day stands for, the first or the last whole one.
     """
 
     name: str
@@ -52,6 +60,10 @@ class Column:
     aliases: tuple[str, ...] = ()
     label: bool = False
     unit: Unit | None = None
+    above: float | None = None
+    unlimited: bool = False
+    zero_is_none: bool = False
+    bound: Literal["first", "last"] = "last"
 
 
 @dataclass(frozen=True)
@@ -89,14 +101,38 @@ COUPONS = TableSchema(
     (
         Column("coupon_id", required=True, unique=True, aliases=COUPON_ID.aliases),
         Column("kind", required=True, one_of=COUPON_KINDS),
-        Column("value", "number", required=True, at_least=0, unit="offer"),
-        Column("max_discount", "number", at_least=0, unit="money"),
+        Column("value", "number", required=True, at_least=0, at_most=MOST_AMOUNT, unit="offer"),
+        # A cap of 0 would make the coupon free, against all that it costs; some tools write it for no cap.
+        Column(
+            "max_discount",
+            "number",
+            above=0,
+            at_most=MOST_AMOUNT,
+            unit="money",
+            unlimited=True,
+            zero_is_none=True,
+        ),
         Column("currency"),
-        Column("min_spend", "number", at_least=0, aliases=("minimumRequirement",), unit="money"),
-        Column("starts_at", "date", aliases=("startdate",)),
+        Column(
+            "min_spend",
+            "number",
+            at_least=0,
+            at_most=MOST_AMOUNT,
+            aliases=("minimumRequirement",),
+            unit="money",
+        ),
+        Column("starts_at", "date", bound="first", aliases=("startdate",)),
         Column("ends_at", "date", aliases=("expirydate",)),
-        Column("inventory", "integer", at_least=0, aliases=("limitval", "usageLimit")),
-        Column("per_user_limit", "integer", at_least=0),
+        Column("inventory", "integer", at_least=0, unlimited=True),
+        Column(
+            "max_redemptions",
+            "integer",
+            at_least=0,
+            unlimited=True,
+            zero_is_none=True,
+            aliases=("limitval", "usageLimit"),
+        ),
+        Column("per_user_limit", "integer", at_least=0, unlimited=True, zero_is_none=True),
         Column("channel", one_of=CHANNELS),
         Column("category"),
         Column("code", aliases=("Coupon Code",)),
@@ -117,8 +153,8 @@ HISTORY = TableSchema(
         Column("propensity", "number", at_least=0, at_most=1, unit="share"),
         Column("converted", "flag", required=True),
         Column("redeemed", "flag", default=False),
-        Column("revenue", "number", default=0.0, at_least=0, unit="money"),
-        Column("discount", "number", default=0.0, at_least=0, unit="money"),
+        Column("revenue", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        Column("discount", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
     ),
 )
 

@@ -189,13 +189,14 @@ def _by(
     problem: Problem, grouping: Grouping, code: Any, user: Any, coupon: Any, sizes: Any = None
 ) -> list[dict[str, Any]]:
     n = len(grouping.labels)
-    count = np.bincount(code, minlength=n)
+    count = grouping.by_name(np.bincount(code, minlength=n))
     # What a pessimistic plan is worth on average, too, so that all tables add up and compare.
     worth = "expected_value" if "expected_value" in problem.measures else "value"
-    value = np.bincount(code, amount(problem, worth, user, coupon), n)
-    spend = np.bincount(code, amount(problem, "cost", user, coupon), n)
+    value = grouping.by_name(np.bincount(code, amount(problem, worth, user, coupon), n))
+    spend = grouping.by_name(np.bincount(code, amount(problem, "cost", user, coupon), n))
+    sizes = None if sizes is None else grouping.by_name(sizes)
     rows = []
-    for g, label in enumerate(grouping.labels):
+    for g, label in enumerate(grouping.names):
         row = {
             "label": str(label),
             "assigned": int(count[g]),

@@ -21,6 +21,7 @@ from allocator.campaign.schema import (
     USERS,
     TableSchema,
 )
+from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_reading import ReadTable, read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
@@ -54,7 +55,9 @@ class TableFiles:
         return [note for table in self.read.values() for note in table.notes]
 
 
-def read_tables(folder: Path, currency: str | None, findings: list[Finding]) -> TableFiles:
+def read_tables(
+    folder: Path, currency: str | None, findings: list[Finding], context: TableContext
+) -> TableFiles:
     """Read the tables of a campaign folder.
 
     Parameters
@@ -65,6 +68,8 @@ def read_tables(folder: Path, currency: str | None, findings: list[Finding]) -> 
         The campaign's; None if it is not known.
     findings
         What is wrong is added to it.
+    context
+        What the tables are read by; what else there is to say of them is added.
     """
     files = TableFiles()
     settings = table_settings(folder)
@@ -76,7 +81,7 @@ def read_tables(folder: Path, currency: str | None, findings: list[Finding]) -> 
             source = find_table(folder, schema, tables)
             findings += _idle_keys(schema.name, source, formats)
             if source is not None:
-                table = read_found(source, schema, formats.of(schema.name), currency)
+                table = read_found(source, schema, formats.of(schema.name), currency, context)
                 files.read[schema.name] = table
                 files.digests[source.file_name] = table.digest
         except InputError as error:
@@ -112,10 +117,14 @@ WRITTEN = tuple(f"{REVIEWED_COPY.name}.{ending}" for ending in ("csv", "parquet"
 
 
 def read_found(
-    source: Source, schema: TableSchema, keys: TableFormat | None = None, currency: str | None = None
+    source: Source,
+    schema: TableSchema,
+    keys: TableFormat | None = None,
+    currency: str | None = None,
+    context: TableContext | None = None,
 ) -> ReadTable:
     """Read a table, and undo in the one that Allocate writes itself what it did for spreadsheets."""
-    table = read_table(source, schema, keys, currency)
+    table = read_table(source, schema, keys, currency, context)
     if schema is REVIEWED_COPY:
         return replace(table, frame=restore_ids(table.frame, ("coupon_id", "segment", "hook")))
     return table

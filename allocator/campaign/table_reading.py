@@ -18,6 +18,7 @@ from allocator.campaign.formats import (
     source_of_file,
 )
 from allocator.campaign.schema import TableSchema
+from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import clean_text, parse_cells, rename_aliases
 from allocator.errors import Finding, InputError
 
@@ -50,7 +51,11 @@ def read_file(path: Path, schema: TableSchema) -> ReadTable:
 
 
 def read_table(
-    source: Source, schema: TableSchema, keys: TableFormat | None = None, currency: str | None = None
+    source: Source,
+    schema: TableSchema,
+    keys: TableFormat | None = None,
+    currency: str | None = None,
+    context: TableContext | None = None,
 ) -> ReadTable:
     """Read a table and return a frame with the schema's columns under canonical names and types.
 
@@ -64,6 +69,8 @@ def read_table(
         What is stated of how it is written.
     currency
         The campaign's.
+    context
+        What it is read by; what else there is to say of it is added.
 
     Raises
     ------
@@ -78,15 +85,15 @@ def read_table(
         frame = _without_blank_end(clean_text(raw.frame, raw.name))
         if frame.height == 0:
             raise InputError(Finding("the file has a header but no rows", file=raw.name))
-        named = rename_aliases(frame, schema, raw.name, findings)
+        named, origin = rename_aliases(frame, schema, raw.name, findings)
         place = replace(place, columns=tuple(named.columns))
         stored = {
             name: raw.stored[column]
             for column, name in zip(frame.columns, named.columns, strict=True)
             if column in raw.stored
         }
-        cells = Cells(named, schema, Notation(keys, currency, stored, place))
-        parsed = parse_cells(cells, schema, raw.name, findings)
+        cells = Cells(named, schema, Notation(keys, currency, stored, place), origin)
+        parsed = parse_cells(cells, schema, raw.name, findings, context or TableContext())
     except InputError as error:
         raise InputError(place.of_all(error.findings)) from error
     words = list(dict.fromkeys([*raw.understood, *cells.understood]))

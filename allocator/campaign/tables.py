@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
+from allocator.campaign import cell_types, instants, label_spelling
 from allocator.campaign.cells import Cells
 from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
 from allocator.campaign.formats import PROGRAM
 from allocator.campaign.schema import CHANNELS, Column, TableSchema
+from allocator.campaign.table_context import TableContext
 from allocator.errors import Finding, InputError
+from allocator.wording import counted
 
 SHOWN = 5  # findings of one kind in one column that are listed one by one
 MOSTLY = 0.95  # a feature with this share of numbers is a number column with stray text in it
 
-TRUE = ("1", "true", "yes", "y", "t")
-FALSE = ("0", "false", "no", "n", "f")
-# A date, then perhaps a time of day, then perhaps Z, UTC or an offset such as +08:00, and nothing else.
-TIME = (
-    r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>(?:[01]\d|2[0-3]):[0-5]\d)(?:(?P<second>:[0-5]\d)(?:\.\d+)?)?"
-    r" ?(?:Z|UTC|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?)?$"
-)
 # What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
 UNCLEAN = rf"^(?:\s|$)|\s$|{CONTROL}"
 
 
-def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFrame:
+def parse_frame(
+    raw: pl.DataFrame, schema: TableSchema, file: str, context: TableContext | None = None
+) -> pl.DataFrame:
     """Parse a frame of text that a program wrote, as `read_table` does a file.
 
     Parameters
@@ -36,6 +36,8 @@ def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFra
         Its columns.
     file
         What findings name.
+    context
+        What it is read by; what else there is to say of it is added.
 
     Raises
     ------
@@ -43,11 +45,14 @@ def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFra
         With every finding; rows count from 2.
     """
     findings: list[Finding] = []
-    raw = rename_aliases(raw, schema, file, findings)
-    return parse_cells(Cells(raw, schema, PROGRAM), schema, file, findings)
+    named, origin = rename_aliases(raw, schema, file, findings)
+    cells = Cells(named, schema, PROGRAM, origin)
+    return parse_cells(cells, schema, file, findings, context or TableContext())
 
 
-def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Finding]) -> pl.DataFrame:
+def parse_cells(
+    cells: Cells, schema: TableSchema, file: str, findings: list[Finding], context: TableContext
+) -> pl.DataFrame:
     """Return the typed frame of a table whose columns have their canonical names.
 
     Raises
@@ -57,7 +62,7 @@ def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Fin
     """
     findings += cells.findings(schema, file)
     columns = [
-        _parse_column(cells, column, file, findings)
+        _parse_column(cells, column, file, findings, context)
         for column in schema.columns
         if column.name not in cells.refused
     ]
@@ -73,9 +78,10 @@ def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Fin
                 Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
             )
         elif schema.extra == "measures":
-            columns.append(_parse_column(cells, Column(name, "number", required=True), file, findings))
+            measure = Column(name, "number", required=True)
+            columns.append(_parse_column(cells, measure, file, findings, context))
         else:
-            columns.append(_parse_feature(cells, name, file, findings))
+            columns.append(_parse_feature(cells, name, file, findings, context))
     frame = pl.DataFrame([series for series in columns if series is not None])
     findings += cells.findings_by_kind(frame, file)
     if not findings and schema.key:
@@ -121,9 +127,15 @@ def _check_characters(frame: pl.DataFrame, file: str) -> None:
 
 def rename_aliases(
     raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
-) -> pl.DataFrame:
-    """Give aliased columns their canonical name; the canonical name wins where both are there."""
-    renames: dict[str, str] = {}
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Give aliased columns their canonical name; the canonical name wins where both are there.
+
+    Returns
+    -------
+    tuple
+        The frame, and the name that each renamed column had.
+    """
+    origin: dict[str, str] = {}
     for column in schema.columns:
         aliases = [alias for alias in column.aliases if alias in raw.columns]
         if column.name in raw.columns or not aliases:
@@ -131,11 +143,13 @@ def rename_aliases(
         if len(aliases) > 1:
             message = f"more than one column could be '{column.name}'; rename one to '{column.name}'"
             findings.append(Finding(message, file, 1, column.name, found=", ".join(aliases)))
-        renames[aliases[0]] = column.name
-    return raw.rename(renames)
+        origin[column.name] = aliases[0]
+    return raw.rename({alias: name for name, alias in origin.items()}), origin
 
 
-def _parse_column(cells: Cells, column: Column, file: str, findings: list[Finding]) -> pl.Series | None:
+def _parse_column(
+    cells: Cells, column: Column, file: str, findings: list[Finding], context: TableContext
+) -> pl.Series | None:
     raw = cells.raw
     if column.name not in raw.columns:
         if column.required:
@@ -143,34 +157,24 @@ def _parse_column(cells: Cells, column: Column, file: str, findings: list[Findin
             message = "required column is missing" + cells.header_below(column.name)
             findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
             return None
-        text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
-        value = _cast(text, column.type)
+        text = spelled = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
     elif column.type == "text" and (column.required or column.label):
-        value = text = raw[column.name]
+        text = spelled = raw[column.name]
     else:
-        text = cells.known(column.name)
-        value = _cast(cells.spelled(column.name), column.type)
-    _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)
+        text, spelled = cells.known(column.name), cells.spelled(column.name)
+    if column.zero_is_none and column.name in cells.origin:
+        text, spelled = _without_zeros(text, spelled, f"{file}, {cells.origin[column.name]}", context)
+    value = _cast(spelled, column, context.time_zone)
+    if column.type == "date" and (
+        note := instants.days_note(spelled, value, column.bound, context.time_zone)
+    ):
+        context.notes.append(f"{file}, {column.name}: {note}")
+    none = ", or an empty cell where there is no limit" if column.unlimited else ""
+    _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type] + none, file, findings)
     if column.required:
         _report(text, text.is_null(), column, "a value in every row", file, findings)
-    if column.at_least is not None:
-        _report(
-            text,
-            (value < column.at_least).fill_null(False),
-            column,
-            f"at least {column.at_least:g}",
-            file,
-            findings,
-        )
-    if column.at_most is not None:
-        _report(
-            text,
-            (value > column.at_most).fill_null(False),
-            column,
-            f"at most {column.at_most:g}",
-            file,
-            findings,
-        )
+    for outside, bound in _outside(value, column):
+        _report(text, outside.fill_null(False), column, bound + none, file, findings)
     if column.one_of:
         allowed = value.is_in(column.one_of).fill_null(True)
         _report(text, ~allowed, column, "one of " + ", ".join(column.one_of), file, findings)
@@ -180,74 +184,77 @@ def _parse_column(cells: Cells, column: Column, file: str, findings: list[Findin
     return value if column.default is None else value.fill_null(column.default)
 
 
-_EXPECTED = {
-    "text": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "flag": "1 or 0 (true or false, yes or no)",
-    "date": "a date such as 2026-11-30",
-    "time": "a date or time such as 2026-11-30 or 2026-11-30T18:00:00",
-}
+def _without_zeros(
+    text: pl.Series, spelled: pl.Series, place: str, context: TableContext
+) -> tuple[pl.Series, pl.Series]:
+    """Make null the zeros under another tool's name, where that tool means no limit, and say so."""
+    zero = (spelled.cast(pl.Float64, strict=False) == 0).fill_null(False)
+    if n := int(zero.sum()):
+        rows = counted(n, "row")
+        context.notes.append(f"{place}: 0 is read as no limit, as its exporter means it ({rows})")
+    return cell_types.where(text, ~zero), cell_types.where(spelled, ~zero)
 
 
-def _cast(text: pl.Series, kind: str) -> pl.Series:
-    """Cast text to `kind`; what cannot be cast (NaN and infinity included) becomes null."""
-    if kind == "number":
-        number = text.cast(pl.Float64, strict=False)
-        return _where(number, number.is_finite())
-    if kind == "integer":
-        number = text.cast(pl.Float64, strict=False)
-        return _where(number, number.is_finite() & (number == number.round())).cast(pl.Int64)
-    if kind == "flag":
-        lower = text.str.to_lowercase()
-        return _where(lower.is_in(TRUE), lower.is_in(TRUE + FALSE)).alias(text.name)
-    if kind == "date":
-        day = text.str.extract(TIME, 1)
-        return day.str.to_date("%Y-%m-%d", strict=False)
-    if kind == "time":
-        return _time(text)
+def _outside(value: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]]:
+    """Yield where a value breaks each of the column's bounds, with the bound in words."""
+    if column.above is not None:
+        yield value <= column.above, f"above {column.above:g}"
+    if column.at_least is not None:
+        yield value < column.at_least, f"at least {column.at_least:g}"
+    if column.at_most is not None:
+        yield value > column.at_most, f"at most {column.at_most:g}"
+
+
+_EXPECTED = {**cell_types.EXPECTED, **instants.EXPECTED}
+
+
+def _cast(text: pl.Series, column: Column, time_zone: str | None) -> pl.Series:
+    """Cast text to the column's type; what cannot be cast becomes null."""
+    if column.type == "number":
+        return cell_types.cast_number(text)
+    if column.type == "integer":
+        return cell_types.cast_integer(text)
+    if column.type == "flag":
+        return cell_types.cast_flag(text)
+    if column.type == "date":
+        return instants.days(text, column.bound, time_zone)
+    if column.type == "time":
+        return instants.times(text, time_zone)
     return text
 
 
-def _time(text: pl.Series) -> pl.Series:
-    """Cast text to times in UTC: what is ahead of UTC is taken off, fractions of a second are left out."""
-    parts = text.str.extract_groups(TIME).struct.unnest()
-    local = pl.col("day") + "T" + pl.col("clock").fill_null("00:00") + pl.col("second").fill_null(":00")
-    minutes = 60 * pl.col("hours").cast(pl.Int64) + pl.col("minutes").cast(pl.Int64).fill_null(0)
-    ahead = pl.when(pl.col("sign") == "-").then(-minutes).otherwise(minutes).fill_null(0)
-    utc = local.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False) - pl.duration(minutes=ahead)
-    return parts.select(utc.alias(text.name)).to_series()
-
-
-def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
-    return pl.select(pl.when(keep).then(value)).to_series().alias(value.name)
-
-
-def _parse_feature(cells: Cells, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
+def _parse_feature(
+    cells: Cells, name: str, file: str, findings: list[Finding], context: TableContext
+) -> pl.Series | None:
     """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
     if name.startswith("consent_"):
         if name.removeprefix("consent_") not in CHANNELS:
             expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
             findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
-        return _parse_column(cells, Column(name, "flag", default=False), file, findings)
-    label, text = cells.raw[name], cells.known(name)
-    number = cells.spelled(name).cast(pl.Float64, strict=False)
+        return _parse_column(cells, Column(name, "flag", default=False), file, findings, context)
+    label, text, respelled = cells.raw[name], cells.known(name), cells.spelled(name)
+    number = respelled.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
-    if known and number.null_count() == text.null_count():
-        _report(
-            text,
-            ~number.is_finite().fill_null(True),
-            Column(name),
-            "a finite number or an empty cell",
-            file,
-            findings,
-        )
-        return number
-    if known >= 20 and number.count() >= MOSTLY * known and number.n_unique() > 10:
+    if not known or number.count() < MOSTLY * known or (known < 20 and number.count() < known):
+        return label
+    distinct = label_spelling.distinct_cells(respelled)
+    if distinct is not None and (code := label_spelling.code_among(distinct)) is not None:
+        context.notes.append(f"{file}, {name}: values such as '{code}' are read as labels, not as numbers")
+        return label
+    if number.null_count() > text.null_count():
+        if number.n_unique() <= 10:
+            return label
         stray = number.is_null() & text.is_not_null()
         _report(text, stray, Column(name), "a number, as in the other rows", file, findings)
         return None
-    return label
+    finite = number.is_finite().fill_null(True)
+    _report(text, ~finite, Column(name), "a finite number or an empty cell", file, findings)
+    if distinct is not None and finite.all():
+        if (twice := label_spelling.one_number(distinct)) is not None:
+            context.notes.append(f"{file}, {name}: {twice} are one number, and one label")
+        if spelled := label_spelling.spellings(distinct):
+            context.spellings[name] = spelled
+    return number
 
 
 def _report(

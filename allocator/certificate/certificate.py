@@ -190,7 +190,7 @@ def _charges(
         if not math.isfinite(price) or abs(price) > row.penalty * (1 + 1e-12):
             problems.append(f"the price of '{row.label}' is not a price: {price:g}")
             continue
-        side = row.at_most if price > 0 else row.at_least
+        side = row.whole_bounds[1] if price > 0 else row.whole_bounds[0]
         if row.is_exclusion:
             for term in row.terms:
                 table[COUNT][_place(groups, term)] = np.inf

@@ -1,4 +1,4 @@
-"""A stock: at most so many of each coupon."""
+"""A stock: at most so many of each coupon, sent or redeemed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from allocator.problem import Problem
 
 @dataclass(frozen=True)
 class Inventory:
-    """At most so many users for each coupon: ``Inventory({"C1": 900})``. One price for each coupon."""
+    """At most so many users for each coupon: ``Inventory({"C1": 900})``. One price for each coupon.
+
+    With ``measure="redemptions"``, at most so many expected redemptions: what a shop's *use limit* means, of
+    which few sends use up one.
+    """
 
     at_most: Mapping[str, float]
+    measure: str = field(default="count", kw_only=True)
     label: str = field(default="inventory", kw_only=True)
     penalty: float | None = field(default=None, kw_only=True)
 
@@ -27,7 +32,7 @@ class Inventory:
         return [
             row(
                 f"{self.label}[{coupon}]",
-                [select(problem, self.label, "count", None, [coupon])],
+                [select(problem, self.label, self.measure, None, [coupon])],
                 None,
                 stock,
                 self.penalty,

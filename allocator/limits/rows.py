@@ -7,8 +7,8 @@ with the same pieces as the built-in ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,18 +17,23 @@ from numpy.typing import NDArray
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
 
+NEAR = 1e-9  # relative: a bound this close to a whole number is one
+
 
 @dataclass(frozen=True)
 class Term:
     """`weight` x `measure` of the assignments of `users` x `coupons`.
 
-    `users` maps group columns to label codes (empty: all users); `coupons` is (n_coupons,) bool.
+    `users` maps group columns to label codes (empty: all users); `coupons` is (n_coupons,) bool. `labels`
+    has, of columns that hold sets of labels, those that were asked for: codes are of the sets of these users,
+    and users who come later may have others.
     """
 
     measure: str
     weight: float
     users: Mapping[str, frozenset[int]]
     coupons: NDArray[np.bool_]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,16 @@ class Row:
         return math.isinf(self.at_least) and math.isinf(self.at_most)
 
     @property
+    def whole_bounds(self) -> tuple[float, float]:
+        """The bounds, moved in to whole numbers where a hard row counts assignments: no plan comes nearer."""
+        counts = all(term.measure == "count" and float(term.weight).is_integer() for term in self.terms)
+        if not counts or math.isfinite(self.penalty):
+            return self.at_least, self.at_most
+        least = _whole(math.ceil, self.at_least, -NEAR)
+        most = _whole(math.floor, self.at_most, NEAR)
+        return (least, most) if least <= most else (self.at_least, self.at_most)
+
+    @property
     def is_exclusion(self) -> bool:
         """Whether the row says that some assignments never happen: a hard count of at most 0.
 
@@ -82,6 +97,10 @@ class Row:
         """
         counts = all(term.measure == "count" and term.weight > 0 for term in self.terms)
         return counts and self.at_most == 0 and self.at_least <= 0 and math.isinf(self.penalty)
+
+
+def _whole(rounded: Callable[[float], int], bound: float, near: float) -> float:
+    return float(rounded(bound + near * max(abs(bound), 1.0))) if math.isfinite(bound) else bound
 
 
 @runtime_checkable

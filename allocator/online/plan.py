@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.errors import Finding, InputError
+from allocator.limits.row_tables import separators_of
 from allocator.online.plan_rows import PlanRow, plan_rows
 from allocator.solution import Solution
 
@@ -37,6 +38,8 @@ class OnlinePlan:
         time is not known, and the pace goes by the number of arrivals alone.
     profile
         Forecast of the volume in equal parts of that time, in any unit; uniform unless given.
+    separators
+        What stands between labels, by group column in which a user has several.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class OnlinePlan:
     starts_at: float | None = None
     ends_at: float | None = None
     profile: tuple[float, ...] = ()
+    separators: Mapping[str, str] = field(default_factory=dict)
 
     __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
 
@@ -154,13 +158,14 @@ class OnlinePlan:
             plan_id=plan_id,
             coupon_ids=tuple(problem.coupon_ids.tolist()),
             per_user=problem.per_user,
-            groups={column: tuple(grouping.labels) for column, grouping in problem.groups.items()},
+            groups={column: tuple(grouping.names) for column, grouping in problem.groups.items()},
             rows=plan_rows(solution),
             users=problem.n_users,
             objective=float(solution.objective),
             starts_at=starts_at,
             ends_at=ends_at,
             profile=tuple(map(float, profile)),
+            separators=separators_of(problem),
         )
 
     def to_json(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -33,21 +35,54 @@ class Grouping:
 
     @classmethod
     def from_labels(cls, labels: ArrayLike) -> Self:
-        """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``."""
+        """Encode one label for each user; a missing label (None or NaN) counts as ``(missing)``.
+
+        Accents may be composed or not: labels are compared, and given back, composed.
+        """
         array = np.atleast_1d(np.asarray(labels))
         parts = [slice(start, start + CHUNK) for start in range(0, len(array), CHUNK)]
         distinct: set[str] = set()
         for part in parts:
             distinct.update(np.unique(_as_text(array[part])).tolist())
         ordered = np.array(sorted(distinct), dtype=np.str_)
-        codes = np.empty(array.shape, code_type(len(ordered)))
+        names, place = np.unique(
+            np.array([composed(label) for label in ordered.tolist()], np.str_), return_inverse=True
+        )
+        codes = np.empty(array.shape, code_type(len(names)))
         for part in parts:
-            codes[part] = np.searchsorted(ordered, _as_text(array[part]))
-        return cls(codes, tuple(ordered.tolist()))
+            codes[part] = place[np.searchsorted(ordered, _as_text(array[part]))]
+        return cls(codes, tuple(names.tolist()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels that a limit can name."""
+        return self.labels
+
+    def having(self, label: str) -> frozenset[int]:
+        """Return the codes of the users that a label counts; none if nobody has it."""
+        place = bisect_left(self.labels, label)
+        return frozenset([place] if self.labels[place : place + 1] == (label,) else [])
+
+    def names_of(self, code: int) -> tuple[str, ...]:
+        """Return the labels that a code stands for."""
+        return (self.labels[code],)
+
+    def by_name(self, by_code: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Sum what is given of each code, (n_labels,), for each of `names`."""
+        return by_code
+
+    def with_codes(self, codes: NDArray[np.integer]) -> Self:
+        """Return the same labels for other users, by their codes."""
+        return replace(self, codes=codes)
 
     def sizes(self) -> NDArray[np.int64]:
         """Return how many users carry each label."""
         return np.bincount(self.codes, minlength=len(self.labels))
+
+
+def composed(label: str) -> str:
+    """Return a label with accents composed (Unicode NFC), as labels are compared."""
+    return label if label.isascii() else unicodedata.normalize("NFC", label)
 
 
 def _as_text(labels: NDArray[Any]) -> NDArray[np.str_]:

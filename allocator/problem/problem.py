@@ -39,7 +39,8 @@ class Problem:
         Labels, text or whole numbers; 0, 1, 2, ... unless given. Names of columns and rows of a table are
         used only where given here, as in ``coupon_ids=frame.columns``.
     groups
-        Labels of users by column, for example ``{"region": labels}``, each (n_users,).
+        Labels of users by column, for example ``{"region": labels}``, each (n_users,); several labels for
+        one user as `LabelSets`.
     coupon_groups
         Labels of coupons by column, for example ``{"channel": labels}``, each (n_coupons,).
     per_user
@@ -325,8 +326,7 @@ class Problem:
         part = copy(self)
         part.value, part.measures = rows.value, rows.measures
         part.groups = {
-            column: Grouping(grouping.codes[users], grouping.labels)
-            for column, grouping in self.groups.items()
+            column: grouping.with_codes(grouping.codes[users]) for column, grouping in self.groups.items()
         }
         part._user_ids = self.ids_of(users)
         part._combinations = {}

@@ -257,7 +257,10 @@ def _save(
     if solution.utility is None:
         arrivals = campaign.config.online
         plan = OnlinePlan.from_solution(
-            solution, _plan_id(campaign, solution), **arrivals.times(), profile=arrivals.profile
+            solution,
+            _plan_id(campaign, solution),
+            **arrivals.times(campaign.config.campaign.time_zone),
+            profile=arrivals.profile,
         )
         write_text(path / PLAN_FILE, plan.to_json())
     write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))

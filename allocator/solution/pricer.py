@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.limits.row_tables import Key, RowTables, named_terms
+from allocator.limits.row_tables import Key, RowTables, named_terms, separators_of
 from allocator.limits.rows import LimitLike
 from allocator.problem import Problem
 
@@ -43,6 +43,7 @@ class Pricer:
             self._names,
             [named_terms(problem, row) for row in priced],
             [term for row in rows if row.is_exclusion for term in named_terms(problem, row)],
+            separators_of(problem),
         )
         self._tables: dict[Key, _Table] = {}
 

@@ -15,6 +15,7 @@ from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of
 from allocator.solver.pricing import Engine, Pass, restrict
 from allocator.solver.rounding.recovery import with_grace
 from allocator.solver.search import Search, Survey, take_survey
+from allocator.solver.smoothed import COOL, minimise_smoothed, suits
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,21 @@ PROGRAM_USERS = 1_500  # contested classes in the first linear program; twice as
 MOST_PROGRAM_USERS = 12_000
 SHRINK, WARM_SHRINK = 10, 20  # each sharpening stage keeps one contested user in so many
 ROUNDS = 12  # recentrings of the price box
+MOST_TIED = 150_000  # pairs of one program: only where users tie are there more
+
+
+class TiedError(Exception):
+    """More users are as good as undecided between choices than a program can decide.
+
+    Parameters
+    ----------
+    exact
+        What a program over some of them says; None if there is none.
+    """
+
+    def __init__(self, exact: Exact | None) -> None:
+        self.exact = exact
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,11 @@ class Exact:
 def sharpen(search: Search, found: Prices, survey: Survey | None) -> Exact | None:
     """Make the prices exact: a linear program over the contested users of a price box, which moves
     until the prices no longer press against its sides.
+
+    Raises
+    ------
+    TiedError
+        If too many users tie.
     """
     far = price_box(search.model, search.scale)
     centre, width = found.prices, price_width(search, found)
@@ -99,6 +120,8 @@ def sharpen(search: Search, found: Prices, survey: Survey | None) -> Exact | Non
         elif len(inside) == 2 and np.isinf(found.dual):
             found = prices_on_all(search, centre)  # an earlier solve's prices are too far off
             centre, width = found.prices, price_width(search, found)
+        if last_turn:
+            raise TiedError(exact)  # every box lacks somebody as good as those in it
         width = np.where(far.touches(inside[-1].box, centre, inside[-1].width), 3.0 * width, width)
         while not inside[-1].holds(far, centre):
             inside.pop()
@@ -112,6 +135,8 @@ def _solve_contested(
     focus = inside[-1]
     every = focus.contested()
     contested, kept = every.within(centre, focus.width)
+    if len(contested.value) > MOST_TIED and before is None:
+        raise TiedError(None)
     until = with_grace(search.deadline) if before is None else search.deadline
     answer = solve_program(state_program(contested, focus.box), until)
     if answer is None:
@@ -150,13 +175,23 @@ def _shrink(
         survey = None
         if size == last or search.late():
             break
-        centre = minimise_dual(
-            search.model, oracle_of(inside[-1].engine), centre, inside[-1].box, search.scale, step=0.01,
-            tolerance=1e-10, most_passes=60, deadline=search.deadline,
-        ).prices  # fmt: skip
+        centre = _prices_inside(search, inside[-1], centre)
         if not inside[-1].holds(far, centre):
             break
     return centre
+
+
+def _prices_inside(search: Search, focus: _Focus, start: Array) -> Array:
+    """Minimise the dual of a price box's contested users."""
+    if suits(focus.engine):
+        return minimise_smoothed(
+            focus.engine, start, focus.box, search.scale, heat=COOL, tolerance=1e-9, most_passes=60,
+            deadline=search.deadline, threads=search.engines.threads,
+        ).prices  # fmt: skip
+    return minimise_dual(
+        search.model, oracle_of(focus.engine), start, focus.box, search.scale, step=0.01, tolerance=1e-10,
+        most_passes=60, deadline=search.deadline,
+    ).prices  # fmt: skip
 
 
 def _cut(focus: _Focus, survey: Survey, size: int) -> _Focus:

@@ -15,6 +15,7 @@ from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
 from allocator.solver.decomposition import Outcome
 from allocator.solver.model import Model
+from allocator.solver.steps import round_down, value_step
 from allocator.solver.watch import Watch
 
 ROUNDING = 1e-14  # of the value at stake: a bound this close to the plan differs by rounding alone
@@ -40,10 +41,7 @@ def finish(
     """
     choice = outcome.plan.choice
     if choice is None:
-        raise NoPlanError(
-            "No plan was found that meets every limit, though no proof that none exists either: "
-            "allow more time, or relax the tightest limits a little."
-        )
+        raise NoPlanError(outcome.plan.missed)
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices, unfit_by=unfit_by)
     if not certificate.valid:
@@ -52,6 +50,9 @@ def finish(
     if outcome.plan.bound < bound:
         bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
     reached = relative_gap(certificate.objective, bound)
+    if reached > gap and (whole := round_down(bound, value_step(model))) < bound:
+        bound, source = max(whole, certificate.objective), f"{source}, in steps of the values"
+        reached = relative_gap(certificate.objective, bound)
     if reached > gap and bound - certificate.objective <= ROUNDING * _stake(model.problem):
         bound, reached = certificate.objective, 0.0  # as of a plan worth nothing that is the best there is
     return Solution(

@@ -29,6 +29,7 @@ from allocator.solver.pricing.settings import Kind
 from allocator.solver.repairs import LeastViolation, ask, repair_together
 from allocator.solver.rounding.recovery import Plan
 from allocator.solver.settings import check_settings, checked_limits
+from allocator.solver.steps import SURE, value_step
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -163,7 +164,7 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
             return _convex(job, model, limits)
         outcome, used = _run(job, fitting.model, watch)
         if outcome.plan.choice is None:
-            outcome = replace(outcome, plan=Plan(choice))
+            outcome = replace(outcome, plan=replace(outcome.plan, choice=choice))
         watch.keep(outcome.plan.choice, outcome.prices)
         return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch, fitting.labels)
     except KeyboardInterrupt:
@@ -226,7 +227,7 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
     start = None if job.warm_start is None else _adopted(job.warm_start, model)
     outcome = decompose(
         model, gap=job.gap, deadline=job.deadline, seed=job.seed, engines=job.engines, start=start,
-        report=job.report, watch=watch,
+        report=job.report, watch=watch, absolute_gap=(1 - 2 * SURE) * value_step(model),
     )  # fmt: skip
     small = model.problem.n_pairs <= SMALL
     missing = outcome.plan.choice is None and watch.at_hand.choice is None
@@ -237,7 +238,8 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
         and not outcome.plan.impossible
         and time.monotonic() < job.deadline
     ):
-        return _exact(job, model, watch), "exact"
+        whole = _exact(job, model, watch)
+        return replace(whole, plan=replace(whole.plan, missed=outcome.plan.missed)), "exact"
     return outcome, "decomposition"
 
 

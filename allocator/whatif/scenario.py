@@ -233,7 +233,7 @@ def with_limits(base: Task, changed: Campaign) -> Task | None:
     problem, tables = base.problem, changed.config.limits
     if not set(message_measures(tables)) <= set(problem.measures):
         return None
-    limits = parse_limits(tables, changed.users, changed.coupons, problem.measures, problem)
+    limits = parse_limits(tables, changed.labels, changed.coupons, problem.measures, problem)
     return replace(base, limits=tuple(limits)) if set(group_columns(limits)) <= set(problem.groups) else None
 
 
@@ -248,7 +248,7 @@ def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = N
             findings += error.findings
             continue
         try:
-            parse_limits(changed.config.limits, changed.users, changed.coupons, measures)
+            parse_limits(changed.config.limits, changed.labels, changed.coupons, measures)
         except InputError as error:
             findings += [_of_scenario(finding, changed, scenario) for finding in error.findings]
     if findings:

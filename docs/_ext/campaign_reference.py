@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Row = tuple[str, ...]
 TYPES = {
-    "text": "text", "number": "number", "integer": "whole number", "flag": "0 or 1", "date": "date",
+    "text": "text", "number": "number", "integer": "whole number", "flag": "0 or 1", "date": "date or time",
     "time": "date or time",
 }  # fmt: skip
 NAMES = {str: "text", float: "number", int: "whole number", bool: "true or false", dict: "table"}
@@ -88,11 +88,13 @@ class CampaignColumns(Reference):
 
     def rows(self, meanings: Mapping[str, str]) -> Iterable[Row]:
         """Return a row for each column of the schema."""
-        from allocator.campaign import schema
+        from allocator.campaign import cell_types, schema
 
         for column in getattr(schema, self.arguments[0].upper()).columns:
             bounds = [f"{column.at_least:g} or more"] if column.at_least is not None else []
-            if column.at_most is not None:
+            if column.above is not None:
+                bounds = [f"above {column.above:g}"]
+            elif column.at_most not in (None, cell_types.MOST_AMOUNT):
                 bounds = [f"{column.at_least:g} to {column.at_most:g}"]
             if column.one_of:
                 bounds = [" ".join(f"`{text}`" for text in column.one_of)]

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.propensity_checks import LEAST_PROPENSITY
 from allocator.errors import Finding, InputError
-from predictors.features.timeline import DAY, seconds
+from predictors.features.timeline import seconds
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-WEIGHT_LIMIT = 20.0
+WEIGHT_LIMIT = 1.0 / LEAST_PROPENSITY
 """Largest inverse-propensity weight; larger ones trade a little bias for much variance."""
 
 BALANCE_LIMIT = 10.0
@@ -86,7 +87,7 @@ class History:
 
 def decision_time(campaign: Campaign) -> int:
     """Return the start of the campaign's `as_of` day in seconds: only earlier events count."""
-    return int(seconds(pl.Series([campaign.as_of]))[0])
+    return int(seconds(pl.Series([campaign.start_of()]))[0])
 
 
 def read_history(campaign: Campaign) -> History:
@@ -111,9 +112,8 @@ def read_history(campaign: Campaign) -> History:
         )
     users = campaign.users.select("user_id").with_row_index("user")
     table = table.join(users, on="user_id", how="left", maintain_order="left")
-    known = table["user"].is_not_null().to_numpy() & (
-        seconds(table["sent_at"]) < decision_time(campaign) + DAY
-    )
+    in_time = (table["sent_at"] < campaign.start_of(later=1)).to_numpy()
+    known = table["user"].is_not_null().to_numpy() & in_time
     notes = []
     if not known.all():
         notes.append(f"{int((~known).sum()):,} history rows of unknown users or after as_of were left out.")

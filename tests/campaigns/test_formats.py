@@ -311,7 +311,7 @@ def test_notes_and_findings_name_the_file_that_is_there(folder: Path, allocate: 
     for name, rows in {**TABLES, "history": history}.items():
         write_book(folder / f"{name}.xlsx", {"Sheet1": [["Title"], [], *rows]})
     notes = " ".join(read_campaign(folder).notes)
-    assert "history.xlsx: 1 rows of users that are not in users.xlsx are left out" in notes
+    assert "history.xlsx: 1 row of users that are not in users.xlsx left out" in notes
     scores = [*TABLES["scores"], ["u9", "C9", 1, 1]]
     write_book(folder / "scores.xlsx", {"Sheet1": [["Title"], [], *scores]})
     found = " ".join(allocate("check", folder).err.split())

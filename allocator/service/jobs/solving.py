@@ -106,7 +106,9 @@ def _write_plan(job: JobRequest, campaign: Campaign, solution: Solution) -> str 
     if solution.utility is not None:
         return None
     arrivals = campaign.config.online
-    plan = OnlinePlan.from_solution(solution, job.job_id, **arrivals.times(), profile=arrivals.profile)
+    plan = OnlinePlan.from_solution(
+        solution, job.job_id, **arrivals.times(campaign.config.campaign.time_zone), profile=arrivals.profile
+    )
     write_bytes(job.folder / PLAN_FILE, plan.to_json().encode())
     return job.job_id
 

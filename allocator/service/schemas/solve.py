@@ -74,6 +74,11 @@ class InlineProblem(SolveSettings):
         "pairs' coupons unless given.",
     )
     limits: list[LimitTable] = Field([], description="As `[[limits]]` in campaign.toml.")
+    sets: dict[str, str] | None = Field(
+        None,
+        description="As `[sets]` in campaign.toml: columns of `users` whose cells hold several labels, and "
+        "what stands between them.",
+    )
     objective: dict[str, Any] | None = Field(None, description="As `[objective]` in campaign.toml.")
     online: dict[str, Any] | None = Field(
         None,

@@ -19,6 +19,7 @@ from allocator.limits.objectives import Fairness, MaxMin
 from allocator.limits.rows import LimitLike, Row, Term
 from allocator.limits.scope import select
 from allocator.problem import Problem
+from allocator.problem.label_sets import LabelSets
 from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
 from allocator.solver.convex.bundle import Bundle, Request
@@ -198,6 +199,11 @@ def _groups(problem: Problem, objective: Fairness) -> list[Group]:
         message = f"{_name(objective)}: unknown group column"
         found, expected = repr(wrong[0] if wrong else objective.by), "one of " + ", ".join(problem.groups)
         raise InputError(Finding(message, column="by", found=found, expected=expected))
+    if sets := [column for column in columns if isinstance(problem.groups[column], LabelSets)]:
+        message = (
+            f"{_name(objective)} needs groups that share no user, and a user may have several labels here"
+        )
+        raise InputError(Finding(message, column="by", found=repr(sets[0])))
     return groups_of(problem, _name(objective), objective.by)
 
 
@@ -265,7 +271,7 @@ class _Finish:
         start[: len(self.labels)] = self.found.prices[: len(self.labels)]
         outcome = self._decompose(replace(model, worth=worth), start, enough=self._near_enough)
         if outcome is None:
-            raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
+            raise NoPlanError
         proof = self._proof(outcome[0])
         # A price in logarithms times the geometric mean is a price in objective units.
         prices = self.found.prices[: len(self.labels)] * self.piece.utility(proof.earned)
@@ -293,7 +299,7 @@ class _Finish:
             if short <= max(self.run.gap, SOFT) or time.monotonic() > self.run.deadline:
                 break
         if best is None:
-            raise NoPlanError("No integer plan was found near the fair mixture in time: allow more time.")
+            raise NoPlanError
         reached = relative_gap(piece.utility(best[2].earned), best[2].bound)
         if self.problem.n_pairs <= SMALL and reached > self.run.gap:
             best = self._searched(piece, *best)

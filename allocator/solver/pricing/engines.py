@@ -27,6 +27,11 @@ class Engines:
         self._settings = settings
         self._pool = pool
 
+    @property
+    def threads(self) -> int:
+        """Worker threads of one process."""
+        return self._settings.threads or os.cpu_count() or 1
+
     def engine_for(self, model: Model) -> Engine:
         """Return an engine that prices all users of a model.
 
