@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from allocator.campaign.config import Config
 from allocator.campaign.grouping import UserLabels
 from allocator.campaign.instants import start_of_day
+from allocator.campaign.places import Places
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,6 +62,8 @@ class Campaign:
     reviewed
         Decisions of people on texts, the latest last: ``coupon_id, segment, channel, language, variant,
         hook, decision, at``.
+    places
+        Where the tables stand, by which findings name files and rows as people open them.
     spellings
         How the file spells the numbers of columns that users may be grouped by, as of `UserLabels`.
     """
@@ -77,6 +80,7 @@ class Campaign:
     notes: tuple[str, ...] = ()
     orders: pl.DataFrame | None = None
     reviewed: pl.DataFrame | None = None
+    places: Places = field(default_factory=Places)
     spellings: Mapping[str, Mapping[float, str]] = field(default_factory=dict, repr=False)
 
     @property

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from allocator.campaign.formats.settings import Format, Tables
 from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, in_utc, is_time_zone
 from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
@@ -252,6 +253,8 @@ class Config(Table):
     seed: int = Field(default=7, ge=0, lt=2**32)
     as_of: Annotated[dt.date | None, AfterValidator(_day)] = None
     campaign: CampaignTable = CampaignTable()
+    tables: Tables = Tables()
+    format: Format = Format()
     objective: Objective = Objective()
     predict: Predict = Predict()
     solve: Solve = Solve()
@@ -316,9 +319,16 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _other_case(folder: Path) -> str | None:
+    """Return the name of a file that differs from campaign.toml by case alone."""
+    return next((path.name for path in folder.iterdir() if path.name.lower() == FILE), None)
+
+
 def read_config(folder: Path) -> Config:
     """Read ``campaign.toml`` in `folder`."""
     path = folder / FILE
+    if not path.is_file() and (other := _other_case(folder)) is not None:
+        raise InputError(Finding("the file's name is not in small letters; rename it", other, expected=FILE))
     if not path.is_file():
         raise InputError(
             Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path))
@@ -327,3 +337,21 @@ def read_config(folder: Path) -> Config:
         return parse_config(path.read_text(encoding="utf-8-sig"), path.name)
     except UnicodeDecodeError as error:
         raise InputError(Finding("file is not UTF-8; save it as UTF-8", file=path.name)) from error
+
+
+def table_settings(folder: Path) -> tuple[Tables, Format] | None:
+    """Return ``[tables]`` and ``[format]``, also where the rest of campaign.toml is wrong.
+
+    None if they are wrong themselves or cannot be told, which `read_config` reports.
+    """
+    try:
+        text = (folder / FILE).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return Tables(), Format()
+    try:
+        data = tomllib.loads(text)
+        return Tables.model_validate(data.get("tables", {})), Format.model_validate(data.get("format", {}))
+    except ValidationError:
+        return None
+    except tomllib.TOMLDecodeError:
+        return None if "[tables" in text or "[format" in text else (Tables(), Format())

@@ -14,26 +14,17 @@ from allocator.campaign.checks import check_coupons, check_references, missing_c
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
 from allocator.campaign.coupon_terms import term_notes
+from allocator.campaign.formats import Tables
 from allocator.campaign.grouping import UserLabels, label_findings
 from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.past_checks import check_past
-from allocator.campaign.schema import (
-    COUPONS,
-    EVENTS,
-    HISTORY,
-    ORDERS,
-    REVIEWED_COPY,
-    SCORES,
-    USERS,
-    TableSchema,
-)
+from allocator.campaign.schema import REVIEWED_COPY
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
-from allocator.campaign.tables import parse_table
+from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
-from allocator.files import restore_ids
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -43,7 +34,8 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     ----------
     folder
         Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
-        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, each as CSV or Parquet.
+        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, in any form that
+        `allocator.campaign.formats` opens.
     as_of
         The day of the decision where campaign.toml names none; today unless given.
 
@@ -65,12 +57,12 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
-    tables = {
-        schema.name: _collect(findings, _read_file, folder, schema, digests, context)
-        for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES, REVIEWED_COPY)
-    }
+    files = read_tables(folder, None if config is None else config.currency, findings, context)
+    digests |= files.digests
+    tables = files.frames()
+    final = len(findings)  # of these, files and rows are as people open them
     users, coupons = tables["users"], tables["coupons"]
-    notes = context.notes
+    notes: list[str] = []
     if config is not None and coupons is not None:
         findings += check_coupons(coupons, config, day)
     if users is not None and coupons is not None:
@@ -94,8 +86,9 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     if config is not None and coupons is not None:
         notes += term_notes(coupons, day)
         notes += stock_notes(coupons, tables["scores"], tables["history"])
+    places = files.places
     if findings or config is None or users is None or coupons is None:
-        raise InputError(findings)
+        raise InputError([*findings[:final], *places.of(findings[final:])])
     return Campaign(
         folder=folder,
         config=config,
@@ -108,17 +101,21 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         scores=tables["scores"],
         reviewed=tables["reviewed_copy"],
         digests=digests,
-        notes=tuple(notes),
+        notes=(*files.notes(), *context.notes, *map(places.named, notes)),
+        places=places,
         spellings=context.spellings,
     )
 
 
 def read_decisions(folder: Path) -> pl.DataFrame | None:
     """Read what people decided on texts, ``reviewed_copy``; None if there is no such file."""
-    decisions = _read_file(folder, REVIEWED_COPY, {}, TableContext())
-    if decisions is not None and (findings := list(check_decisions(decisions))):
-        raise InputError(findings)
-    return decisions
+    source = find_table(folder, REVIEWED_COPY, Tables())
+    if source is None:
+        return None
+    table = read_found(source, REVIEWED_COPY)
+    if findings := list(check_decisions(table.frame)):
+        raise InputError(table.place.of_all(findings))
+    return table.frame
 
 
 def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyped-def]
@@ -133,25 +130,3 @@ def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyp
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_file(
-    folder: Path, schema: TableSchema, digests: dict[str, str], context: TableContext
-) -> pl.DataFrame | None:
-    paths = [path for ending in ("csv", "parquet") if (path := folder / f"{schema.name}.{ending}").is_file()]
-    if len(paths) > 1:
-        raise InputError(Finding("both a CSV and a Parquet file are there; keep one", file=schema.name))
-    if not paths:
-        if schema.required:
-            raise InputError(
-                Finding(
-                    "file is missing",
-                    file=f"{schema.name}.csv",
-                    expected=f"{schema.name}.csv or .parquet in {folder}",
-                )
-            )
-        return None
-    digests[paths[0].name] = _digest(paths[0])
-    table = parse_table(paths[0], schema, context)
-    # Of all campaign files, this one alone is written by Allocate.
-    return restore_ids(table, ("coupon_id", "segment", "hook")) if schema is REVIEWED_COPY else table

@@ -8,6 +8,7 @@ from typing import Literal
 from allocator.campaign.cell_types import MOST_AMOUNT
 
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
+Unit = Literal["money", "offer", "share"]
 
 COUPON_KINDS = ("percent", "amount", "free_shipping")
 CHANNELS = ("sms", "push", "email", "in_app")
@@ -37,6 +38,9 @@ class Column:
         Other names that exports of common tools use.
     label
         A text of which NA and none are values, as in every required text.
+    unit
+        Of a number that may be written with a sign: ``money`` with a currency's, a ``share`` of 1 with a
+        percent sign, the value of an ``offer`` with either, by the offer's kind.
     unlimited
         Says where something ends: an empty cell, or the word, means that it does not.
     zero_is_none
@@ -55,6 +59,7 @@ class Column:
     unique: bool = False
     aliases: tuple[str, ...] = ()
     label: bool = False
+    unit: Unit | None = None
     above: float | None = None
     unlimited: bool = False
     zero_is_none: bool = False
@@ -96,11 +101,26 @@ COUPONS = TableSchema(
     (
         Column("coupon_id", required=True, unique=True, aliases=COUPON_ID.aliases),
         Column("kind", required=True, one_of=COUPON_KINDS),
-        Column("value", "number", required=True, at_least=0, at_most=MOST_AMOUNT),
+        Column("value", "number", required=True, at_least=0, at_most=MOST_AMOUNT, unit="offer"),
         # A cap of 0 would make the coupon free, against all that it costs; some tools write it for no cap.
-        Column("max_discount", "number", above=0, at_most=MOST_AMOUNT, unlimited=True, zero_is_none=True),
+        Column(
+            "max_discount",
+            "number",
+            above=0,
+            at_most=MOST_AMOUNT,
+            unit="money",
+            unlimited=True,
+            zero_is_none=True,
+        ),
         Column("currency"),
-        Column("min_spend", "number", at_least=0, at_most=MOST_AMOUNT, aliases=("minimumRequirement",)),
+        Column(
+            "min_spend",
+            "number",
+            at_least=0,
+            at_most=MOST_AMOUNT,
+            aliases=("minimumRequirement",),
+            unit="money",
+        ),
         Column("starts_at", "date", bound="first", aliases=("startdate",)),
         Column("ends_at", "date", aliases=("expirydate",)),
         Column("inventory", "integer", at_least=0, unlimited=True),
@@ -130,11 +150,11 @@ HISTORY = TableSchema(
         Column("coupon_id", aliases=COUPON_ID.aliases),
         Column("treated", "flag"),
         Column("sent_at", "time", required=True),
-        Column("propensity", "number", at_least=0, at_most=1),
+        Column("propensity", "number", at_least=0, at_most=1, unit="share"),
         Column("converted", "flag", required=True),
         Column("redeemed", "flag", default=False),
-        Column("revenue", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT),
-        Column("discount", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT),
+        Column("revenue", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        Column("discount", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
     ),
 )
 
@@ -146,7 +166,7 @@ EVENTS = TableSchema(
         Column("kind", required=True, one_of=EVENT_KINDS),
         Column("item"),
         Column("category"),
-        Column("amount", "number"),
+        Column("amount", "number", unit="money"),
     ),
 )
 
@@ -157,8 +177,22 @@ ORDERS = TableSchema(
         Column("at", "time", required=True, aliases=("ordered_at", "order_date", "created_at")),
         Column("order_id", aliases=("basket_id", "transaction_id")),
         Column("category"),
-        Column("amount", "number", required=True, at_least=0, aliases=("paid", "total", "sales_value")),
-        Column("discount", "number", default=0.0, at_least=0, aliases=("discount_amount", "total_discounts")),
+        Column(
+            "amount",
+            "number",
+            required=True,
+            at_least=0,
+            aliases=("paid", "total", "sales_value"),
+            unit="money",
+        ),
+        Column(
+            "discount",
+            "number",
+            default=0.0,
+            at_least=0,
+            aliases=("discount_amount", "total_discounts"),
+            unit="money",
+        ),
     ),
 )
 
@@ -167,9 +201,9 @@ SCORES = TableSchema(
     (
         USER_ID,
         COUPON_ID,
-        Column("value", "number", required=True),
-        Column("cost", "number", required=True, at_least=0),
-        Column("value_error", "number", at_least=0),
+        Column("value", "number", required=True, unit="money"),
+        Column("cost", "number", required=True, at_least=0, unit="money"),
+        Column("value_error", "number", at_least=0, unit="money"),
     ),
     extra="measures",
     key=("user_id", "coupon_id"),

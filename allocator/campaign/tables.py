@@ -1,59 +1,74 @@
-"""One CSV or Parquet file -> a typed frame, or every finding in it."""
+"""One table -> a typed frame, or every finding in it."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 
 from allocator.campaign import cell_types, instants, label_spelling
-from allocator.campaign.cell_types import MISSING, UNLIMITED, without
+from allocator.campaign.cells import Cells
+from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
+from allocator.campaign.formats import PROGRAM
 from allocator.campaign.schema import CHANNELS, Column, TableSchema
 from allocator.campaign.table_context import TableContext
 from allocator.errors import Finding, InputError
 from allocator.wording import counted
 
-FIRST_ROW = 2  # the header is line 1
 SHOWN = 5  # findings of one kind in one column that are listed one by one
 MOSTLY = 0.95  # a feature with this share of numbers is a number column with stray text in it
 
 # What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
-
-
-def parse_table(path: Path, schema: TableSchema, context: TableContext | None = None) -> pl.DataFrame:
-    """Read `path` and return a frame with the schema's columns under canonical names and types.
-
-    What else there is to say of the table is added to `context`.
-
-    Raises
-    ------
-    InputError
-        With every finding in the file.
-    """
-    return parse_frame(_read_text_frame(path), schema, path.name, context)
+UNCLEAN = rf"^(?:\s|$)|\s$|{CONTROL}"
 
 
 def parse_frame(
     raw: pl.DataFrame, schema: TableSchema, file: str, context: TableContext | None = None
 ) -> pl.DataFrame:
-    """Parse a frame of text as `parse_table` does a file; `file` is what findings name.
+    """Parse a frame of text that a program wrote, as `read_table` does a file.
+
+    Parameters
+    ----------
+    raw
+        Cells as text; null where empty.
+    schema
+        Its columns.
+    file
+        What findings name.
+    context
+        What it is read by; what else there is to say of it is added.
 
     Raises
     ------
     InputError
-        With every finding.
+        With every finding; rows count from 2.
     """
     findings: list[Finding] = []
-    context = context or TableContext()
-    raw = _rename_aliases(raw, schema, file, findings, context)
-    columns = [_parse_column(raw, column, file, findings, context) for column in schema.columns]
+    named, origin = rename_aliases(raw, schema, file, findings)
+    cells = Cells(named, schema, PROGRAM, origin)
+    return parse_cells(cells, schema, file, findings, context or TableContext())
+
+
+def parse_cells(
+    cells: Cells, schema: TableSchema, file: str, findings: list[Finding], context: TableContext
+) -> pl.DataFrame:
+    """Return the typed frame of a table whose columns have their canonical names.
+
+    Raises
+    ------
+    InputError
+        With `findings` and every finding more; rows count from 2.
+    """
+    findings += cells.findings(schema, file)
+    columns = [
+        _parse_column(cells, column, file, findings, context)
+        for column in schema.columns
+        if column.name not in cells.refused
+    ]
     known = {column.name for column in schema.columns}
-    for name in raw.columns:
-        if name in known:
+    for name in cells.raw.columns:
+        if name in known or name in cells.refused:
             continue
         if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
@@ -64,15 +79,16 @@ def parse_frame(
             )
         elif schema.extra == "measures":
             measure = Column(name, "number", required=True)
-            columns.append(_parse_column(raw, measure, file, findings, context))
+            columns.append(_parse_column(cells, measure, file, findings, context))
         else:
-            columns.append(_parse_feature(raw, name, file, findings, context))
-    present = [series for series in columns if series is not None]
+            columns.append(_parse_feature(cells, name, file, findings, context))
+    frame = pl.DataFrame([series for series in columns if series is not None])
+    findings += cells.findings_by_kind(frame, file)
     if not findings and schema.key:
-        findings += _duplicates(pl.DataFrame(present), schema.key, file)
+        findings += _duplicates(frame, schema.key, file)
     if findings:
         raise InputError(findings)
-    return pl.DataFrame(present)
+    return frame
 
 
 def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
@@ -85,22 +101,6 @@ def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
     return None
 
 
-def _read_text_frame(path: Path) -> pl.DataFrame:
-    """Return the file with every column as text; empty cells are null."""
-    if path.suffix == ".parquet":
-        try:
-            frame = pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(Finding(f"this is not a Parquet file: {error}", file=path.name)) from error
-        frame = _parquet_as_text(frame, path.name)
-    else:
-        frame = _read_csv(path)
-    frame = _without_blank_end(clean_text(frame, path.name))
-    if frame.height == 0:
-        raise InputError(Finding("the file has a header but no rows", file=path.name))
-    return frame
-
-
 def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     """Strip the cells of a frame of text; empty ones become null. `file` is what findings name.
 
@@ -109,32 +109,10 @@ def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     InputError
         If a cell holds control characters.
     """
-    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
-    _check_characters(frame, file)
+    unclean = [text.name for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
+    frame = frame.with_columns(pl.col(unclean).str.strip_chars().replace("", None))
+    _check_characters(frame.select(unclean), file)
     return frame
-
-
-def _parquet_as_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]
-    if nested:
-        raise InputError(
-            [
-                Finding(
-                    "the column holds lists or binary data; flatten or remove it",
-                    file,
-                    column=name,
-                    found=str(frame.schema[name]),
-                )
-                for name in nested
-            ]
-        )
-    return frame.with_columns(pl.all().cast(pl.String, strict=False))
-
-
-def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop the blank lines that editors and spreadsheets leave at the end of a file."""
-    filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    return frame.head(filled[-1] + 1 if len(filled) else 0)
 
 
 def _check_characters(frame: pl.DataFrame, file: str) -> None:
@@ -147,91 +125,17 @@ def _check_characters(frame: pl.DataFrame, file: str) -> None:
         raise InputError(findings)
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            Finding(
-                "the file is not UTF-8; save it as 'CSV UTF-8'",
-                path.name,
-                row,
-                found=f"byte {data[error.start]:#04x}",
-            )
-        ) from error
-    if not text.strip():
-        raise InputError(Finding("the file is empty", file=path.name))
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    try:
-        header = [name.strip() for name in next(csv.reader(io.StringIO(text)))]
-        _check_header(header, path.name)
-        frame = pl.read_csv(text.encode(), infer_schema=False)
-        ragged = _ragged_rows(text, len(header), path.name) if _may_be_ragged(text, frame) else []
-    except (pl.exceptions.PolarsError, csv.Error) as error:
-        raise InputError(_why_unreadable(text, path.name, str(error))) from error
-    if ragged:
-        raise InputError(ragged)
-    frame.columns = header
-    return frame
-
-
-def _may_be_ragged(text: str, frame: pl.DataFrame) -> bool:
-    """Tell cheaply when no row is short, which Polars fills up without a word."""
-    return '"' in text or text.count(",") != (frame.height + 1) * (frame.width - 1)
-
-
-def _why_unreadable(text: str, file: str, error: str) -> list[Finding]:
-    try:
-        ragged = _ragged_rows(text, len(next(csv.reader(io.StringIO(text)))), file)
-    except csv.Error as second:
-        ragged, error = [], str(second)
-    message = f"this cannot be read as CSV; look for quotes that do not pair up: {error.splitlines()[0]}"
-    return ragged or [Finding(message, file)]
-
-
-def _check_header(names: list[str], file: str) -> None:
-    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and mark in names[0]:
-            raise InputError(
-                Finding(f"the columns are separated by {word}; save the file with commas", file, 1)
-            )
-    findings = [
-        Finding("a column name holds a control character", file, 1, found=repr(name))
-        for name in names
-        if any(ord(character) < 32 or ord(character) == 127 for character in name)
-    ]
-    findings += [
-        Finding("two columns have this name; rename or remove one", file, 1, name)
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    if "" in names:
-        findings.append(Finding("a column has no name", file, 1, found=f"column {names.index('') + 1}"))
-    if findings:
-        raise InputError(findings)
-
-
-def _ragged_rows(text: str, width: int, file: str) -> list[Finding]:
-    rows = enumerate(csv.reader(io.StringIO(text, newline="")), start=1)
-    bad = [(i, len(row)) for i, row in rows if row and len(row) != width]
-    return [
-        Finding(
-            "the row has another number of cells than the header", file, i, found=str(n), expected=str(width)
-        )
-        for i, n in bad[:SHOWN]
-    ]
-
-
-def _rename_aliases(
-    raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding], context: TableContext
-) -> pl.DataFrame:
+def rename_aliases(
+    raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
+) -> tuple[pl.DataFrame, dict[str, str]]:
     """Give aliased columns their canonical name; the canonical name wins where both are there.
 
-    A 0 under another tool's name is no limit where that tool means so.
+    Returns
+    -------
+    tuple
+        The frame, and the name that each renamed column had.
     """
-    renames: dict[str, str] = {}
+    origin: dict[str, str] = {}
     for column in schema.columns:
         aliases = [alias for alias in column.aliases if alias in raw.columns]
         if column.name in raw.columns or not aliases:
@@ -239,37 +143,31 @@ def _rename_aliases(
         if len(aliases) > 1:
             message = f"more than one column could be '{column.name}'; rename one to '{column.name}'"
             findings.append(Finding(message, file, 1, column.name, found=", ".join(aliases)))
-        renames[aliases[0]] = column.name
-        if column.zero_is_none:
-            raw = raw.with_columns(_without_zeros(raw[aliases[0]], file, context))
-    return raw.rename(renames)
-
-
-def _without_zeros(text: pl.Series, file: str, context: TableContext) -> pl.Series:
-    """Make zeros null, and say so."""
-    zero = (text.cast(pl.Float64, strict=False) == 0).fill_null(False)
-    if n := int(zero.sum()):
-        rows = counted(n, "row")
-        context.notes.append(f"{file}, {text.name}: 0 is read as no limit, as its exporter means it ({rows})")
-    return cell_types.where(text, ~zero)
+        origin[column.name] = aliases[0]
+    return raw.rename({alias: name for name, alias in origin.items()}), origin
 
 
 def _parse_column(
-    raw: pl.DataFrame, column: Column, file: str, findings: list[Finding], context: TableContext
+    cells: Cells, column: Column, file: str, findings: list[Finding], context: TableContext
 ) -> pl.Series | None:
+    raw = cells.raw
     if column.name not in raw.columns:
         if column.required:
             found = ", ".join(raw.columns)
-            message = "required column is missing"
+            message = "required column is missing" + cells.header_below(column.name)
             findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
             return None
-        text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
+        text = spelled = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
+    elif column.type == "text" and (column.required or column.label):
+        text = spelled = raw[column.name]
     else:
-        text = raw[column.name]
-        if column.type != "text" or not (column.required or column.label):
-            text = without(text, MISSING + UNLIMITED if column.unlimited else MISSING)
-    value = _cast(text, column, context.time_zone)
-    if column.type == "date" and (note := instants.days_note(text, value, column.bound, context.time_zone)):
+        text, spelled = cells.known(column.name), cells.spelled(column.name)
+    if column.zero_is_none and column.name in cells.origin:
+        text, spelled = _without_zeros(text, spelled, f"{file}, {cells.origin[column.name]}", context)
+    value = _cast(spelled, column, context.time_zone)
+    if column.type == "date" and (
+        note := instants.days_note(spelled, value, column.bound, context.time_zone)
+    ):
         context.notes.append(f"{file}, {column.name}: {note}")
     none = ", or an empty cell where there is no limit" if column.unlimited else ""
     _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type] + none, file, findings)
@@ -284,6 +182,17 @@ def _parse_column(
         repeat = text.is_not_null() & ~text.is_first_distinct()
         _report(text, repeat, column, "each value once", file, findings, "this value occurs twice")
     return value if column.default is None else value.fill_null(column.default)
+
+
+def _without_zeros(
+    text: pl.Series, spelled: pl.Series, place: str, context: TableContext
+) -> tuple[pl.Series, pl.Series]:
+    """Make null the zeros under another tool's name, where that tool means no limit, and say so."""
+    zero = (spelled.cast(pl.Float64, strict=False) == 0).fill_null(False)
+    if n := int(zero.sum()):
+        rows = counted(n, "row")
+        context.notes.append(f"{place}: 0 is read as no limit, as its exporter means it ({rows})")
+    return cell_types.where(text, ~zero), cell_types.where(spelled, ~zero)
 
 
 def _outside(value: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]]:
@@ -315,20 +224,20 @@ def _cast(text: pl.Series, column: Column, time_zone: str | None) -> pl.Series:
 
 
 def _parse_feature(
-    raw: pl.DataFrame, name: str, file: str, findings: list[Finding], context: TableContext
+    cells: Cells, name: str, file: str, findings: list[Finding], context: TableContext
 ) -> pl.Series | None:
     """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
     if name.startswith("consent_"):
         if name.removeprefix("consent_") not in CHANNELS:
             expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
             findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
-        return _parse_column(raw, Column(name, "flag", default=False), file, findings, context)
-    label, text = raw[name], without(raw[name], MISSING)
-    number = text.cast(pl.Float64, strict=False)
+        return _parse_column(cells, Column(name, "flag", default=False), file, findings, context)
+    label, text, respelled = cells.raw[name], cells.known(name), cells.spelled(name)
+    number = respelled.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
     if not known or number.count() < MOSTLY * known or (known < 20 and number.count() < known):
         return label
-    distinct = label_spelling.distinct_cells(text)
+    distinct = label_spelling.distinct_cells(respelled)
     if distinct is not None and (code := label_spelling.code_among(distinct)) is not None:
         context.notes.append(f"{file}, {name}: values such as '{code}' are read as labels, not as numbers")
         return label

@@ -75,7 +75,12 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
     if changed:
         raise InputError(
             [
-                Finding("the file has changed since the run; run again", file=str(source / name))
+                Finding(
+                    "the file has changed since the run; run again"
+                    if (source / name).exists()
+                    else "the table has changed since the run, or is read from elsewhere; run again",
+                    file=str(source / name) if (source / name).exists() else name,
+                )
                 for name in changed
             ]
         )
