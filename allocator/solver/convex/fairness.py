@@ -25,6 +25,7 @@ from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import Outcome, decompose
 from allocator.solver.fair_groups import fair_groups, name_of, title_of
+from allocator.solver.finish import rejected
 from allocator.solver.master import Prices, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
 from allocator.solver.pricing import Engine
@@ -357,7 +358,7 @@ class _Finish:
         named = {label: float(price) for label, price in zip(self.labels, prices, strict=True)}
         certificate = certify(self.problem, self.limits, choice, named)
         if not certificate.valid:
-            raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
+            raise rejected(certificate)
         utility = self.piece.utility(proof.earned)
         bound = max(proof.bound, utility)
         return Solution(
