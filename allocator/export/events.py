@@ -146,7 +146,7 @@ class Reader:
         return START + dt.timedelta(seconds=value / per_second)
 
     def iso(self, value: Any, what: str) -> dt.datetime | None:
-        """Return the time, in UTC, that a text such as 2026-11-30T18:00:00+00:00 states; None if it is none."""
+        """Return the time, in UTC, that a text such as 2026-11-30T18:00:00+00:00 states; None if none."""
         try:
             found = dt.datetime.fromisoformat(value)
             if found.tzinfo is None:

@@ -14,7 +14,7 @@ KEY_KINDS: tuple[KeyKind, ...] = ("id", "email", "phone")
 
 PREFIX = "allocate"
 FIELDS = {
-    "run": "The run that the row is of. Select who is written to by it: values of earlier runs stay in the tool.",
+    "run": "The run. Select who is written to by it: values of earlier runs stay in the tool.",
     "coupon_id": "The coupon, as in coupons.csv.",
     "code": "What the customer types in.",
     "ends_at": "Last day of the coupon, YYYY-MM-DD.",
@@ -56,11 +56,14 @@ class Tool:
     keys
         By what it knows people, and the header of the column that holds it; the first that is there is used.
     read
-        Reads files of results; the second argument is the time zone of times that state none.
+        Reads files of results as events; the second argument is the time zone of times that state none. None
+        where outcomes are filled in as they are.
     imports, results
         Where the formats of its imports and of its results are documented.
     beside
         The address that must stand beside the key in the file of a channel, with its header.
+    own_id
+        Whether its ids are those that a shop gives its customers, and not its own.
     phone_sign
         Whether phone numbers begin with a plus sign.
     cell_bytes
@@ -74,10 +77,11 @@ class Tool:
     name: str
     title: str
     keys: Mapping[KeyKind, str]
-    read: Read = field(repr=False)
-    imports: tuple[str, ...]
-    results: tuple[str, ...]
+    read: Read | None = field(default=None, repr=False)
+    imports: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
     beside: Mapping[str, tuple[KeyKind, str]] = field(default_factory=dict)
+    own_id: bool = True
     phone_sign: bool = True
     cell_bytes: int | None = None
     file_bytes: int | None = None
@@ -94,5 +98,3 @@ class Tool:
         """Return the columns beside the key in the file of a channel, and what they mean."""
         kept = [name for name in FIELDS if name not in PARTS or name in OF_CHANNEL[channel]]
         return {self.header(channel, name): FIELDS[name] for name in kept}
-
-

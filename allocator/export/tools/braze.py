@@ -10,7 +10,7 @@ import polars as pl
 
 from allocator.errors import Finding, InputError
 from allocator.export.events import LAST_SECOND, Events, Kind, gather, together
-from allocator.export.text_tables import bad_cells, column_of, read_text_table, require_columns
+from allocator.export.text_tables import column_of, read_text_table, require_cells, require_columns
 from allocator.export.tool import Tool
 
 CHANNELS = {"email": "email", "sms": "sms", "pushnotification": "push", "inappmessage": "in_app"}
@@ -41,7 +41,9 @@ OF_ANYTHING: dict[str, Kind] = {
 # The event stands in the path of a file of Currents (event_type=users.messages.email.Send/...), or in the
 # name of a file that was made from a SQL table (USERS_MESSAGES_EMAIL_SEND_SHARED.csv).
 MESSAGE = re.compile(r"users[._]messages[._]([a-z]+)[._]([a-z]+)", re.IGNORECASE)
-ANYTHING = re.compile(r"users[._](campaigns|canvas|behaviors)[._](conversion|purchase)(?![a-z])", re.IGNORECASE)
+ANYTHING = re.compile(
+    r"users[._](campaigns|canvas|behaviors)[._](conversion|purchase)(?![a-z])", re.IGNORECASE
+)
 
 
 def read(files: Sequence[Path], time_zone: str | None) -> Events:
@@ -51,7 +53,9 @@ def read(files: Sequence[Path], time_zone: str | None) -> Events:
     if not known:
         message = "no file is of events that Allocate knows, such as users.messages.email.Send"
         raise InputError(Finding(message, ", ".join(map(str, files[:3]))))
-    notes = [f"{len(parts) - len(known):,} files of other events are left out"] if len(known) < len(parts) else []
+    notes = (
+        [f"{len(parts) - len(known):,} files of other events are left out"] if len(known) < len(parts) else []
+    )
     events = together(known)
     return Events(events.frame, events.told, (*events.notes, *notes))
 
@@ -61,10 +65,9 @@ def _read_file(path: Path) -> Events | None:
     if not kinds:
         return None
     table = read_text_table(path)
-    require_columns(table, ("external_user_id", "time"), path)
-    time = column_of(table, "time")
-    seconds = time.cast(pl.Float64, strict=False)
-    bad_cells(path, "time", time, ~seconds.is_between(0, LAST_SECOND).fill_null(False), "seconds since 1970")
+    require_columns(table, "external_user_id", "time")
+    seconds = column_of(table, "time").cast(pl.Float64, strict=False)
+    require_cells(table, "time", seconds.is_between(0, LAST_SECOND), "seconds since 1970")
     frame = pl.DataFrame(
         {
             "at": (seconds * 1e6).cast(pl.Int64).cast(pl.Datetime("us")),
@@ -77,7 +80,7 @@ def _read_file(path: Path) -> Events | None:
     if kinds == ("ordered",):
         price = column_of(table, "price")
         revenue = price.cast(pl.Float64, strict=False)
-        bad_cells(path, "price", price, price.is_not_null() & ~revenue.is_finite().fill_null(False), "a number")
+        require_cells(table, "price", price.is_null() | revenue.is_finite(), "a number")
         frame = frame.with_columns(revenue=revenue, send=pl.lit(None, pl.String))
     rows = pl.concat([frame.with_columns(kind=pl.lit(kind)) for kind in kinds])
     return gather(rows, told=[(kind, channel) for kind in kinds])

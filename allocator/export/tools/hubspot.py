@@ -73,15 +73,14 @@ def _of_change(item: Any, reader: Reader) -> list[dict[str, Any]]:
     if not any(isinstance(change, Mapping) and change.get("change") == OUT for change in changes):
         return []
     at = reader.seconds(item.get("timestamp"), "timestamp", per_second=MILLISECONDS)
-    return [
-        {"kind": "unsubscribed", "at": at, "email": text_of(item.get("recipient")), "channel": "email"}
-    ]
+    return [{"kind": "unsubscribed", "at": at, "email": text_of(item.get("recipient")), "channel": "email"}]
 
 
 TOOL = Tool(
     name="hubspot",
     title="HubSpot",
     keys={"email": "Email", "id": "Record ID"},
+    own_id=False,
     read=read,
     imports=("https://knowledge.hubspot.com/import-and-export/set-up-your-import-file",),
     results=(

@@ -10,7 +10,7 @@ import polars as pl
 from allocator.campaign.instants import is_time_zone, to_utc
 from allocator.errors import Finding, InputError
 from allocator.export.events import Events, gather, together
-from allocator.export.text_tables import bad_cells, column_of, read_text_table, require_columns
+from allocator.export.text_tables import column_of, read_text_table, require_cells, require_columns
 from allocator.export.tool import Tool
 
 FILES = {
@@ -43,10 +43,9 @@ def _read_file(path: Path, time_zone: str) -> Events:
         expected = ", ".join(f"{name.capitalize()}.csv" for name in FILES)
         raise InputError(Finding(message, str(path), expected=expected))
     table = read_text_table(path)
-    require_columns(table, ("SubscriberKey", "EventDate"), path)
-    cells = column_of(table, "EventDate")
-    local = cells.str.to_datetime(TIME, time_unit="us", strict=False)
-    bad_cells(path, "EventDate", cells, local.is_null(), "a time such as 6/1/2026 2:05:09 PM")
+    require_columns(table, "SubscriberKey", "EventDate")
+    local = column_of(table, "EventDate").str.to_datetime(TIME, time_unit="us", strict=False)
+    require_cells(table, "EventDate", local.is_not_null(), "a time such as 6/1/2026 2:05:09 PM")
     frame = pl.DataFrame(
         {
             "at": to_utc(local, time_zone),
