@@ -19,6 +19,8 @@ from allocator.campaign.table_reading import read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids, write_table
 from allocator.plugins.predictions import Predictions
+from allocator.problem.alignment import Axis
+from allocator.problem.frames import Matrix
 
 PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 
@@ -160,6 +162,40 @@ def _predictions_file(path: Path) -> Path:
     return file
 
 
+def checked_predictions(predictions: Any) -> Predictions:
+    """Return predictions whose arrays are finite numbers, users x coupons, as float64.
+
+    Raises
+    ------
+    InputError
+        With every array that is not, and names that come with one and are not those of its rows or columns.
+    """
+    if not isinstance(predictions, Predictions):
+        found = type(predictions).__name__
+        raise InputError(Finding("these are no Predictions", column="predictions", found=found))
+    shape = (len(predictions.user_ids), len(predictions.coupon_ids))
+    rows = Axis.of("rows", "users", predictions.user_ids)
+    columns = Axis.of("columns", "coupons", predictions.coupon_ids)
+    findings: list[Finding] = []
+    changes: dict[str, Any] = {}
+    for name in (*PREDICTED, *PERHAPS_PREDICTED):
+        given = getattr(predictions, name)
+        if given is None and name in PERHAPS_PREDICTED:
+            continue
+        table = Matrix.of(given, name, "these are no numbers", findings)
+        rows.check(table.rows, name, findings)
+        columns.check(table.columns, name, findings)
+        array = changes[name] = table.array.astype(np.float64, copy=False)
+        if array.shape != shape or not np.isfinite(array).all():
+            message = f"it must be {shape[0]:,} users x {shape[1]:,} coupons of finite numbers"
+            findings.append(Finding(message, "predictions", None, name, str(array.shape)))
+        elif name in NEVER_NEGATIVE and (array < 0).any():
+            findings.append(Finding("it must be 0 or more", "predictions", None, name, f"{array.min():g}"))
+    if findings:
+        raise InputError(findings)
+    return replace(predictions, **changes)
+
+
 def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
     """Return the predictions in the campaign's order of users and coupons.
 
@@ -168,6 +204,7 @@ def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
     InputError
         If they are of other users or coupons.
     """
+    predictions = checked_predictions(predictions)
     labels = (
         ("user_id", campaign.user_ids, predictions.user_ids),
         ("coupon_id", campaign.coupon_ids, predictions.coupon_ids),
