@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.config import Config
+from allocator.campaign.consent.contact import NO_CONTACT, Contact
 from allocator.campaign.places import Places
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Campaign:
         hook, decision, at``.
     places
         Where the tables stand, by which findings name files and rows as people open them.
+    contact
+        The columns of the file of users that say who may be contacted; the frame holds what they come to
+        as ``consent_<channel>`` and ``holdout``.
     """
 
     folder: Path
@@ -75,6 +79,7 @@ class Campaign:
     orders: pl.DataFrame | None = None
     reviewed: pl.DataFrame | None = None
     places: Places = field(default_factory=Places)
+    contact: Contact = NO_CONTACT
 
     @property
     def active_coupons(self) -> pl.DataFrame:

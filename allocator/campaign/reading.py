@@ -89,6 +89,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         digests=digests,
         notes=(*files.notes(), *map(places.named, notes)),
         places=places,
+        contact=files.read["users"].contact,
     )
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
 import polars as pl
 
 from allocator.campaign.cells import Cells
+from allocator.campaign.columns.applying import in_whole_units
+from allocator.campaign.columns.meanings import NOTHING, Meaning
+from allocator.campaign.consent.contact import Contact
 from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
 from allocator.campaign.formats import PROGRAM
-from allocator.campaign.schema import CHANNELS, Column, TableSchema
+from allocator.campaign.naming import name_columns
+from allocator.campaign.schema import Column, TableSchema
 from allocator.errors import Finding, InputError
 
 SHOWN = 5  # findings of one kind in one column that are listed one by one
@@ -22,10 +29,27 @@ TIME = (
 )
 # What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
+NOTHING_LACKS: Mapping[str, str] = {}
 UNCLEAN = rf"^(?:\s|$)|\s$|{CONTROL}"
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """A typed frame, what it says of who may be contacted, and what is worth a note."""
+
+    frame: pl.DataFrame
+    contact: Contact
+    notes: tuple[str, ...]
+
+
 def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFrame:
+    """Return the frame of `parse`."""
+    return parse(raw, schema, file).frame
+
+
+def parse(
+    raw: pl.DataFrame, schema: TableSchema, file: str, meanings: Mapping[str, Meaning] = NOTHING
+) -> Parsed:
     """Parse a frame of text that a program wrote, as `read_table` does a file.
 
     Parameters
@@ -36,19 +60,53 @@ def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFra
         Its columns.
     file
         What findings name.
+    meanings
+        What ``[columns]`` says of the columns.
 
     Raises
     ------
     InputError
         With every finding; rows count from 2.
     """
-    findings: list[Finding] = []
-    raw = rename_aliases(raw, schema, file, findings)
-    return parse_cells(Cells(raw, schema, PROGRAM), schema, file, findings)
+    named = name_columns(raw, schema, file, meanings)
+    findings = list(named.findings)
+    cells = Cells(named.frame, schema, PROGRAM)
+    try:
+        frame = parse_cells(cells, schema, file, findings, named.features, named.lacks)
+    except InputError as error:
+        raise InputError([_of_file(finding, named.rows) for finding in error.findings]) from error
+    return Parsed(in_whole_units(frame, named.cents), named.contact, named.notes)
 
 
-def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Finding]) -> pl.DataFrame:
+def _of_file(finding: Finding, rows: pl.Series | None) -> Finding:
+    """Return a finding on a row of what was kept as one on the row of the whole."""
+    if rows is None or finding.row is None or finding.row < FIRST_ROW:
+        return finding
+    return replace(finding, row=int(rows[finding.row - FIRST_ROW]) + FIRST_ROW)
+
+
+def parse_cells(
+    cells: Cells,
+    schema: TableSchema,
+    file: str,
+    findings: list[Finding],
+    features: Collection[str] = (),
+    lacks: Mapping[str, str] = NOTHING_LACKS,
+) -> pl.DataFrame:
     """Return the typed frame of a table whose columns have their canonical names.
+
+    Parameters
+    ----------
+    cells, schema
+        The table.
+    file
+        What findings name.
+    findings
+        What is known to be wrong; more is added.
+    features
+        Columns that are features whatever their names say.
+    lacks
+        Why a column may be missing, by its name.
 
     Raises
     ------
@@ -67,15 +125,13 @@ def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Fin
             continue
         if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
-        elif schema.extra == "error":
-            close = ", ".join(sorted(known))
-            findings.append(
-                Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
-            )
+        elif name in schema.contact and name not in features:
+            columns.append(_parse_column(cells, Column(name, "flag", default=False), file, findings))
         elif schema.extra == "measures":
             columns.append(_parse_column(cells, Column(name, "number", required=True), file, findings))
-        else:
+        elif schema.extra == "features":
             columns.append(_parse_feature(cells, name, file, findings))
+    findings[:] = [_with_reason(finding, lacks) for finding in findings]
     frame = pl.DataFrame([series for series in columns if series is not None])
     findings += cells.findings_by_kind(frame, file)
     if not findings and schema.key:
@@ -83,6 +139,12 @@ def parse_cells(cells: Cells, schema: TableSchema, file: str, findings: list[Fin
     if findings:
         raise InputError(findings)
     return frame
+
+
+def _with_reason(finding: Finding, lacks: Mapping[str, str]) -> Finding:
+    """Say why an export does not have a column that is required."""
+    why = lacks.get(finding.column or "") if finding.row == 1 else None
+    return replace(finding, message=f"{finding.message}; {why}") if why else finding
 
 
 def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
@@ -117,22 +179,6 @@ def _check_characters(frame: pl.DataFrame, file: str) -> None:
         _report(text, bad, Column(text.name), "text without control characters", file, findings)
     if findings:
         raise InputError(findings)
-
-
-def rename_aliases(
-    raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
-) -> pl.DataFrame:
-    """Give aliased columns their canonical name; the canonical name wins where both are there."""
-    renames: dict[str, str] = {}
-    for column in schema.columns:
-        aliases = [alias for alias in column.aliases if alias in raw.columns]
-        if column.name in raw.columns or not aliases:
-            continue
-        if len(aliases) > 1:
-            message = f"more than one column could be '{column.name}'; rename one to '{column.name}'"
-            findings.append(Finding(message, file, 1, column.name, found=", ".join(aliases)))
-        renames[aliases[0]] = column.name
-    return raw.rename(renames)
 
 
 def _parse_column(cells: Cells, column: Column, file: str, findings: list[Finding]) -> pl.Series | None:
@@ -224,12 +270,7 @@ def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
 
 
 def _parse_feature(cells: Cells, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
-    """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
-    if name.startswith("consent_"):
-        if name.removeprefix("consent_") not in CHANNELS:
-            expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
-            findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
-        return _parse_column(cells, Column(name, "flag", default=False), file, findings)
+    """Type a free column: numbers where (almost) all cells are."""
     label, text = cells.raw[name], cells.known(name)
     number = cells.spelled(name).cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()

@@ -18,7 +18,7 @@ from allocator.campaign.grouping import column_finding
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
-from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame
+from allocator.campaign.tables import FIRST_ROW, Parsed, clean_text, parse
 from allocator.errors import Finding, InputError
 from allocator.limits.groups import columns_of
 from allocator.service.schemas.solve import Columns, InlineProblem
@@ -27,7 +27,6 @@ REQUEST = "request"
 TABLES = {"scores.csv": "pairs", "users.csv": "users", "coupons.csv": "coupons", "campaign.toml": REQUEST}
 OFFER = {"kind": "amount", "value": 0}  # of coupons that the pairs alone describe
 CELLS = (str, int, float, bool, type(None))
-Tables = dict[str, pl.DataFrame | None]
 
 
 def campaign_of(problem: InlineProblem, body: bytes) -> Campaign:
@@ -54,7 +53,8 @@ def campaign_of(problem: InlineProblem, body: bytes) -> Campaign:
 def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
     findings: list[Finding] = []
     config = _config(problem, findings)
-    tables = _tables(problem, findings)
+    parsed = _tables(problem, findings)
+    tables = {name: None if found is None else found.frame for name, found in parsed.items()}
     today = dt.date.today()
     users, coupons = tables["users"], tables["coupons"]
     if users is not None and coupons is not None:
@@ -63,11 +63,12 @@ def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
         findings += wrong
     if config is not None and users is not None and coupons is not None:
         findings += _limit_findings(config, users, coupons, tables["scores"])
-    if findings or config is None or users is None or coupons is None:
+    if findings or config is None or users is None or coupons is None or parsed["users"] is None:
         raise InputError(findings)
     return Campaign(
         folder=Path(REQUEST), config=config, as_of=today, users=users, coupons=coupons, history=None,
         events=None, scores=tables["scores"], digests={REQUEST: hashlib.sha256(body).hexdigest()},
+        notes=parsed["users"].notes, contact=parsed["users"].contact,
     )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         return None
 
 
-def _tables(problem: InlineProblem, findings: list[Finding]) -> Tables:
+def _tables(problem: InlineProblem, findings: list[Finding]) -> dict[str, Parsed | None]:
     pairs, users, coupons = dict(problem.pairs), problem.users, problem.coupons
     if users is None:
         users = {"user_id": _distinct(pairs.get("user_id", []))}
@@ -99,7 +100,7 @@ def _tables(problem: InlineProblem, findings: list[Finding]) -> Tables:
         coupons = {"coupon_id": _distinct(pairs.get("coupon_id", []))}
     size = max((len(cells) for cells in coupons.values()), default=0)
     coupons = {**{key: [value] * size for key, value in OFFER.items() if key not in coupons}, **coupons}
-    empty: Tables = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
+    empty: dict[str, Parsed | None] = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
     return empty | {
         "scores": _table("pairs", pairs, SCORES, findings),
         "users": _table("users", users, USERS, findings),
@@ -111,7 +112,7 @@ def _distinct(cells: Sequence[Any]) -> list[Any]:
     return list(dict.fromkeys(cell for cell in cells if isinstance(cell, CELLS)))
 
 
-def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Finding]) -> pl.DataFrame | None:
+def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Finding]) -> Parsed | None:
     lengths = {column: len(cells) for column, cells in columns.items()}
     wrong = [
         Finding("a cell must be a text, a number, true, false or null", name, i + FIRST_ROW, column)
@@ -130,7 +131,7 @@ def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Find
         return None
     try:
         raw = pl.DataFrame([_text(column, cells) for column, cells in columns.items()])
-        return parse_frame(clean_text(raw, name), schema, name)
+        return parse(clean_text(raw, name), schema, name)
     except InputError as error:
         findings += error.findings
         return None

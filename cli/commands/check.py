@@ -37,16 +37,17 @@ def command(folder: Path, campaign: Path | None, terminal: Terminal) -> None:
 
 def _check_campaign(folder: Path, terminal: Terminal) -> None:
     from allocator.campaign.eligibility import eligibility
+    from allocator.campaign.reach import reach_of
     from allocator.runs.pipeline import check_campaign
     from cli.render.check import campaign_table
 
     campaign = check_campaign(folder)
-    allowed = eligibility(campaign)
+    reach = reach_of(campaign, eligibility(campaign))
     facts = {
         "campaign": campaign.config.name,
         "as_of": campaign.as_of,
         "users": campaign.users.height,
-        "eligible_users": int(allowed.allowed.any(axis=1).sum()),
+        "eligible_users": reach.eligible,
         "coupons": campaign.active_coupons.height,
         "limits": len(campaign.config.limits),
         "scenarios": len(campaign.config.scenarios),
@@ -54,6 +55,7 @@ def _check_campaign(folder: Path, terminal: Terminal) -> None:
         "events": 0 if campaign.events is None else campaign.events.height,
         "orders": 0 if campaign.orders is None else campaign.orders.height,
         "scores": 0 if campaign.scores is None else campaign.scores.height,
+        "reach": reach.document(),
         "notes": list(campaign.notes),
     }
     terminal.show(campaign_table(facts))
