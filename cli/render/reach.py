@@ -29,7 +29,7 @@ def reach_page(reach: Document, *, reasons: bool = True) -> RenderableType:
     if reasons and reach["reasons"]:
         parts += [Text(""), _reasons(reach["reasons"])]
     if said_by := _said_by(reach):
-        parts += [Text(""), Text("Read from users.csv:", style="dim")]
+        parts += [Text(""), Text("Read from the columns of users:", style="dim")]
         parts += [Text(f"  {line}", style="dim") for line in said_by]
     return Group(*parts)
 

@@ -46,6 +46,11 @@ class Meaning(BaseModel):
         return self.is_[0]
 
 
+def meaning_as(*names: str) -> Meaning:
+    """Return what a column is whose cells stand for themselves."""
+    return Meaning.model_validate({"is": names})
+
+
 def _whole(value: Any) -> Any:
     if isinstance(value, str | list | tuple):
         value = {"is": value}
