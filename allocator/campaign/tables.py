@@ -165,16 +165,16 @@ def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     InputError
         If a cell holds control characters.
     """
-    unclean = [text.name for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
-    frame = frame.with_columns(pl.col(unclean).str.strip_chars().replace("", None))
-    _check_characters(frame.select(unclean), file)
-    return frame
+    unclean = [text for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
+    cleaned = [text.str.strip_chars().replace("", None) for text in unclean]  # a name such as * is no pattern
+    _check_characters(cleaned, file)
+    return frame.with_columns(cleaned)
 
 
-def _check_characters(frame: pl.DataFrame, file: str) -> None:
+def _check_characters(columns: list[pl.Series], file: str) -> None:
     """Refuse control characters: they hide in ids, and a terminal would obey them."""
     findings: list[Finding] = []
-    for text in frame.iter_columns():
+    for text in columns:
         bad = text.str.contains(CONTROL).fill_null(False)
         _report(text, bad, Column(text.name), "text without control characters", file, findings)
     if findings:

@@ -331,10 +331,7 @@ def test_an_order_of_several_lines_counts_once_and_only_if_it_was_paid() -> None
 
 def test_a_discount_export_of_shopify_is_read_as_it_is() -> None:
     header = "Name;Value;Value Type;Times Used In Total;Applies Once Per Customer;Usage Limit Per Code;Status"
-    rows = (
-        "TEN;-10.0;percentage;3;true;;Active\n"
-        "FIVE;-5.0;fixed_amount;0;false;100;Expired"
-    )
+    rows = "TEN;-10.0;percentage;3;true;;Active\nFIVE;-5.0;fixed_amount;0;false;100;Expired"
     frame = read("coupons", f"{header}\n{rows}").frame
     assert frame.select("coupon_id", "code", "kind", "value", "active").rows() == [
         ("TEN", "TEN", "percent", 10.0, True),

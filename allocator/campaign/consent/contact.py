@@ -120,9 +120,8 @@ def read_contact(
     columns = _consent_columns(consent, raw.height) | _holdout_column(raw, control)
     doubts = [each for each in found if isinstance(each, Doubt)]
     used = {name for several in (statements, asides, doubts) for name in _columns_of(several)}
-    frame = raw.drop(used - set(columns)).with_columns(
-        _text(column).alias(name) for name, column in columns.items()
-    )
+    left = [raw[name] for name in raw.columns if name not in used - set(columns)]
+    frame = pl.DataFrame(left).with_columns(_text(column).alias(name) for name, column in columns.items())
     findings = [_asking(each, file) for each in doubts]
     if not doubts:  # which may be what such a column is about
         findings += [_asking_aside(each, file) for each in asides if not _is_covered(each, consent)]

@@ -37,6 +37,7 @@ FILE_WORDS = {
 """Words of files' names that speak for a table."""
 NAMED = 2.5  # what a file's name counts, in columns
 CERTAIN = 100.0  # an export that is known
+FLAGS = 2  # different cells that a flag may have
 HOLDS = {"date": "date", "time": "date", "number": "number", "integer": "number", "flag": "number"}
 
 
@@ -182,7 +183,9 @@ def _missing(schema: TableSchema, match: Match, guess: FileGuess, taken: set[str
             continue
         lacks = {} if match.export is None else match.export.lacks
         for facts in guess.facts.columns:
-            if facts.name not in taken and facts.holds == HOLDS[column.type] and column.name not in lacks:
+            if facts.name in taken or column.name in lacks:
+                continue
+            if facts.holds == HOLDS[column.type] and (column.type != "flag" or facts.distinct <= FLAGS):
                 why = f"{guess.table} needs '{column.name}'; it could be this one"
                 choices = (f'"{column.name}"', f'"{IGNORE}"')
                 yield ColumnGuess(facts.name, facts.samples, None, why, choices)

@@ -130,7 +130,9 @@ def _columns(table: str, file: FileGuess) -> Iterator[str]:
 
 def _column(file: FileGuess, column: ColumnGuess) -> Iterator[str]:
     name, samples = _quoted(column.column), _samples(file, column)
-    if column.meaning is None and column.choices:
+    if column.column == ALL_OTHERS:
+        yield f"# {name} stands for all other columns here: rename the one that is called so"
+    elif column.meaning is None and column.choices:
         asked = f"{column.why}: {samples}" if samples else column.why
         yield f"#? {name} = {' or '.join(column.choices)}        # {asked}"
     elif column.meaning is None:
