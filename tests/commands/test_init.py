@@ -13,12 +13,10 @@ from allocator.campaign import read_campaign
 from allocator.campaign.config import parse_config
 
 SHOPIFY_CUSTOMERS = (
-    "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address City,Accepts SMS Marketing,"
-    "Total Spent,Total Orders,Tags"
+    "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address City,"
+    "Accepts SMS Marketing,Total Spent,Total Orders,Tags"
 )
-SHOPIFY_ORDERS = (
-    "Name,Email,Financial Status,Currency,Total,Discount Amount,Created at,Lineitem quantity,Lineitem name"
-)
+SHOPIFY_ORDERS = "Name,Email,Financial Status,Currency,Total,Discount Amount,Created at,Lineitem name"
 
 
 def write(path: Path, header: str, *rows: str, encoding: str = "utf-8") -> Path:
@@ -33,13 +31,14 @@ def exports(tmp_path: Path) -> Path:
     folder = tmp_path / "exports"
     write(
         folder / "customers_export.csv", SHOPIFY_CUSTOMERS,
-        *(f"'70{i},Ann,Doe,ann{i}@example.com,{'yes' if i % 2 else 'no'},Berlin,no,{i}.50,{i},vip" for i in range(20)),
+        *(f"'70{i},Ann,Doe,ann{i}@example.com,{'yes' if i % 2 else 'no'},Berlin,no,{i}.5,{i},vip"
+          for i in range(20)),
     )  # fmt: skip
     write(
         folder / "orders_export.csv", SHOPIFY_ORDERS,
         *(f"#{i},ann{i % 20}@example.com,{'voided' if i == 3 else 'paid'},EUR,30.00,0.00,"
-          f"2026-04-{i % 28 + 1:02d} 09:00:00 +0200,1,Tea" for i in range(30)),
-        "#1,ann1@example.com,,,,,,2,Cup",
+          f"2026-04-{i % 28 + 1:02d} 09:00:00 +0200,Tea" for i in range(30)),
+        "#1,ann1@example.com,,,,,,Cup",
     )  # fmt: skip
     write(
         folder / "codes.csv", "Code,Voucher Type,Value,Discount Type,Start Date,Expiration Date,Active",

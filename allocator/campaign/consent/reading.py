@@ -248,8 +248,9 @@ def _control_group(column: pl.Series, cells: Cells, speech: Speech) -> list[Stat
 
 def _spoken_by_cells(column: pl.Series, name: Speech) -> list[Statement] | Doubt | None:
     """Read a column whose name is not enough: its cells must speak of being contacted."""
-    if column.n_unique() > MANY:
-        return _loud_cells(column)
+    distinct = column.unique().drop_nulls()
+    if len(distinct) > MANY:
+        return _loud_cells(column, distinct)
     cells = Cells.of(column)
     flags = bool(cells.counts) and cells.all_of(*FLAGS)
     if cells.any_of(*SELF_SPEAKING) or (name.about and name.says == "in" and flags):
@@ -265,12 +266,11 @@ def _spoken_by_cells(column: pl.Series, name: Speech) -> list[Statement] | Doubt
         return _doubt(column, cells, name, "the name may say who may be written to on this channel")
     if not name.about and (close := nearest(column.name, (*CONSENT.values(), *OPT_OUT.values()))):
         return _doubt(column, cells, declared(close), f"the name may be a misspelling of '{close}'")
-    return _loud_cells(column)
+    return _loud_cells(column, distinct)
 
 
-def _loud_cells(column: pl.Series) -> Doubt | None:
+def _loud_cells(column: pl.Series, distinct: pl.Series) -> Doubt | None:
     """Find cells that speak of not being contacted among other things, such as tags; no addresses."""
-    distinct = column.unique().drop_nulls()
     loud = distinct.filter(distinct.str.contains(v.LOUD) & ~distinct.str.contains(r"@|://"))
     if not loud.len():
         return None
