@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 
 from allocator.campaign import Campaign, Config
 from allocator.campaign.checks import check_coupons, check_references
+from allocator.campaign.columns.meanings import NOTHING, Meaning, TableName
 from allocator.campaign.config import toml_finding
 from allocator.campaign.grouping import column_finding
 from allocator.campaign.limit_tables import parse_limits
@@ -53,7 +54,7 @@ def campaign_of(problem: InlineProblem, body: bytes) -> Campaign:
 def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
     findings: list[Finding] = []
     config = _config(problem, findings)
-    parsed = _tables(problem, findings)
+    parsed = _tables(problem, {} if config is None else config.columns, findings)
     tables = {name: None if found is None else found.frame for name, found in parsed.items()}
     today = dt.date.today()
     users, coupons = tables["users"], tables["coupons"]
@@ -80,7 +81,7 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         solve["gap"] = 0.0
     settings: dict[str, Any] = {
         "schema": 1, "name": problem.name, "currency": problem.currency, "limits": problem.limits,
-        "solve": solve,
+        "solve": solve, "columns": problem.columns,
     }  # fmt: skip
     settings |= {} if problem.seed is None else {"seed": problem.seed}
     tables = {"objective": problem.objective, "online": problem.online}
@@ -92,7 +93,9 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         return None
 
 
-def _tables(problem: InlineProblem, findings: list[Finding]) -> dict[str, Parsed | None]:
+def _tables(
+    problem: InlineProblem, meanings: Mapping[TableName, Mapping[str, Meaning]], findings: list[Finding]
+) -> dict[str, Parsed | None]:
     pairs, users, coupons = dict(problem.pairs), problem.users, problem.coupons
     if users is None:
         users = {"user_id": _distinct(pairs.get("user_id", []))}
@@ -102,9 +105,9 @@ def _tables(problem: InlineProblem, findings: list[Finding]) -> dict[str, Parsed
     coupons = {**{key: [value] * size for key, value in OFFER.items() if key not in coupons}, **coupons}
     empty: dict[str, Parsed | None] = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
     return empty | {
-        "scores": _table("pairs", pairs, SCORES, findings),
-        "users": _table("users", users, USERS, findings),
-        "coupons": _table("coupons", coupons, COUPONS, findings),
+        "scores": _table("pairs", pairs, SCORES, meanings.get("scores", NOTHING), findings),
+        "users": _table("users", users, USERS, meanings.get("users", NOTHING), findings),
+        "coupons": _table("coupons", coupons, COUPONS, meanings.get("coupons", NOTHING), findings),
     }
 
 
@@ -112,7 +115,13 @@ def _distinct(cells: Sequence[Any]) -> list[Any]:
     return list(dict.fromkeys(cell for cell in cells if isinstance(cell, CELLS)))
 
 
-def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Finding]) -> Parsed | None:
+def _table(
+    name: str,
+    columns: Columns,
+    schema: TableSchema,
+    meanings: Mapping[str, Meaning],
+    findings: list[Finding],
+) -> Parsed | None:
     lengths = {column: len(cells) for column, cells in columns.items()}
     wrong = [
         Finding("a cell must be a text, a number, true, false or null", name, i + FIRST_ROW, column)
@@ -131,7 +140,7 @@ def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Find
         return None
     try:
         raw = pl.DataFrame([_text(column, cells) for column, cells in columns.items()])
-        return parse(clean_text(raw, name), schema, name)
+        return parse(clean_text(raw, name), schema, name, meanings)
     except InputError as error:
         findings += error.findings
         return None
