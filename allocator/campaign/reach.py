@@ -45,6 +45,8 @@ class Reach:
     ----------
     users, eligible
         All users, and those who may be given something.
+    is_stated
+        Whether any column says who consents; without, everyone counts as consenting.
     held_out
         Users who never get anything: ``holdout``, or a column that names a control group.
     without_consent
@@ -61,6 +63,7 @@ class Reach:
 
     users: int
     eligible: int
+    is_stated: bool
     held_out: int
     without_consent: int
     channels: Mapping[str, ChannelReach]
@@ -100,6 +103,7 @@ def reach_of(campaign: Campaign, allowed: Eligibility) -> Reach:
     return Reach(
         users=campaign.users.height,
         eligible=eligible,
+        is_stated=is_stated(campaign),
         held_out=int(campaign.users["holdout"].sum()),
         without_consent=int((~consent[:, codes].any(axis=1)).sum()),
         channels=channels,

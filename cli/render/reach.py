@@ -22,7 +22,8 @@ def reach_page(reach: Document, *, reasons: bool = True) -> RenderableType:
         table.add_row("held out", number(reach["held_out"]), "in a control group: they get nothing")
     for name, found in reach["channels"].items():
         said = f"of whom {number(found['eligible'])} may get something on it"
-        table.add_row(Text(f"consent to {name}"), number(found["consent"]), said)
+        what = "consent to" if reach["is_stated"] else "count as consenting to"
+        table.add_row(Text(f"{what} {name}"), number(found["consent"]), said)
     table.add_row("without consent", number(reach["without_consent"]), "to any channel that is used")
     table.add_row(Text("eligible", style="bold"), Text(number(reach["eligible"]), style="bold"), "")
     parts: list[RenderableType] = [table]

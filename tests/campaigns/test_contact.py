@@ -92,6 +92,12 @@ UNDERSTOOD = [
     ("短信退订", ["1", "0", "0"], "sms", "011"),
     ("unsubscribed", ["x", "", ""], "email", "011"),
     ("opted out", ["✓", "", ""], "email", "011"),
+    ("mailing_list", ["1", "0", ""], "email", "100"),
+    ("isEmailable", ["true", "false", "true"], "email", "101"),
+    ("Contactable via SMS?", ["Y", "N", "Y"], "sms", "101"),
+    ("Marketing Permissions", ["Email|SMS", "", "Email"], "sms", "100"),
+    ("optOutDate", ["2024-01-01", "", ""], "email", "011"),
+    ("exclude_from_campaigns", ["1", "0", "0"], "email", "011"),
     ("some column", ["subscribed", "unsubscribed", ""], "email", "100"),
 ]
 
@@ -213,6 +219,9 @@ ASKED = [
     ("Status", ["Active", "Active"], ("'Active' (2)",), "consent"),
     ("account_status", ["gold", "silver"], ("'gold' (1)",), "consent"),
     ("subscription_plan", ["monthly", "yearly"], ("'monthly' (1)",), "consent"),
+    ("subscriber_since", ["2024-01-01", ""], ("'2024-01-01' (1)",), "consent"),
+    ("accepts_partner_marketing", ["1", "0"], ("'0' (1)",), "consent"),
+    ("permission", ["yes", "no"], ("'no' (1)",), "consent"),
     ("subscription", ["1", "0"], ("'0' (1)",), "consent"),
     ("n_unsubscribes", ["1", "0"], ("'0' (1)",), "opt_out"),
     ("days_since_optin", ["12", "400"], ("'12' (1)",), "consent"),

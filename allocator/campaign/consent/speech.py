@@ -94,7 +94,8 @@ def speech_of(name: str) -> Speech:
         timed=not v.TIMES.isdisjoint(words),
         noun=not act,
         aside=not v.ABOUT_IT.isdisjoint(after) or (says != "out" and not v.CHANGES.isdisjoint(words)),
-        unclear=not (v.COUNTS | v.EXPIRES).isdisjoint(words) or (else_ and says == "in"),
+        unclear=not (v.COUNTS | v.EXPIRES).isdisjoint(words)
+        or (says == "in" and (else_ or (general and _may_be_bought(words)))),
         strong=strong,
     )
 
@@ -161,6 +162,13 @@ def _polarity(parts: list[_Part], words: tuple[str, ...], key: str) -> Polarity:
         return "out" if said == {"out"} else "in"
     named = not v.MARKETING.isdisjoint(words) or any(found.search(key) for found in v.CHANNEL_NAMES.values())
     return "in" if parts and named else "either"  # a subscription alone may be to what is sold
+
+
+def _may_be_bought(words: tuple[str, ...]) -> bool:
+    """Return whether a name may be of a subscription to what is sold, such as ``subscriber_since``."""
+    subscribed = [word for word in words if word.startswith("subscribe")]
+    named = subscribed and v.MARKETING.isdisjoint(words)
+    return bool(named) and ("subscriber" in subscribed or not v.TIMES.isdisjoint(words))
 
 
 def _other_words(words: tuple[str, ...], key: str, parts: list[_Part]) -> list[str]:

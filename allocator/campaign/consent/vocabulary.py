@@ -49,9 +49,13 @@ OPTED_IN = re.compile(
 )
 MARKETING_CONTACT = re.compile(r"marketingcontact(?:status)?")
 """HubSpot's word for whom one pays for; it says who must not be written to, and not who consented."""
-ABOUT_CONTACT = re.compile(r"subscription|newsletter|legalbasis|lawfulbasis|gdpr|optinpreference")
+ABOUT_CONTACT = re.compile(
+    r"subscription|newsletter|mailinglist|permissions?|legalbasis|lawfulbasis|gdpr|optinpreference"
+)
 """Speaks of being contacted, but of no act."""
 MAY = re.compile(
+    r"\b(?:accepts?|accepted|allows?|allowed|receives?|wants?|agrees?|agreed|permits?) (?:\w+ ){0,3}"
+    r"(?:marketing|newsletters?|mailings?|promotions?|promotional|advertising)\b|"
     r"\b(?:can|may|ok to|okay to|allowed to) (?:be )?"
     r"(?:e ?mail|sms|text|push|contact|market|send|notif|message)|"
     r"\b(?:e ?mails?|sms|push|contact|marketing) (?:ok|okay)\b"
@@ -72,8 +76,8 @@ NOT_AFTER = re.compile(
 )
 """What turns a part of a name around where it stands just after it."""
 BOTH_WAYS = re.compile(r"optin(?:opt|or|and)*out|inout")
-SHORT_OUT = _words("dnc dnd dne baja blacklisted denylisted excluded")
-SHORT_UNREACHABLE = _words("blocked banned deceased")
+SHORT_OUT = _words("dnc dnd dne baja blacklisted denylisted excluded exclude exclusion")
+SHORT_UNREACHABLE = _words("blocked banned deceased bounced")
 NOUNS = re.compile(r"consents?$|consent(?:ement|imento|imiento)$")
 """Parts that name no act: a time beside them is when something changed, not when somebody agreed."""
 
@@ -91,7 +95,9 @@ NEUTRAL = _words("""
 """)
 """Words that leave what a name says of consent as it is; others make it consent to something else."""
 
-MARKETING = _words("marketing newsletters mailing mailings notifications promotions offers")
+MARKETING = _words(
+    "marketing newsletters mailing mailings notifications promotions offers werbung publicidad publicite pubblicita"
+)
 CHANNEL_WORDS = _words("email emails e mail mails sms push in app inapp text")
 FILLERS = _words("is has the for by via of to flag yn promotional")
 
@@ -143,7 +149,7 @@ CHANNEL_NAMES = {
     "in_app": re.compile(r"inapp|站内"),
     "sms": re.compile(r"sms|mms|textmess|短信|短訊|簡訊"),
     "email": re.compile(
-        r"(?<!direct)(?<!postal)(?<!snail)(?<!bulk)e?mail(?!able)|newsletter|correo|courriel|"
+        r"(?<!direct)(?<!postal)(?<!snail)(?<!bulk)e?mail|newsletter|correo|courriel|"
         r"邮件|邮箱|郵件|電郵|メール"
     ),
 }
