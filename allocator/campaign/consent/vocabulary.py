@@ -95,8 +95,8 @@ NEUTRAL = _words("""
 """)
 """Words that leave what a name says of consent as it is; others make it consent to something else."""
 
-MARKETING = _words(
-    "marketing newsletters mailing mailings notifications promotions offers werbung publicidad publicite pubblicita"
+MARKETING = _words("marketing newsletters mailing mailings notifications promotions offers") | _words(
+    "werbung publicidad publicite pubblicita"
 )
 CHANNEL_WORDS = _words("email emails e mail mails sms push in app inapp text")
 FILLERS = _words("is has the for by via of to flag yn promotional")
