@@ -20,12 +20,12 @@ OF_NO_MESSAGE = ("ordered",)
 
 
 def one_coupon_each(run: OpenRun) -> None:
-    """Raise InputError if a user got several coupons: events say of which user they are, not of which coupon."""
+    """Raise InputError if a user got several coupons: events name a user, not a coupon."""
     several = [user for user, coupons in run.assigned.items() if len(coupons) > 1]
     if several:
         message = (
-            f"{counted(len(several), 'user')} of this run got several coupons, and what a tool tells does not say "
-            "of which it is; fill outcomes in by yourself and read them with --from csv"
+            f"{counted(len(several), 'user')} of this run got several coupons, and what a tool tells does not "
+            "say of which it is; fill outcomes in by yourself and read them with --from csv"
         )
         raise InputError(Finding(message, found=f"user {several[0]}"))
 

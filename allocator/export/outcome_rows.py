@@ -158,7 +158,7 @@ def _with_orders(rows: pl.DataFrame, after: pl.DataFrame, events: Events) -> tup
     known = pl.col("treated")
     rows = rows.with_columns(pl.when(known).then(pl.col("converted")), pl.when(known).then(pl.col("revenue")))
     note = (
-        "conversions are those that the tool counts for its messages: nothing is known of the control group's, "
-        "and no uplift can be learnt from them; orders of everybody can be"
+        "conversions are those that the tool counts for its messages: nothing is known of the control "
+        "group's, and no uplift can be learnt from them; orders of everybody can be"
     )
     return rows, [note]

@@ -224,7 +224,8 @@ def _within_limits(files: list[Batch], tool: Tool) -> tuple[list[Batch], list[st
         if cut:
             notes.append(
                 f"{batch.name}.csv: {', '.join(cut)} left out, as {tool.title} cuts texts at "
-                f"{tool.cell_bytes} bytes; take the text from copy.csv by coupon_id, segment, language and variant"
+                f"{tool.cell_bytes} bytes; take the text from copy.csv by coupon_id, "
+                "segment, language and variant"
             )
     return kept, notes
 

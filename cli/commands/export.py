@@ -32,7 +32,7 @@ def command(
     run: Path,
     tool: str,
     out: Path | None,
-    id: str | None,
+    id: str | None,  # noqa: A002 - the option is --id
     email: str | None,
     phone: str | None,
     copy: Path | None,
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Write the files that a tool imports to send the messages of the finished run RUN.
 
-    One for each channel (and wave), and suppression.csv with those who are to get nothing. Addresses are taken
-    from users.csv now, and go into the new folder alone. `allocate outcomes` reads what came of it.
+    One for each channel (and wave), and suppression.csv with those who are to get nothing. Addresses are
+    taken from users.csv now, and go into the new folder alone. `allocate outcomes` reads what came of it.
     """
     from allocator.export import export_run
     from cli.render.export import export_page

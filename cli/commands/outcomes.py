@@ -57,7 +57,7 @@ def command(
     files: tuple[Path, ...],
     tool: str,
     out: Path,
-    id: str | None,
+    id: str | None,  # noqa: A002 - the option is --id
     email: str | None,
     phone: str | None,
     sends: tuple[str, ...],
