@@ -24,8 +24,8 @@ def one_coupon_each(run: OpenRun) -> None:
     several = [user for user, coupons in run.assigned.items() if len(coupons) > 1]
     if several:
         message = (
-            f"{counted(len(several), 'user')} of this run got several coupons, and what a tool tells does not "
-            "say of which it is; fill outcomes in by yourself and read them with --from csv"
+            f"{counted(len(several), 'user')} of this run got several coupons, and a tool does not "
+            "tell of which it speaks; fill outcomes in by yourself and read them with --from csv"
         )
         raise InputError(Finding(message, found=f"user {several[0]}"))
 
