@@ -86,7 +86,7 @@ def _fields(rows: pl.DataFrame, tool: Tool, channel: str) -> pl.DataFrame:
 def with_keys(rows: pl.DataFrame, keys: Keys, kind: KeyKind, tool: Tool, channel: str | None) -> pl.DataFrame:
     """Put the key of users, and an address where the tool wants one on a channel, before their rows."""
     headers = {tool.keys[kind]: kind}
-    if channel in tool.beside:
+    if channel is not None and channel in tool.beside:
         beside, header = tool.beside[channel]
         headers[header] = beside
     if tool.one_row_each:  # there is room for all

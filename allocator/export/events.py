@@ -26,7 +26,7 @@ KINDS: tuple[Kind, ...] = (
     "converted",  # as the tool counts it: after a message, so that people without one have none
     "ordered",  # whoever it was, with a message or without
 )
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "kind": pl.Enum(KINDS),
     "at": pl.Datetime("us"),  # in UTC
     "id": pl.String,
@@ -142,18 +142,20 @@ class Reader:
         """Return the time, in UTC, that a number of seconds since 1970 stands for; None if it is none."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < LAST_SECOND * per_second:
-            return self.miss(f"{what} is no time since 1970", value)
+            self.miss(f"{what} is no time since 1970", value)
+            return None
         return START + dt.timedelta(seconds=value / per_second)
 
     def iso(self, value: Any, what: str) -> dt.datetime | None:
         """Return the time, in UTC, that a text such as 2026-11-30T18:00:00+00:00 states; None if none."""
         try:
             found = dt.datetime.fromisoformat(value)
-            if found.tzinfo is None:
-                return self.miss(f"{what} does not say of which time zone it is", value)
-            return found.astimezone(dt.UTC).replace(tzinfo=None)
+            if found.tzinfo is not None:
+                return found.astimezone(dt.UTC).replace(tzinfo=None)
+            self.miss(f"{what} does not say of which time zone it is", value)
         except (ValueError, TypeError, OverflowError):
-            return self.miss(f"{what} is no date and time", value)
+            self.miss(f"{what} is no date and time", value)
+        return None
 
     def number(self, value: Any, what: str) -> float | None:
         """Return a number, also one that stands there as text; None if there is none."""
@@ -164,7 +166,8 @@ class Reader:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if isinstance(value, bool) or not abs(number) < MOST_AMOUNT:
-            return self.miss(f"{what} is no amount", value)
+            self.miss(f"{what} is no amount", value)
+            return None
         return number
 
     def miss(self, message: str, found: Any = None) -> None:

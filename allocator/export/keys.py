@@ -22,13 +22,13 @@ EMAIL = r"^[^\s@,;<>\"()]+@[^\s@,;<>\"()]+\.[^\s@,;<>\".()]+$"
 LONGEST_EMAIL = 254
 PHONE = r"^\+[1-9]\d{6,14}$"  # E.164
 BETWEEN_DIGITS = r"[\s./()-]"
-NAMED = {
+NAMED: dict[KeyKind, tuple[str, ...]] = {
     "email": ("email", "emailaddress", "mail", "customeremail", "contactemail"),
     "phone": ("phone", "phonenumber", "mobile", "mobilenumber", "mobilephone", "cellphone"),
 }
 """Names of columns, their letters alone, that are taken for keys unless others are named."""
-WORDS = {"id": "ids", "email": "e-mail addresses", "phone": "phone numbers"}
-EXPECTED = {
+WORDS: dict[KeyKind, str] = {"id": "ids", "email": "e-mail addresses", "phone": "phone numbers"}
+EXPECTED: dict[KeyKind, str] = {
     "id": "an id",
     "email": "an address such as ann@example.com",
     "phone": "a number with its country's code, such as +4915112345678",
@@ -124,11 +124,13 @@ def take_keys(campaign: Campaign, named: Mapping[KeyKind, str]) -> Keys:
     table, place = _users(campaign)
     ids = _id_column(table, campaign)
     found: dict[KeyKind, str] = {"id": ids}
-    guesses = {kind: _guess(table, kind, ids) for kind in NAMED}
-    found |= {kind: guess for kind, guess in guesses.items() if guess is not None}
-    found |= {kind: _column(table, kind, name, place) for kind, name in named.items()}
-    wanted = {"user": ids, **found}
-    cells = table.select(pl.col(name).alias(header) for header, name in wanted.items())
+    for kind in NAMED:
+        if (guess := _guess(table, kind, ids)) is not None:
+            found[kind] = guess
+    for kind, name in named.items():
+        found[kind] = _column(table, kind, name, place)
+    columns = [pl.col(name).alias(kind) for kind, name in found.items()]
+    cells = table.select(pl.col(ids).alias("user"), *columns)
     order = campaign.users.select(user="user_id")
     if cells.height != order.height or not cells["user"].equals(order["user"]):
         cells = order.join(cells, on="user", how="left", maintain_order="left")

@@ -11,7 +11,7 @@ from allocator.export.events import Events
 from allocator.runs.opening import OpenRun
 from allocator.wording import counted
 
-COLUMNS = {
+COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "user_id": pl.String,
     "coupon_id": pl.String,
     "sent_at": pl.Datetime("us"),
@@ -30,7 +30,11 @@ OF_MESSAGE = ("sent", "delivered", "failed", "opened", "clicked")
 
 
 def outcome_rows(
-    run: OpenRun, events: Events, found: pl.DataFrame, sent_at: dt.datetime | None, until: dt.datetime
+    run: OpenRun,
+    events: Events,
+    found: pl.DataFrame,
+    sent_at: dt.datetime | None,
+    until: dt.datetime | None,
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the columns of `COLUMNS`, and what a reader should know.
 
@@ -45,7 +49,7 @@ def outcome_rows(
     sent_at
         When it was sent, where events do not say.
     until
-        Until when events count.
+        Until when events count; None where no time of any is known.
 
     Raises
     ------

@@ -19,20 +19,18 @@ Examples:
 """
 
 
-class Moment(click.ParamType):
-    """A date and time with its offset, such as 2026-11-30T18:00:00+01:00; kept in UTC."""
-
-    name = "TIME"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
-        """Refuse what is no time, or does not say of which zone it is."""
-        try:
-            found = dt.datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-11-30T18:00:00+01:00.", param, ctx)
-        if found.tzinfo is None:
-            self.fail(f"{value!r} does not say of which time zone it is; add Z or +01:00.", param, ctx)
-        return found.astimezone(dt.UTC).replace(tzinfo=None)
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.datetime | None:
+    """Return a date and time that states its offset, in UTC."""
+    if value is None:
+        return None
+    try:
+        found = dt.datetime.fromisoformat(value)
+    except ValueError as error:
+        message = f"{value!r} is not a time such as 2026-11-30T18:00:00+01:00."
+        raise click.BadParameter(message) from error
+    if found.tzinfo is None:
+        raise click.BadParameter(f"{value!r} does not say of which time zone it is; add Z or +01:00.")
+    return found.astimezone(dt.UTC).replace(tzinfo=None)
 
 
 @click.command("outcomes", epilog=EPILOG)
@@ -47,8 +45,15 @@ class Moment(click.ParamType):
     "--send", "sends", multiple=True, metavar="NAME",
     help="What the tool calls a send of RUN; `all` takes every one. Repeatable.  [default: the only one]",
 )  # fmt: skip
-@click.option("--sent-at", type=Moment(), help="When it was sent, where the files do not say.")
-@click.option("--observed-until", type=Moment(), help="Until when outcomes count.  [default: the last event]")
+@click.option(
+    "--sent-at", metavar="TIME", callback=_moment, help="When it was sent, where the files do not say."
+)
+@click.option(
+    "--observed-until",
+    metavar="TIME",
+    callback=_moment,
+    help="Until when outcomes count.  [default: the last event]",
+)
 @click.option("--time-zone", metavar="ZONE", help="Of times that state none, such as Europe/Berlin.")
 @click.option("--campaign", type=FOLDER, help="Campaign folder [default: the one RUN was made from].")
 @output_options
