@@ -189,4 +189,4 @@ def text_of(value: Any) -> str | None:
     """Return an id as text, whether it is a text or a number there; None if there is none."""
     if value is None or isinstance(value, bool | dict | list) or value == "":
         return None
-    return str(value)
+    return str(value).encode("utf-8", "replace").decode()  # half a character, as JSON may hold

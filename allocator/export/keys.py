@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -64,13 +64,16 @@ class Keys:
         What stands in those columns.
     header
         All columns of the table of users.
+    unsure
+        Columns that could each hold a kind, where several could and none was named.
     """
 
     frame: pl.DataFrame
     columns: Mapping[KeyKind, str]
     place: Place
     cells: pl.DataFrame
-    header: tuple[str, ...]
+    header: tuple[str, ...] = ()
+    unsure: Mapping[KeyKind, Sequence[str]] = field(default_factory=dict)
 
     def lacking(self, kind: KeyKind, users: pl.Series) -> list[Unusable]:
         """Return those of some users who have no key of a kind that can be used."""
@@ -124,9 +127,10 @@ def take_keys(campaign: Campaign, named: Mapping[KeyKind, str]) -> Keys:
     table, place = _users(campaign)
     ids = _id_column(table, campaign)
     found: dict[KeyKind, str] = {"id": ids}
-    for kind in NAMED:
-        if (guess := _guess(table, kind, ids)) is not None:
-            found[kind] = guess
+    guesses = {kind: _guesses(table, kind, ids) for kind in NAMED}
+    for kind, names in guesses.items():
+        if len(names) == 1:
+            found[kind] = names[0]
     for kind, name in named.items():
         found[kind] = _column(table, kind, name, place)
     columns = [pl.col(name).alias(kind) for kind, name in found.items()]
@@ -136,7 +140,8 @@ def take_keys(campaign: Campaign, named: Mapping[KeyKind, str]) -> Keys:
         cells = order.join(cells, on="user", how="left", maintain_order="left")
         place = Place(place.name)  # rows were left out, so that the rest stand elsewhere
     clean = [_cleaned(cells[kind], kind) for kind in found]
-    return Keys(pl.DataFrame([cells["user"], *clean]), found, place, cells, tuple(table.columns))
+    unsure = {kind: names for kind, names in guesses.items() if kind not in found and names}
+    return Keys(pl.DataFrame([cells["user"], *clean]), found, place, cells, tuple(table.columns), unsure)
 
 
 def key_of(tool: Tool, keys: Keys, named: Collection[KeyKind]) -> KeyKind:
@@ -152,11 +157,14 @@ def key_of(tool: Tool, keys: Keys, named: Collection[KeyKind]) -> KeyKind:
         kinds = " or ".join(f"--{kind}" for kind in dict.fromkeys(usable))
         message = f"{tool.title} does not know people by this; name {kinds}"
         raise InputError([Finding(message, column=f"--{kind}") for kind in strange])
+    if of_tool := [kind for kind in tool.keys if kind in named]:
+        return of_tool[0]
     for kind in tool.keys:
-        if kind in named or (
-            not set(named) & set(tool.keys) and kind in keys.columns and _is_own(tool, kind)
-        ):
+        if kind == "id" and not tool.own_id:
+            continue
+        if kind in keys.columns:
             return kind
+        _require_sure(keys, kind)
     kinds = " or ".join(f"--{kind} COLUMN" for kind in tool.keys)
     message = f"no column is sure to hold what {tool.title} knows people by; name it with {kinds}"
     columns = ", ".join(keys.header)[:200]
@@ -167,6 +175,7 @@ def key_of(tool: Tool, keys: Keys, named: Collection[KeyKind]) -> KeyKind:
 
 def require_kind(keys: Keys, kind: KeyKind, why: str) -> None:
     """Raise InputError if there is no column for a kind of key."""
+    _require_sure(keys, kind)
     if kind not in keys.columns:
         message = f"no column is sure to hold {WORDS[kind]}, which {why}; name it with --{kind} COLUMN"
         raise InputError(Finding(message, keys.place.name, found=", ".join(keys.header)[:200]))
@@ -180,8 +189,11 @@ def match_form(cells: pl.Series, kind: KeyKind) -> pl.Series:
     return (cells.str.to_lowercase() if kind == "email" else cells).alias(kind)
 
 
-def _is_own(tool: Tool, kind: KeyKind) -> bool:
-    return kind != "id" or tool.own_id
+def _require_sure(keys: Keys, kind: KeyKind) -> None:
+    if kind in keys.unsure:
+        names = ", ".join(keys.unsure[kind])
+        message = f"several columns could hold {WORDS[kind]}: {names}; name one with --{kind} COLUMN"
+        raise InputError(Finding(message, keys.place.name))
 
 
 def _users(campaign: Campaign) -> tuple[pl.DataFrame, Place]:
@@ -215,13 +227,13 @@ def _column(table: pl.DataFrame, kind: KeyKind, name: str, place: Place) -> str:
     raise InputError(Finding(message, place.name, found=", ".join(table.columns)[:200]))
 
 
-def _guess(table: pl.DataFrame, kind: KeyKind, ids: str) -> str | None:
-    """Return the one column whose name says that it holds such keys; that of ids if all are addresses."""
+def _guesses(table: pl.DataFrame, kind: KeyKind, ids: str) -> list[str]:
+    """Return the columns whose names say that they hold such keys; that of ids if all are addresses."""
     plain = {name: re.sub(r"[^a-z]", "", name.casefold()) for name in table.columns}
     found = [name for name, letters in plain.items() if letters in NAMED[kind]]
     if not found and kind == "email" and table[ids].str.contains(EMAIL).fill_null(True).all():
-        return ids
-    return found[0] if len(found) == 1 else None
+        return [ids]
+    return found
 
 
 def _cleaned(cells: pl.Series, kind: KeyKind) -> pl.Series:

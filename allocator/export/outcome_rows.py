@@ -68,14 +68,14 @@ def outcome_rows(
     theirs = theirs.filter(~other)
     sent = _sent(theirs, sent_at)
     missing = len(plan) - len(sent)
-    notes += _note(missing, "user", "of the plan have no send in these files and are left out")
+    notes += _note(missing, "user", "of the plan without a send in these files left out")
     rows = plan.join(sent, on="user", how="inner", maintain_order="left").with_columns(treated=True)
     control = _control(run, rows["sent_at"].min())
     reached = found.filter(pl.col("kind") == "sent")["user"].unique()
     notes += _note(
         int(control["user"].is_in(reached.implode()).sum()),
         "user",
-        "of the control group were sent something",
+        "of the control group had a send, though they were to get none",
     )
     everyone = pl.concat([rows, control], how="diagonal")
     after = found.join(everyone.select("user", "sent_at"), on="user").filter(

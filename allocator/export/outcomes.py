@@ -95,7 +95,7 @@ def outcomes_of_run(
         raise InputError(Finding(message, ", ".join(map(str, paths[:3]))))
     if strangers:
         notes.append(f"{counted(strangers, 'event')} of people who are not among the users left out")
-    last = found["at"].max()
+    last = events.frame["at"].max()
     until = observed_until or (last if isinstance(last, dt.datetime) else None)
     frame, more = outcome_rows(run, events, found, sent_at, until)
     return _outcomes(frame, [*events.notes, *notes, *more])

@@ -66,7 +66,7 @@ def _activity(entry: Mapping[str, Any], send: str | None, sent_at: Times, reader
     if not isinstance(activity, list):
         reader.miss("the entry has no activity", entry)
         return []
-    done = [each for each in activity if isinstance(each, Mapping) and each.get("action") in ACTIONS]
+    done = [each for each in activity if isinstance(each, Mapping) and str(each.get("action")) in ACTIONS]
     return [
         {"kind": ACTIONS[each["action"]], "at": reader.iso(each.get("timestamp"), "timestamp")}
         for each in done
