@@ -31,6 +31,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(np|numpy|pl|dt|collections\.abc)\..*|NDArray|ArrayLike|Path|AbstractContextManager"),
     ("py:class", r"Array|Floats|Value|Table|By|Users|Coupons|Progress|Kind|Method|OnInfeasible|Pacing"),
     ("py:class", r"Batch|Combinations|Config|Fairness|Grouping|LimitLike|NamedTerm|Options|Row|Task"),
+    ("py:class", r".*UserLabels"),
 ]
 
 # Markdown

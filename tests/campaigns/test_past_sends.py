@@ -171,6 +171,7 @@ def test_a_coupon_that_only_some_waves_had_is_not_doubted() -> None:
 
 def test_check_solve_and_report_say_it(tiny: Any, tmp_path: Any, allocate: Command) -> None:
     history(tiny, "u3,C1,1,2026-01-01,0.5,0,1,0,5\n")
+    tiny.replace("campaign.toml", "[copy]", '[predict]\npredictor = "baseline"\n\n[copy]')
     said = "1 row redeemed without an order"
     checked = allocate("check", tiny.path, "--json")
     assert any(said in note for note in checked.document["notes"])
