@@ -61,6 +61,8 @@ class HistoryPredictor(ABC):
     """
 
     name: ClassVar[str]
+    estimates_errors: ClassVar[bool] = False
+    """Whether predictions bring the standard error of uplift."""
     max_events: int
 
     _encoder: Encoder | None = None
@@ -101,6 +103,17 @@ class HistoryPredictor(ABC):
     def _use(self, device: str) -> None:
         """Choose the device."""
 
+    def prepare(self, campaign: Campaign, *, device: str = "auto") -> None:
+        """Raise what `fit` would raise, without training.
+
+        Raises
+        ------
+        InputError
+            There is no such device, or no history that could be learnt from.
+        """
+        self._use(device)
+        read_history(campaign)
+
     def fit(
         self, campaign: Campaign, *, seed: int, device: str = "auto", progress: Progress = no_progress
     ) -> Evaluation:
@@ -120,7 +133,7 @@ class HistoryPredictor(ABC):
         Raises
         ------
         InputError
-            There is no history, or no control row, or no treated row.
+            There is no history, or no control row, or no treated row, or there are too few users of either.
         """
         return self.fit_and_judge(campaign, seed=seed, device=device, progress=progress).evaluation
 

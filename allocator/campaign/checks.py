@@ -154,7 +154,7 @@ def _left_out(
             message += f"; ids such as '{cut}' were rounded by a spreadsheet: export them as text"
         expected = f"ids such as {users[0]!r}"
         return [Finding(message, file, None, ids.name, repr(unknown[0]), expected)], []
-    return [], [f"{file}: {counted(len(unknown), 'row')} of users that are not in users.csv left out"]
+    return [], [f"{file}: {len(unknown):,} rows of users that are not in users.csv are left out"]
 
 
 def _unknown(ids: pl.Series, known: pl.Series, file: str, theirs: pl.Series) -> list[Finding]:

@@ -30,7 +30,8 @@ CONTRADICTIONS: dict[str, pl.Expr] = {
 """What no row should say, and how such rows are found; `treated` is filled in."""
 
 MOMENTS: dict[str, pl.Expr] = {
-    "one send has different outcomes, {n}; each row counts as a send": pl.col("again"),
+    "one send stands there again, word for word, {n}; each row counts as a send": pl.col("alike"),
+    "one send has different outcomes, {n}; each row counts as a send": pl.col("otherwise"),
     "one user got several coupons at one moment, {n}; they share one outcome, so that their effects cannot "
     "be told apart, and each is credited with all of it": pl.col("coupons") > 1,
     "one user got a coupon and is a control at one moment, {n}; both rows count": pl.col("control"),
@@ -51,22 +52,6 @@ def of_one_moment(history: pl.DataFrame) -> pl.DataFrame:
     return history.filter(hashed.is_duplicated()).filter(pl.struct(MOMENT).is_duplicated())
 
 
-def without_repeats(history: pl.DataFrame, together: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Leave out rows that say again, word for word, what an earlier row of the same send says.
-
-    Parameters
-    ----------
-    history, together
-        All rows, and those `of_one_moment`.
-    """
-    again = together.filter(~pl.struct(pl.exclude(ROW)).is_first_distinct())[ROW]
-    if again.is_empty():
-        return history, []
-    rows = counted(len(again), "row")
-    note = f"{FILE}: {rows} repeat a send word for word, the first in row {again[0]}: each send counts once"
-    return history.filter(~pl.col(ROW).is_in(again.implode())), [note]
-
-
 def contradictions(history: pl.DataFrame) -> list[str]:
     """Return a sentence for each kind of row that contradicts itself."""
     counts = [rows.sum().alias(what) for what, rows in CONTRADICTIONS.items()]
@@ -85,11 +70,13 @@ def contradictions(history: pl.DataFrame) -> list[str]:
 def shared_moments(together: pl.DataFrame) -> list[str]:
     """Return a sentence for each kind of moment at which one user got what shares one outcome."""
     coupon, arm = pl.col("coupon_id"), pl.struct("coupon_id", "treated")
+    row = pl.struct(name for name in together.columns if name not in (ROW, *MOMENT))
     withheld = (~_treated & coupon.is_null()).any() | (arm.n_unique() > coupon.n_unique())
     moments = together.group_by(MOMENT).agg(
         pl.col(ROW).min(),
         coupons=coupon.filter(_treated).n_unique(),
-        again=arm.is_duplicated().any(),
+        alike=row.is_duplicated().any(),
+        otherwise=row.n_unique() > arm.n_unique(),
         control=_treated.any() & withheld,
     )
     notes = []

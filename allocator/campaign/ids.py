@@ -9,7 +9,7 @@ import polars as pl
 
 Fold = Callable[[pl.Expr], pl.Expr]
 
-SAMPLE = 100_000  # distinct ids of which a cause is looked for
+SAMPLE = 20_000  # distinct ids by which a cause is found
 SAMPLE_OF_EMAILS = 1_000  # rows by which a column of addresses is known
 ROUNDED = r"^\d(?:\.\d+)?[eE]\+\d+$"  # 1.23E+12: a spreadsheet's way with long numbers, digits lost
 FOLDS: dict[str, Fold] = {
@@ -52,15 +52,20 @@ def find_mismatch(unknown: pl.Series, known: pl.Series) -> Mismatch | None:
     One cause that explains most is named, else all together.
     """
     some = unknown.head(SAMPLE)
-    together = _matches(some, known, list(FOLDS.values()))
+    both = pl.concat([side.head(SAMPLE).alias("id") for side in (unknown, known)])
+    folds = {cause: fold for cause, fold in FOLDS.items() if _changes(both, fold)}
+    together = _matches(some, known, list(folds.values()))
     if together.is_empty():
         return None
-    for cause, fold in FOLDS.items():
-        alone = _matches(some, known, [fold])
-        if alone.height >= 0.9 * together.height:
-            return _mismatch(cause, alone)
-    causes = [cause for cause, fold in FOLDS.items() if _changes(together, fold)]
-    return _mismatch(", and ".join(causes), together)
+    for cause, fold in folds.items():
+        if _matches(some, known, [fold]).height >= 0.9 * together.height:
+            return _mismatch(cause, _matches(unknown, known, [fold]))
+    closer = [cause for cause, fold in folds.items() if _brings_closer(together, fold)]
+    return _mismatch(", and ".join(closer), _matches(unknown, known, list(folds.values())))
+
+
+def _changes(ids: pl.Series, fold: Fold) -> bool:
+    return not ids.to_frame().select(fold(pl.col(ids.name))).to_series().equals(ids)
 
 
 def _mismatch(cause: str, matches: pl.DataFrame) -> Mismatch:
@@ -83,7 +88,7 @@ def _folded(ids: pl.Expr, folds: list[Fold]) -> pl.Expr:
     return ids
 
 
-def _changes(matches: pl.DataFrame, fold: Fold) -> bool:
+def _brings_closer(matches: pl.DataFrame, fold: Fold) -> bool:
     """Return whether a fold brings some pair closer: it changes one side of it and not the other alike."""
     here, there = pl.col("here"), pl.col("there")
     return bool(matches.select(((fold(here) != here) != (fold(there) != there)).any()).item())

@@ -12,7 +12,6 @@ from allocator.campaign.history_checks import (
     impossible_propensities,
     of_one_moment,
     shared_moments,
-    without_repeats,
 )
 from allocator.campaign.propensity_checks import propensity_notes
 from allocator.errors import Finding
@@ -36,7 +35,7 @@ def check_past(tables: Tables, as_of: dt.date, end: dt.datetime) -> tuple[list[F
     Returns
     -------
     tuple
-        Findings, notes, and the tables; past sends without repeated rows.
+        Findings, notes, and the tables.
     """
     findings: list[Finding] = []
     notes: list[str] = []
@@ -48,11 +47,10 @@ def check_past(tables: Tables, as_of: dt.date, end: dt.datetime) -> tuple[list[F
             notes += said
     history = tables["history"]
     if history is not None:
-        history, said = without_repeats(history, of_one_moment(history))
         past = history.filter(pl.col("sent_at") < end)
         together = of_one_moment(past)
         findings += impossible_propensities(past)
-        notes += [*said, *contradictions(past), *shared_moments(together), *propensity_notes(past, together)]
+        notes += [*contradictions(past), *shared_moments(together), *propensity_notes(past, together)]
         tables["history"] = history.drop(ROW)
     return findings, notes, tables
 

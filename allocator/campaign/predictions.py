@@ -24,6 +24,8 @@ PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 
 PERHAPS_PREDICTED = ("uplift_error", "baseline_revenue", "cost_variance")
 
+NEVER_NEGATIVE = ("expected_cost", "uplift_error", "cost_variance")
+
 TABLE = TableSchema(
     "predictions",
     (
@@ -75,13 +77,18 @@ def read_predictions(path: Path) -> Predictions:
         frame, stands = restore_ids(table.frame), table.place
     numbers = [*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in stands.columns)]
     findings = [
-        stands.of(Finding("this value cannot be used", path.name, bad[0] + FIRST_ROW, name,
-                         repr(frame[name][bad[0]]), "a number"))
+        Finding("this value cannot be used", None, i + FIRST_ROW, name, repr(frame[name][i]), "a number")
         for name in numbers
-        if len(bad := (~frame[name].is_finite().fill_null(False)).arg_true())
-    ]  # fmt: skip
+        for i in (~frame[name].is_finite().fill_null(False)).arg_true()[:1]
+    ]
+    findings += [
+        Finding("this cannot be negative", None, i + FIRST_ROW, name, f"{frame[name][i]:g}", "0 or more")
+        for name in NEVER_NEGATIVE
+        if name in numbers
+        for i in (frame[name] < 0).fill_null(False).arg_true()[:1]
+    ]
     if findings:
-        raise InputError(findings)
+        raise InputError(stands.of_all(findings))
     users, user = _codes(frame["user_id"])
     coupons, coupon = _codes(frame["coupon_id"])
     place = user * len(coupons) + coupon

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from allocator.limits.fields import read_fields, read_numbers
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import select
 from allocator.problem import Problem
@@ -24,6 +25,7 @@ class Inventory:
     penalty: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        read_fields(self, at_most=read_numbers)
         for coupon, stock in self.at_most.items():
             check_bounds(f"{self.label}[{coupon}]", None, stock, self.penalty)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
+from allocator.problem.arrays import entries_of, shown
 
 NEAR = 1e-9  # relative: a bound this close to a whole number is one
 
@@ -115,6 +116,20 @@ class LimitLike(Protocol):
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         ...
+
+
+def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
+    """Return the limits, or raise InputError if one of them is none."""
+    if isinstance(limits, LimitLike):
+        raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
+    entries = entries_of(limits)
+    if entries is None:
+        raise InputError(Finding("limits must be a list of limits", column="limits", found=shown(limits)))
+    checked = tuple(entries)
+    for limit in checked:
+        if not isinstance(limit, LimitLike):
+            raise InputError(Finding("this is not a limit", column="limits", found=shown(limit)))
+    return checked
 
 
 def is_risky(problem: Problem, limits: Iterable[LimitLike]) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_number
 from allocator.limits.row_tables import separators_of
 from allocator.online.plan_rows import PlanRow, plan_rows
+from allocator.problem.arrays import entries_of, shown
 from allocator.solution import Solution
 
 
@@ -62,7 +64,11 @@ class OnlinePlan:
     __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        if findings := [*self._own_findings(), *self._row_findings()]:
+        try:
+            findings = [*self._own_findings(), *self._row_findings()]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(Finding(f"this is not what a plan holds: {error}", column="plan")) from error
+        if findings:
             raise InputError(findings)
 
     @property
@@ -150,6 +156,14 @@ class OnlinePlan:
         InputError
             If the plan is for a fair objective, which prices alone do not carry; state fairness as a limit.
         """
+        if not isinstance(solution, Solution):
+            raise InputError(Finding("this is no Solution", column="solution", found=type(solution).__name__))
+        volumes, findings = entries_of(profile), list[Finding]()
+        if volumes is None:
+            findings.append(Finding("must be volumes of 0 or more", column="profile", found=shown(profile)))
+        stated = [read_number("profile", volume, findings) for volume in volumes or ()]
+        if findings:
+            raise InputError(findings)
         if solution.utility is not None:
             message = "a plan for a fair objective cannot be decided from prices; state fairness as a limit"
             raise InputError(Finding(message, column="objective"))
@@ -164,7 +178,7 @@ class OnlinePlan:
             objective=float(solution.objective),
             starts_at=starts_at,
             ends_at=ends_at,
-            profile=tuple(map(float, profile)),
+            profile=tuple(map(float, stated)),
             separators=separators_of(problem),
         )
 

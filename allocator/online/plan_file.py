@@ -43,7 +43,7 @@ def from_json(text: str | bytes, file: str | None = None) -> OnlinePlan:
 
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(Finding(f"this plan cannot be read as JSON: {error}", file=file)) from error
     if not isinstance(document, dict) or document.pop("schema", None) != SCHEMA_VERSION:
         message = "this is no plan of this version; solve again, or write it with OnlinePlan"

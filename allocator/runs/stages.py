@@ -14,7 +14,13 @@ import polars as pl
 
 from allocator.campaign import Campaign
 from allocator.campaign.messages import briefs, copy_table
-from allocator.campaign.predictions import PERHAPS_PREDICTED, PREDICTED, read_predictions, write_predictions
+from allocator.campaign.predictions import (
+    NEVER_NEGATIVE,
+    PERHAPS_PREDICTED,
+    PREDICTED,
+    read_predictions,
+    write_predictions,
+)
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError, PluginError
 from allocator.files import dump_json, write_folder, write_text
@@ -24,14 +30,13 @@ from allocator.plugins.evaluation import Evaluation, restore
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import PartwisePredictor, ResumablePredictor
 from allocator.progress import Progress, no_progress
+from allocator.runs.ready import ready_predictor
 from allocator.runs.run_folder import RunFolder
 from allocator.solution import Solution
 
 if TYPE_CHECKING:
     from allocator.plugins.protocols import Predictor
     from allocator.solver.pricing.settings import Kind
-
-NEVER_NEGATIVE = ("uplift_error", "cost_variance")
 
 
 def predict_campaign(
@@ -125,7 +130,7 @@ def train_campaign(
             )
         )
     settings = campaign.config.predict
-    predictor: Predictor = registry.create(registry.PREDICTORS, settings.predictor, settings.options)
+    predictor = ready_predictor(campaign)
     if isinstance(predictor, ResumablePredictor):
         predictor.checkpoint = checkpoint
     with registry.blamed(registry.PREDICTORS, settings.predictor, progress) as report:
@@ -190,5 +195,9 @@ def write_copy(
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read an evaluation that a run saved; what JSON wrote as null was NaN."""
-    evaluation: Evaluation = restore(Evaluation, json.loads(path.read_text(encoding="utf-8")))
+    try:
+        evaluation: Evaluation = restore(Evaluation, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        message = f"this is not what the run wrote; delete the folder, or name another with --out: {error}"
+        raise InputError(Finding(message, str(path))) from error
     return evaluation

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.certificate.relaxed import certify_relaxed, relax
-from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
+from allocator.errors import InfeasibleError, NoPlanError
 from allocator.limits.objectives import Fairness
-from allocator.limits.rows import LimitLike, is_risky
+from allocator.limits.rows import LimitLike, checked_limits, is_risky
 from allocator.problem import Problem
 from allocator.progress import Progress
 from allocator.solution import Improvement, Solution, Status
@@ -28,7 +28,7 @@ from allocator.solver.pricing import Engines, EngineSettings, shared_engines
 from allocator.solver.pricing.settings import Kind
 from allocator.solver.repairs import LeastViolation, ask, repair_together
 from allocator.solver.rounding.recovery import Plan
-from allocator.solver.settings import check_settings, checked_limits
+from allocator.solver.settings import check_settings, check_statement
 from allocator.solver.steps import SURE, value_step
 from allocator.solver.watch import Watch
 
@@ -136,6 +136,7 @@ def solve(
     limits = checked_limits(limits)
     where = EngineSettings(engine, device, threads)
     check_settings(method, objective, warm_start, gap, time_limit, seed, where, on_infeasible)
+    check_statement(problem, limits, objective, method)
     began = time.monotonic()
     with shared_engines(where) as engines, reporting(progress) as report:
         job = _Job(
@@ -153,9 +154,6 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
     model = compile_model(job.problem, limits)
     fitting = screen(model)
     risky = is_risky(job.problem, limits)
-    if risky and job.method in ("decomposition", "exact"):
-        message = "a budget with a confidence needs a cone, which this method does not have"
-        raise InputError(Finding(message, column="method", found=job.method, expected="convex or auto"))
     if risky or job.objective is not None:
         return _convex(job, model, limits)
     watch = Watch(job.began, job.on_improvement, choice)

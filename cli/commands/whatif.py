@@ -196,7 +196,7 @@ class _Job:
         from allocator.campaign.task import build_task
         from allocator.report.whatif import render_sensitivity
         from allocator.whatif.scenario import build_scenario, change_campaign, check_scenarios
-        from allocator.whatif.sensitivity import sensitivity, sensitivity_table
+        from allocator.whatif.sensitivity import check_prices_hold, sensitivity, sensitivity_table
         from cli.render.sensitivity import sensitivity_page
 
         with self.terminal.progress():
@@ -207,6 +207,8 @@ class _Job:
                 check_scenarios(campaign, [scenario])
                 task = build_scenario(campaign, self.predictions, scenario, None, self.predict)
                 campaign = change_campaign(campaign, scenario)
+            fair = campaign.config.objective.fairness is not None
+            check_prices_hold(task.problem, task.limits, fair=fair)
             found = sensitivity(self._solve(campaign, task, None), self.options.threads)
         name, under = self.campaign.config.name, None if scenario is None else scenario.name
         self._answer(

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.learnable import few_users
 from allocator.campaign.propensity_checks import LEAST_PROPENSITY
 from allocator.errors import Finding, InputError
 from predictors.features.timeline import seconds
@@ -99,7 +100,7 @@ def read_history(campaign: Campaign) -> History:
     Raises
     ------
     InputError
-        No history, no treated row or no control row.
+        No history, no treated row or no control row, or too few users of either.
     """
     table = campaign.history
     if table is None or table.is_empty():
@@ -117,6 +118,15 @@ def read_history(campaign: Campaign) -> History:
     notes = []
     if not known.all():
         notes.append(f"{int((~known).sum()):,} history rows of unknown users or after as_of were left out.")
+    if not known.any():
+        raise InputError(
+            Finding(
+                "none of the past sends can be learnt from: they are of users that are not in users.csv, or "
+                f"after as_of ({campaign.as_of})",
+                file="history.csv",
+                found=f"{len(known):,} past sends",
+            )
+        )
     table = table.filter(pl.Series(known))
     coupons = campaign.coupons.filter(
         pl.col("coupon_id").is_in(table["coupon_id"].drop_nulls().unique().implode())
@@ -125,7 +135,8 @@ def read_history(campaign: Campaign) -> History:
     table = table.join(codes, on="coupon_id", how="left", maintain_order="left")
     treated = table["treated"].fill_null(table["coupon_id"].is_not_null()).to_numpy().astype(bool)
     coupon = table["coupon"].cast(pl.Int64).fill_null(-1).to_numpy().astype(np.int64)
-    _check_arms(treated, coupon)
+    user = table["user"].to_numpy().astype(np.int64)
+    _check_arms(treated, coupon, user)
     weight, with_propensity = _weights(table["propensity"])
     if not with_propensity:
         notes.append(
@@ -139,7 +150,7 @@ def read_history(campaign: Campaign) -> History:
         redeemed = converted & treated
     return History(
         row=np.flatnonzero(known),
-        user=table["user"].to_numpy().astype(np.int64),
+        user=user,
         time=seconds(table["sent_at"]),
         coupon=coupon,
         treated=treated,
@@ -186,7 +197,7 @@ def users_by_stratum(history: History, rng: np.random.Generator) -> tuple[Ints, 
     return order, position
 
 
-def _check_arms(treated: Bools, coupon: Ints) -> None:
+def _check_arms(treated: Bools, coupon: Ints, user: Ints) -> None:
     if not treated.any():
         raise InputError(
             Finding(
@@ -212,6 +223,8 @@ def _check_arms(treated: Bools, coupon: Ints) -> None:
                 column="coupon_id",
             )
         )
+    if few := few_users(*(len(np.unique(user[rows])) for rows in (treated, ~treated))):
+        raise InputError(few)
 
 
 def _weights(propensity: pl.Series) -> tuple[Floats, bool]:

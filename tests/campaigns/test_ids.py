@@ -92,7 +92,7 @@ def test_a_history_of_all_customers_serves_a_campaign_of_some(tiny: Any) -> None
     some = [f"u{i}" for i in range(10)]
     everyone = [f"u{i}" for i in range(1000)]
     campaign = read_campaign(tiny.write(users=users(*some), history=history(*everyone), scores=None).path)
-    assert campaign.notes == ("history.csv: 990 rows of users that are not in users.csv left out",)
+    assert campaign.notes == ("history.csv: 990 rows of users that are not in users.csv are left out",)
 
 
 def test_a_few_ids_in_another_spelling_are_left_out_and_named(tiny: Any) -> None:

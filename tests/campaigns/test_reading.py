@@ -245,7 +245,7 @@ def test_an_unknown_coupon_in_history_is_an_error_and_an_unknown_user_a_note(tin
     campaign = read_campaign(tiny.replace("history.csv", "C9", "C2").path)
     assert campaign.history is not None
     assert campaign.history["user_id"].to_list() == ["u1", "u1"]
-    assert "1 row of users" in campaign.notes[0]
+    assert "1 rows" in campaign.notes[0]
 
 
 def test_a_treated_row_must_name_its_coupon(tiny: Any) -> None:

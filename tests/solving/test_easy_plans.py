@@ -59,7 +59,10 @@ def test_a_bound_falls_to_the_next_multiple_of_the_values() -> None:
 
 def test_a_soft_limit_has_no_steps() -> None:
     problem = Problem(np.ones((5, 2)))
-    assert value_step(compile_model(problem, [Limit(label="soft", measure="count", at_most=2, penalty=0.3)])) == 0
+    assert (
+        value_step(compile_model(problem, [Limit(label="soft", measure="count", at_most=2, penalty=0.3)]))
+        == 0
+    )
 
 
 def test_the_limits_in_the_way_are_named() -> None:

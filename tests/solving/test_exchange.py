@@ -14,7 +14,8 @@ from allocator import Budget, Limit, Problem, Share, Status, certify, solve
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for
-from allocator.solver.rounding import blocks, recovery
+from allocator.solver.rounding import blocks
+from allocator.solver.rounding import nearest as nearest_module
 from allocator.solver.rounding.exchange import improve
 from allocator.solver.rounding.standing import Classes, Rules
 from support.small_problems import best_by_trying

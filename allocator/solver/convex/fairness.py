@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from allocator.certificate import certify
 from allocator.errors import Finding, InputError, NoPlanError
 from allocator.limits import Limit
-from allocator.limits.groups import Group, columns_of, groups_of
+from allocator.limits.groups import Group, columns_of
 from allocator.limits.objectives import Fairness, MaxMin
 from allocator.limits.rows import LimitLike, Row, Term
 from allocator.limits.scope import select
 from allocator.problem import Problem
-from allocator.problem.label_sets import LabelSets
 from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
 from allocator.solver.convex.bundle import Bundle, Request
 from allocator.solver.convex.run import Run
 from allocator.solver.decomposition import Outcome, decompose
+from allocator.solver.fair_groups import fair_groups, name_of, title_of
 from allocator.solver.master import Prices, natural_scale
 from allocator.solver.model import VALUE, Model, compile_model
 from allocator.solver.pricing import Engine
@@ -156,11 +156,6 @@ class _Slopes:
         return {name: 1.0 - float(slope) for name, slope in zip(names, self.slopes, strict=True)}
 
 
-def name_of(group: Group) -> str:
-    """Return a group's labels, as weights name them."""
-    return ", ".join(group.users.values())
-
-
 def _value(problem: Problem, group: Group) -> Term:
     return select(problem, "fairness", "value", group.users, None)
 
@@ -173,8 +168,7 @@ def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairn
     NoPlanError
         If no integer plan was found in time.
     """
-    groups = _groups(problem, objective)
-    weights = _weights(groups, objective)
+    groups, weights = fair_groups(problem, objective)
     priced = compile_model(problem, [*limits, _Values(groups)])
     priced = priced.without_values()
     rows = np.arange(priced.n_rows - len(groups), priced.n_rows)
@@ -192,39 +186,6 @@ def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairn
     return finish.proportional()
 
 
-def _groups(problem: Problem, objective: Fairness) -> list[Group]:
-    columns = columns_of(objective.by)
-    wrong = [column for column in columns if column not in problem.groups]
-    if wrong or not columns:
-        message = f"{_name(objective)}: unknown group column"
-        found, expected = repr(wrong[0] if wrong else objective.by), "one of " + ", ".join(problem.groups)
-        raise InputError(Finding(message, column="by", found=found, expected=expected))
-    if sets := [column for column in columns if isinstance(problem.groups[column], LabelSets)]:
-        message = (
-            f"{_name(objective)} needs groups that share no user, and a user may have several labels here"
-        )
-        raise InputError(Finding(message, column="by", found=repr(sets[0])))
-    return groups_of(problem, _name(objective), objective.by)
-
-
-def _name(objective: Fairness) -> str:
-    return "max-min fairness" if isinstance(objective, MaxMin) else "proportional fairness"
-
-
-def _weights(groups: Sequence[Group], objective: Fairness) -> Array:
-    names = [name_of(group) for group in groups]
-    if objective.weights is None:
-        even = isinstance(objective, MaxMin)
-        return np.array([1.0 if even else group.size for group in groups], dtype=np.float64)
-    given = objective.weights
-    if set(given) != set(names) or not all(0 < weight < math.inf for weight in given.values()):
-        message = f"{_name(objective)} needs one weight above 0 for each group"
-        raise InputError(
-            Finding(message, column="weights", found=str(dict(given)), expected="; ".join(names))
-        )
-    return np.array([given[name] for name in names], dtype=np.float64)
-
-
 def _prices(
     engine: Engine, piece: Proportional | Smallest, groups: Sequence[Group], objective: Fairness, run: Run
 ) -> Prices:
@@ -235,7 +196,7 @@ def _prices(
     most = model.usage(engine.price(start).table)[piece.rows]
     for group, value in zip(groups, most, strict=True):
         if value <= 0:
-            message = f"{_name(objective)}: no coupon is worth anything to group '{name_of(group)}'"
+            message = f"{title_of(objective)}: no coupon is worth anything to group '{name_of(group)}'"
             column = ", ".join(columns_of(objective.by))
             raise InputError(Finding(message + "; leave the group out of the campaign", column=column))
     start[piece.rows] = piece.first(most)
