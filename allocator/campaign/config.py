@@ -321,7 +321,8 @@ def _short(value: object) -> str:
 
 def _other_case(folder: Path) -> str | None:
     """Return the name of a file that differs from campaign.toml by case alone."""
-    return next((path.name for path in folder.iterdir() if path.name.lower() == FILE), None)
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else iter(())
+    return next((name for name in names if name.lower() == FILE), None)
 
 
 def read_config(folder: Path) -> Config:

@@ -62,7 +62,7 @@ def start_of_day(day: dt.date, time_zone: str | None, later: int = 0) -> dt.date
 
 def in_utc(local: dt.datetime, time_zone: str | None) -> dt.datetime:
     """Return in UTC what the clocks of a time zone show; neither says of which zone it is."""
-    utc: dt.datetime = _to_utc(pl.Series([local]), time_zone)[0]
+    utc: dt.datetime = to_utc(pl.Series([local]), time_zone)[0]
     return utc
 
 
@@ -79,7 +79,7 @@ def times(text: pl.Series, time_zone: str | None = None) -> pl.Series:
     here = ahead.is_null()
     if time_zone in (None, UTC) or not here.any():
         return _without_offset(local, ahead)
-    there = _to_utc(local, time_zone)
+    there = to_utc(local, time_zone)
     both = pl.when(here).then(there).otherwise(_without_offset(local, ahead))
     return pl.select(both.alias(text.name)).to_series()
 
@@ -166,7 +166,7 @@ def _seconds(count: pl.Series) -> pl.Series:
     return (1_000_000 * count.cast(pl.Int64)).cast(pl.Duration("us"))
 
 
-def _to_utc(local: pl.Series, time_zone: str | None) -> pl.Series:
+def to_utc(local: pl.Series, time_zone: str | None) -> pl.Series:
     """Take times for those of a zone; one that a change of clocks left out is an hour later."""
     if time_zone in (None, UTC):
         return local

@@ -19,6 +19,8 @@ from allocator.campaign.table_reading import read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids, write_table
 from allocator.plugins.predictions import Predictions
+from allocator.problem.alignment import Axis
+from allocator.problem.frames import Matrix
 
 PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 
@@ -77,18 +79,19 @@ def read_predictions(path: Path) -> Predictions:
         frame, stands = restore_ids(table.frame), table.place
     numbers = [*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in stands.columns)]
     findings = [
-        Finding("this value cannot be used", None, i + FIRST_ROW, name, repr(frame[name][i]), "a number")
+        stands.of(Finding("this value cannot be used", path.name, bad[0] + FIRST_ROW, name,
+                         repr(frame[name][bad[0]]), "a number"))
         for name in numbers
-        for i in (~frame[name].is_finite().fill_null(False)).arg_true()[:1]
-    ]
+        if len(bad := (~frame[name].is_finite().fill_null(False)).arg_true())
+    ]  # fmt: skip
     findings += [
-        Finding("this cannot be negative", None, i + FIRST_ROW, name, f"{frame[name][i]:g}", "0 or more")
+        stands.of(Finding("this cannot be negative", path.name, bad[0] + FIRST_ROW, name,
+                          f"{frame[name][bad[0]]:g}", "0 or more"))
         for name in NEVER_NEGATIVE
-        if name in numbers
-        for i in (frame[name] < 0).fill_null(False).arg_true()[:1]
-    ]
+        if name in numbers and len(bad := (frame[name] < 0).fill_null(False).arg_true())
+    ]  # fmt: skip
     if findings:
-        raise InputError(stands.of_all(findings))
+        raise InputError(findings)
     users, user = _codes(frame["user_id"])
     coupons, coupon = _codes(frame["coupon_id"])
     place = user * len(coupons) + coupon
@@ -159,6 +162,40 @@ def _predictions_file(path: Path) -> Path:
     return file
 
 
+def checked_predictions(predictions: Any) -> Predictions:
+    """Return predictions whose arrays are finite numbers, users x coupons, as float64.
+
+    Raises
+    ------
+    InputError
+        With every array that is not, and names that come with one and are not those of its rows or columns.
+    """
+    if not isinstance(predictions, Predictions):
+        found = type(predictions).__name__
+        raise InputError(Finding("these are no Predictions", column="predictions", found=found))
+    shape = (len(predictions.user_ids), len(predictions.coupon_ids))
+    rows = Axis.of("rows", "users", predictions.user_ids)
+    columns = Axis.of("columns", "coupons", predictions.coupon_ids)
+    findings: list[Finding] = []
+    changes: dict[str, Any] = {}
+    for name in (*PREDICTED, *PERHAPS_PREDICTED):
+        given = getattr(predictions, name)
+        if given is None and name in PERHAPS_PREDICTED:
+            continue
+        table = Matrix.of(given, name, "these are no numbers", findings)
+        rows.check(table.rows, name, findings)
+        columns.check(table.columns, name, findings)
+        array = changes[name] = table.array.astype(np.float64, copy=False)
+        if array.shape != shape or not np.isfinite(array).all():
+            message = f"it must be {shape[0]:,} users x {shape[1]:,} coupons of finite numbers"
+            findings.append(Finding(message, "predictions", None, name, str(array.shape)))
+        elif name in NEVER_NEGATIVE and (array < 0).any():
+            findings.append(Finding("it must be 0 or more", "predictions", None, name, f"{array.min():g}"))
+    if findings:
+        raise InputError(findings)
+    return replace(predictions, **changes)
+
+
 def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
     """Return the predictions in the campaign's order of users and coupons.
 
@@ -167,6 +204,7 @@ def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
     InputError
         If they are of other users or coupons.
     """
+    predictions = checked_predictions(predictions)
     labels = (
         ("user_id", campaign.user_ids, predictions.user_ids),
         ("coupon_id", campaign.coupon_ids, predictions.coupon_ids),

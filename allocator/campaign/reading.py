@@ -44,6 +44,10 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     InputError
         With every finding in every file.
     """
+    if not isinstance(folder, str | Path):
+        raise InputError(Finding("this is no folder", column="folder", found=type(folder).__name__))
+    if as_of is not None and not isinstance(as_of, dt.date):
+        raise InputError(Finding("this is no date", column="as_of", found=repr(as_of)))
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(Finding("there is no such folder", file=str(folder)))

@@ -142,6 +142,15 @@ COUPONS = TableSchema(
     required=True,
 )
 
+# What a tool that sends messages tells of them; not learnt from.
+TOLD = (
+    Column("delivered", "flag"),
+    Column("opened", "flag"),
+    Column("clicked", "flag"),
+    Column("unsubscribed", "flag"),
+    Column("observed_until", "time"),
+)
+
 # `revenue` is before the coupon's discount, so that what was paid is revenue less discount.
 HISTORY = TableSchema(
     "history",
@@ -155,7 +164,25 @@ HISTORY = TableSchema(
         Column("redeemed", "flag", default=False),
         Column("revenue", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
         Column("discount", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        *TOLD,
     ),
+)
+
+# Of one run; empty where it is not known. It can be added to the history.
+OUTCOMES = TableSchema(
+    "outcomes",
+    (
+        USER_ID,
+        Column("coupon_id", aliases=COUPON_ID.aliases),
+        Column("sent_at", "time", required=True),
+        Column("converted", "flag"),
+        Column("redeemed", "flag"),
+        Column("revenue", "number", at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        Column("discount", "number", at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        *TOLD,
+    ),
+    required=True,
+    extra="features",
 )
 
 EVENTS = TableSchema(

@@ -68,10 +68,10 @@ class RequestReader:
         measures = {} if measures is None else measures
         groups = {} if groups is None else groups
         most = {} if most is None else most
-        findings += _not_by_name({"value": value, "groups": groups})
-        findings += _not_by_name({"measures": measures, "most": most}, nested=True)
-        if findings:
-            raise InputError(findings)
+        unread = _not_by_name({"value": value, "groups": groups})
+        unread += _not_by_name({"measures": measures, "most": most}, nested=True)
+        if unread:
+            raise InputError([*findings, *unread])
         worth = self._array(value, "value", math.nan, findings)
         open_ = [coupon for coupon in value if coupon in self._place]
         return self._finish(

@@ -57,7 +57,7 @@ def check_campaign(
     out: str | Path | None = None,
     *,
     options: Options | None = None,
-    predictions: Path | None = None,
+    predictions: str | Path | None = None,
     predict: bool | None = None,
     copy: bool = True,
     thorough: bool = False,
@@ -83,6 +83,7 @@ def check_campaign(
         If no plan can keep the limits, whatever is predicted.
     """
     options, problems = options or Options(), Problems()
+    predictions = None if predictions is None else Path(predictions)
     progress("read campaign", 0, 0)
     campaign = problems.collect(lambda: options.apply(read_campaign(folder)))
     if campaign is None:

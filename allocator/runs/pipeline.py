@@ -48,7 +48,7 @@ def run_campaign(
     out: str | Path | None = None,
     *,
     options: Options | None = None,
-    predictions: Path | None = None,
+    predictions: str | Path | None = None,
     predict: bool | None = None,
     copy: bool = True,
     progress: Progress = no_progress,

@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from allocator.campaign import Campaign
 from allocator.campaign.messages import briefs, copy_table
-from allocator.campaign.predictions import (
-    NEVER_NEGATIVE,
-    PERHAPS_PREDICTED,
-    PREDICTED,
-    read_predictions,
-    write_predictions,
-)
+from allocator.campaign.predictions import checked_predictions, read_predictions, write_predictions
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError, PluginError
 from allocator.files import dump_json, write_folder, write_text
@@ -94,21 +87,11 @@ def predict_in_parts(
 
 
 def _checked(predictions: Predictions, name: str) -> Predictions:
-    shape = (len(predictions.user_ids), len(predictions.coupon_ids))
-    changes: dict[str, Any] = {}
-    for field in (*PREDICTED, *PERHAPS_PREDICTED):
-        array = getattr(predictions, field)
-        if array is None and field in PERHAPS_PREDICTED:
-            continue
-        changes[field] = np.asarray(array, dtype=np.float64)
-        if changes[field].shape != shape or not np.isfinite(changes[field]).all():
-            raise PluginError(
-                f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
-                f"{shape[1]:,} coupons of finite numbers."
-            )
-        if field in NEVER_NEGATIVE and (changes[field] < 0).any():
-            raise PluginError(f"The predictor '{name}' returned a negative '{field}'; it must be 0 or more.")
-    return replace(predictions, **changes)
+    try:
+        return checked_predictions(predictions)
+    except InputError as error:
+        wrong = "; ".join(f"'{finding.column}': {finding.message}" for finding in error.findings)
+        raise PluginError(f"The predictor '{name}' returned bad predictions: {wrong}.") from error
 
 
 def train_campaign(

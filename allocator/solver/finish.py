@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from allocator.certificate import certify
+from allocator.certificate import Certificate, certify
 from allocator.errors import NoPlanError
 from allocator.limits.rows import LimitLike
 from allocator.problem import Problem
@@ -37,7 +37,7 @@ def finish(
     Raises
     ------
     NoPlanError
-        If there is no plan.
+        If there is no plan, or none that keeps its limits when all is counted again.
     """
     choice = outcome.plan.choice
     if choice is None:
@@ -45,7 +45,7 @@ def finish(
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices, unfit_by=unfit_by)
     if not certificate.valid:
-        raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
+        raise rejected(certificate)
     bound, source = certificate.dual_bound, "dual prices"
     if outcome.plan.bound < bound:
         bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
@@ -70,6 +70,14 @@ def finish(
         seed=seed,
         unfit_by=unfit_by,
         trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
+    )
+
+
+def rejected(certificate: Certificate) -> NoPlanError:
+    """Return what is to be said of a plan that the certificate rejects."""
+    return NoPlanError(
+        "No plan was found that holds when all is counted again: the certificate says that "
+        f"{'; '.join(certificate.problems)}. Numbers of such different sizes may want another unit or method."
     )
 
 

@@ -87,7 +87,7 @@ def test_a_history_without_coupons(learning: Any, tmp_path: Path) -> None:
 
 def test_a_history_of_strangers_or_of_later_days(learning: Any, tmp_path: Path) -> None:
     learning.write(history=history().replace("2026-05-01", "2026-07-01"))
-    refused(learning, tmp_path, "learnt from")
+    refused(learning, tmp_path, "every row is after the day of the decision")
 
 
 def test_a_history_of_a_few(learning: Any, tmp_path: Path) -> None:
