@@ -90,6 +90,7 @@ def check_campaign(
         _check_names_alone(Path(folder), options, problems)
         problems.stop()
     assert campaign is not None
+    problems.places = campaign.places
     given = problems.collect(find_predictions, predictions)
     trains = predict is not False and campaign.history is not None and predictions is None
     there = check_names(
@@ -167,7 +168,7 @@ def _raise(error: AllocateError) -> None:
 
 
 def _with_notes(campaign: Campaign, *notes: str) -> Campaign:
-    return replace(campaign, notes=(*campaign.notes, *notes))
+    return replace(campaign, notes=(*campaign.notes, *map(campaign.places.named, notes)))
 
 
 def _check_messages(campaign: Campaign, task: Task, writer: CopyWriter) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from allocator.campaign.places import Places
 from allocator.errors import Finding, InputError, PluginError
 
 T = TypeVar("T")
@@ -13,17 +14,21 @@ T = TypeVar("T")
 
 @dataclass
 class Problems:
-    """Findings in the order in which they came, and which of them are about plugins."""
+    """Findings in the order in which they came, and which of them are about plugins.
+
+    `places` says where the campaign's tables stand, once it is read: findings name these.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     of_plugins: list[str] = field(default_factory=list)
+    places: Places = field(default_factory=Places)
 
     def collect(self, function: Callable[..., T], *args: Any, **named: Any) -> T | None:
         """Call a function; keep what it finds wrong, and return None then."""
         try:
             return function(*args, **named)
         except InputError as error:
-            self.findings += error.findings
+            self.findings += self.places.of(error.findings)
         except PluginError as error:
             self.plugin(error, Finding(str(error)))
         return None
