@@ -163,7 +163,7 @@ def test_a_table_that_is_not_there_is_named(tiny: Any) -> None:
 
 def test_the_resolved_campaign_reads_again(tiny: Any) -> None:
     from allocator.campaign.config import parse_config
-    from allocator.runs.pipeline import resolved_toml
+    from allocator.runs.saving import resolved_toml
 
     columns = '[columns.users]\n"region" = { is = "feature", values = { n = "north" } }\n"age" = "feature"\n'
     campaign = read_campaign(tiny.replace("campaign.toml", "[[limits]]", columns + "[[limits]]").path)
@@ -271,8 +271,7 @@ def test_the_header_of_an_export_is_understood(export: Export, spelling: Any) ->
     wanted = {own: key_of(name) for own, name in WHAT_THEY_ARE[export.title].items()}
     assert {own: names[own] for own in wanted} == wanted
     if export.title in USE_LIMITS:
-        limit = next(column.name for column in schema.COUPONS.columns if "usageLimit" in column.aliases)
-        assert names[limit] == key_of(USE_LIMITS[export.title])
+        assert names["max_redemptions"] == key_of(USE_LIMITS[export.title])
     asked = [finding for finding in found.findings if "cents" not in finding.message]
     assert not asked
     assert bool(found.findings) == bool(export.asks)

@@ -25,22 +25,30 @@ def shop(tiny: Any) -> Any:
     return tiny.replace("campaign.toml", '[copy]\nwriter = "template"', EMAIL)
 
 
-def test_users_who_all_opted_out_in_a_shops_own_words_get_nothing(
+def test_users_who_opted_out_in_a_shops_own_words_get_nothing(
     shop: Any, allocate: Any, tmp_path: Path
 ) -> None:
-    shop.write(users=OPTED_OUT)
+    shop.write(users=OPTED_OUT.replace("u4,south,no,1", "u4,south,yes,0"))
     checked = allocate("check", shop.path)
     assert checked.code == 0
     assert "without consent" in checked.out
-    assert "'HasOptedOutOfEmail': '1' (4) may not" in checked.out
-    assert "nobody may be given anything" in checked.out
+    assert "'HasOptedOutOfEmail': '1' (3) may not" in checked.out
     solved = allocate("solve", shop.path, "--json", "--out", tmp_path / "run").document
-    assert solved["assigned"] == 0
-    assert solved["reach"]["channels"]["email"]["consent"] == 0
-    assert solved["reach"]["without_consent"] == 4
+    assert solved["assigned"] == 1
+    assert solved["reach"]["channels"]["email"]["consent"] == 1
+    assert solved["reach"]["without_consent"] == 3
     saved = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
     assert saved["reach"] == solved["reach"]
-    assert "nobody consents to email" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_where_all_opted_out_there_is_nothing_to_decide(shop: Any, allocate: Any) -> None:
+    shop.write(users=OPTED_OUT)
+    for command in ("check", "solve"):
+        refused = allocate(command, shop.path)
+        assert refused.code == 3
+        assert "nobody may get anything" in refused.err
+        assert "4 no consent for any channel" in refused.err
+        assert "'HasOptedOutOfEmail': '1' (4) may not" in refused.err
 
 
 def test_that_nobody_said_who_consents_is_said_on_every_surface(
@@ -141,5 +149,6 @@ CASE = ROOT.parent / "shared" / "cases" / "optout-columns"
 
 @pytest.mark.skipif(not CASE.is_dir(), reason="the cases are not here")
 def test_the_case_of_opt_outs_under_other_names(allocate: Any) -> None:
-    found = allocate("solve", CASE, "--json").document
-    assert (found["assigned"], found["reach"]["without_consent"]) == (0, 12)
+    refused = allocate("solve", CASE)
+    assert refused.code == 3
+    assert "12 no consent for any channel" in refused.err
