@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.config import Config
+from allocator.campaign.consent.contact import NO_CONTACT, Contact
 from allocator.campaign.grouping import UserLabels
 from allocator.campaign.instants import start_of_day
 from allocator.campaign.places import Places
@@ -66,6 +67,9 @@ class Campaign:
         Where the tables stand, by which findings name files and rows as people open them.
     spellings
         How the file spells the numbers of columns that users may be grouped by, as of `UserLabels`.
+    contact
+        The columns of the file of users that say who may be contacted; the frame holds what they come to
+        as ``consent_<channel>`` and ``holdout``.
     """
 
     folder: Path
@@ -82,6 +86,7 @@ class Campaign:
     reviewed: pl.DataFrame | None = None
     places: Places = field(default_factory=Places)
     spellings: Mapping[str, Mapping[float, str]] = field(default_factory=dict, repr=False)
+    contact: Contact = NO_CONTACT
 
     @property
     def active_coupons(self) -> pl.DataFrame:

@@ -13,12 +13,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from allocator.campaign.columns.meanings import Columns
 from allocator.campaign.formats.settings import Format, Tables
 from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, in_utc, is_time_zone
 from allocator.campaign.languages import canonical_tag, language_of
@@ -261,6 +263,7 @@ class Config(Table):
     eligibility: Eligibility = Eligibility()
     sets: dict[str, Separator] = {}
     sending_cost: dict[Channel, Fee] = {}
+    columns: Columns = {}
     limits: list[dict[str, Any]] = []
     copy_: CopyTable = Field(default=CopyTable(), alias="copy")
     scenarios: list[Scenario] = []
@@ -340,19 +343,22 @@ def read_config(folder: Path) -> Config:
         raise InputError(Finding("file is not UTF-8; save it as UTF-8", file=path.name)) from error
 
 
-def table_settings(folder: Path) -> tuple[Tables, Format] | None:
-    """Return ``[tables]`` and ``[format]``, also where the rest of campaign.toml is wrong.
+def table_settings(folder: Path) -> tuple[Tables, Format, Columns] | None:
+    """Return ``[tables]``, ``[format]`` and ``[columns]``, also where the rest of campaign.toml is wrong.
 
     None if they are wrong themselves or cannot be told, which `read_config` reports.
     """
     try:
         text = (folder / FILE).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        return Tables(), Format()
+        return Tables(), Format(), {}
     try:
         data = tomllib.loads(text)
-        return Tables.model_validate(data.get("tables", {})), Format.model_validate(data.get("format", {}))
+        tables = Tables.model_validate(data.get("tables", {}))
+        columns = TypeAdapter(Columns).validate_python(data.get("columns", {}))
+        return tables, Format.model_validate(data.get("format", {})), columns
     except ValidationError:
         return None
     except tomllib.TOMLDecodeError:
-        return None if "[tables" in text or "[format" in text else (Tables(), Format())
+        stated = any(f"[{table}" in text for table in ("tables", "format", "columns"))
+        return None if stated else (Tables(), Format(), {})

@@ -43,7 +43,7 @@ def eligibility(campaign: Campaign) -> Eligibility:
     A coupon that starts after the day of the decision may be given: the campaign's notes name it.
     """
     users, coupons = campaign.users, campaign.active_coupons
-    consent = _consent(campaign)
+    consent = consents(campaign)
     channel = np.full((users.height, coupons.height), NO_CHANNEL, np.int8)
     preferred = _preferred_channel(campaign, consent)
     for j, name in enumerate(coupons["channel"]):
@@ -68,7 +68,7 @@ def eligibility(campaign: Campaign) -> Eligibility:
     return Eligibility(channel, reason)
 
 
-def _consent(campaign: Campaign) -> NDArray[np.bool_]:
+def consents(campaign: Campaign) -> NDArray[np.bool_]:
     """Return (n_users, n_channels) consent.
 
     Without any consent column everyone counts as consenting; with some, a channel without a column

@@ -108,6 +108,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         notes=(*files.notes(), *context.notes, *map(places.named, notes)),
         places=places,
         spellings=context.spellings,
+        contact=files.read["users"].contact,
     )
 
 

@@ -13,6 +13,8 @@ Unit = Literal["money", "offer", "share"]
 COUPON_KINDS = ("percent", "amount", "free_shipping")
 CHANNELS = ("sms", "push", "email", "in_app")
 MESSAGE_MEASURES = tuple(f"messages_{channel}" for channel in CHANNELS)
+CONSENT = {channel: f"consent_{channel}" for channel in CHANNELS}
+OPT_OUT = {channel: f"opt_out_{channel}" for channel in CHANNELS}
 EVENT_KINDS = ("view", "search", "cart", "purchase")
 
 
@@ -70,7 +72,9 @@ class Column:
 class TableSchema:
     """One file: its name without ending, its columns, and whether further columns are welcome.
 
-    `reserved` are names that no further column may have.
+    `reserved` are names that no further column may have. `contact` is what a further column may say of
+    who may be contacted: such columns are read as that, and are no features. `parts` are columns that may
+    stand for others: ``percent_off`` and ``amount_off`` for kind and value of an offer.
     """
 
     name: str
@@ -79,6 +83,8 @@ class TableSchema:
     extra: Literal["features", "measures", "error"] = "error"
     key: tuple[str, ...] = field(default=())
     reserved: tuple[str, ...] = ()
+    contact: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 USER_ID = Column("user_id", required=True, aliases=("external_id", "customer_id", "household_id"))
@@ -94,6 +100,7 @@ USERS = TableSchema(
     ),
     required=True,
     extra="features",
+    contact=(*CONSENT.values(), *OPT_OUT.values(), "consent", "opt_out"),
 )
 
 COUPONS = TableSchema(
@@ -140,6 +147,7 @@ COUPONS = TableSchema(
         Column("active", "flag", default=True),
     ),
     required=True,
+    parts=("percent_off", "amount_off"),
 )
 
 # What a tool that sends messages tells of them; not learnt from.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
+from allocator.campaign.columns.meanings import NOTHING, Meaning
 from allocator.campaign.config import FILE, table_settings
 from allocator.campaign.formats import TABLES, Format, Source, TableFormat, Tables, find_source, tables_in
 from allocator.campaign.places import Places
@@ -75,13 +76,18 @@ def read_tables(
     settings = table_settings(folder)
     if settings is None:
         return files
-    tables, formats = settings
+    tables, formats, columns = settings
     for schema in SCHEMAS:
         try:
             source = find_table(folder, schema, tables)
+            meanings = columns.get(schema.name, NOTHING)  # type: ignore[call-overload]
             findings += _idle_keys(schema.name, source, formats)
+            if meanings and source is None:
+                message = f"there is no {schema.name}.csv"
+                findings.append(Finding(message, FILE, None, f"columns.{schema.name}"))
             if source is not None:
-                table = read_found(source, schema, formats.of(schema.name), currency, context)
+                keys = formats.of(schema.name)
+                table = read_found(source, schema, keys, currency, context, meanings)
                 files.read[schema.name] = table
                 files.digests[source.file_name] = table.digest
         except InputError as error:
@@ -122,9 +128,10 @@ def read_found(
     keys: TableFormat | None = None,
     currency: str | None = None,
     context: TableContext | None = None,
+    meanings: Mapping[str, Meaning] = NOTHING,
 ) -> ReadTable:
     """Read a table, and undo in the one that Allocate writes itself what it did for spreadsheets."""
-    table = read_table(source, schema, keys, currency, context)
+    table = read_table(source, schema, keys, currency, context, meanings)
     if schema is REVIEWED_COPY:
         return replace(table, frame=restore_ids(table.frame, ("coupon_id", "segment", "hook")))
     return table

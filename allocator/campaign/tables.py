@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from allocator.campaign import cell_types, instants, label_spelling
 from allocator.campaign.cells import Cells
+from allocator.campaign.columns.applying import in_whole_units
+from allocator.campaign.columns.meanings import NOTHING, Meaning
+from allocator.campaign.consent.contact import Contact
 from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
 from allocator.campaign.formats import PROGRAM
-from allocator.campaign.schema import CHANNELS, Column, TableSchema
+from allocator.campaign.naming import name_columns
+from allocator.campaign.schema import Column, TableSchema
 from allocator.campaign.table_context import TableContext
 from allocator.errors import Finding, InputError
 from allocator.wording import counted
@@ -20,12 +25,33 @@ MOSTLY = 0.95  # a feature with this share of numbers is a number column with st
 
 # What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
+NOTHING_LACKS: Mapping[str, str] = {}
 UNCLEAN = rf"^(?:\s|$)|\s$|{CONTROL}"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A typed frame, what it says of who may be contacted, and what is worth a note."""
+
+    frame: pl.DataFrame
+    contact: Contact
+    notes: tuple[str, ...]
 
 
 def parse_frame(
     raw: pl.DataFrame, schema: TableSchema, file: str, context: TableContext | None = None
 ) -> pl.DataFrame:
+    """Return the frame of `parse`."""
+    return parse(raw, schema, file, context=context).frame
+
+
+def parse(
+    raw: pl.DataFrame,
+    schema: TableSchema,
+    file: str,
+    meanings: Mapping[str, Meaning] = NOTHING,
+    context: TableContext | None = None,
+) -> Parsed:
     """Parse a frame of text that a program wrote, as `read_table` does a file.
 
     Parameters
@@ -36,6 +62,8 @@ def parse_frame(
         Its columns.
     file
         What findings name.
+    meanings
+        What ``[columns]`` says of the columns.
     context
         What it is read by; what else there is to say of it is added.
 
@@ -44,16 +72,50 @@ def parse_frame(
     InputError
         With every finding; rows count from 2.
     """
-    findings: list[Finding] = []
-    named, origin = rename_aliases(raw, schema, file, findings)
-    cells = Cells(named, schema, PROGRAM, origin)
-    return parse_cells(cells, schema, file, findings, context or TableContext())
+    named = name_columns(raw, schema, file, meanings)
+    findings = list(named.findings)
+    cells = Cells(named.frame, schema, PROGRAM, named.renamed)
+    try:
+        frame = parse_cells(
+            cells, schema, file, findings, context or TableContext(), named.features, named.lacks
+        )
+    except InputError as error:
+        raise InputError([_of_file(finding, named.rows) for finding in error.findings]) from error
+    return Parsed(in_whole_units(frame, named.cents), named.contact, named.notes)
+
+
+def _of_file(finding: Finding, rows: pl.Series | None) -> Finding:
+    """Return a finding on a row of what was kept as one on the row of the whole."""
+    if rows is None or finding.row is None or finding.row < FIRST_ROW:
+        return finding
+    return replace(finding, row=int(rows[finding.row - FIRST_ROW]) + FIRST_ROW)
 
 
 def parse_cells(
-    cells: Cells, schema: TableSchema, file: str, findings: list[Finding], context: TableContext
+    cells: Cells,
+    schema: TableSchema,
+    file: str,
+    findings: list[Finding],
+    context: TableContext,
+    features: Collection[str] = (),
+    lacks: Mapping[str, str] = NOTHING_LACKS,
 ) -> pl.DataFrame:
     """Return the typed frame of a table whose columns have their canonical names.
+
+    Parameters
+    ----------
+    cells, schema
+        The table.
+    file
+        What findings name.
+    findings
+        What is known to be wrong; more is added.
+    context
+        What it is read by; what else there is to say of it is added.
+    features
+        Columns that are features whatever their names say.
+    lacks
+        Why a column may be missing, by its name.
 
     Raises
     ------
@@ -72,16 +134,15 @@ def parse_cells(
             continue
         if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
-        elif schema.extra == "error":
-            close = ", ".join(sorted(known))
-            findings.append(
-                Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
-            )
+        elif name in schema.contact and name not in features:
+            contact = Column(name, "flag", default=False)
+            columns.append(_parse_column(cells, contact, file, findings, context))
         elif schema.extra == "measures":
             measure = Column(name, "number", required=True)
             columns.append(_parse_column(cells, measure, file, findings, context))
-        else:
+        elif schema.extra == "features":
             columns.append(_parse_feature(cells, name, file, findings, context))
+    findings[:] = [_with_reason(finding, lacks) for finding in findings]
     frame = pl.DataFrame([series for series in columns if series is not None])
     findings += cells.findings_by_kind(frame, file)
     if not findings and schema.key:
@@ -89,6 +150,12 @@ def parse_cells(
     if findings:
         raise InputError(findings)
     return frame
+
+
+def _with_reason(finding: Finding, lacks: Mapping[str, str]) -> Finding:
+    """Say why an export does not have a column that is required."""
+    why = lacks.get(finding.column or "") if finding.row == 1 else None
+    return replace(finding, message=f"{finding.message}; {why}") if why else finding
 
 
 def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
@@ -109,42 +176,20 @@ def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     InputError
         If a cell holds control characters.
     """
-    unclean = [text.name for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
-    frame = frame.with_columns(pl.col(unclean).str.strip_chars().replace("", None))
-    _check_characters(frame.select(unclean), file)
-    return frame
+    unclean = [text for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
+    cleaned = [text.str.strip_chars().replace("", None) for text in unclean]  # a name such as * is no pattern
+    _check_characters(cleaned, file)
+    return frame.with_columns(cleaned)
 
 
-def _check_characters(frame: pl.DataFrame, file: str) -> None:
+def _check_characters(columns: list[pl.Series], file: str) -> None:
     """Refuse control characters: they hide in ids, and a terminal would obey them."""
     findings: list[Finding] = []
-    for text in frame.iter_columns():
+    for text in columns:
         bad = text.str.contains(CONTROL).fill_null(False)
         _report(text, bad, Column(text.name), "text without control characters", file, findings)
     if findings:
         raise InputError(findings)
-
-
-def rename_aliases(
-    raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Give aliased columns their canonical name; the canonical name wins where both are there.
-
-    Returns
-    -------
-    tuple
-        The frame, and the name that each renamed column had.
-    """
-    origin: dict[str, str] = {}
-    for column in schema.columns:
-        aliases = [alias for alias in column.aliases if alias in raw.columns]
-        if column.name in raw.columns or not aliases:
-            continue
-        if len(aliases) > 1:
-            message = f"more than one column could be '{column.name}'; rename one to '{column.name}'"
-            findings.append(Finding(message, file, 1, column.name, found=", ".join(aliases)))
-        origin[column.name] = aliases[0]
-    return raw.rename({alias: name for name, alias in origin.items()}), origin
 
 
 def _parse_column(
@@ -226,12 +271,7 @@ def _cast(text: pl.Series, column: Column, time_zone: str | None) -> pl.Series:
 def _parse_feature(
     cells: Cells, name: str, file: str, findings: list[Finding], context: TableContext
 ) -> pl.Series | None:
-    """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
-    if name.startswith("consent_"):
-        if name.removeprefix("consent_") not in CHANNELS:
-            expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
-            findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
-        return _parse_column(cells, Column(name, "flag", default=False), file, findings, context)
+    """Type a free column: numbers where (almost) all cells are."""
     label, text, respelled = cells.raw[name], cells.known(name), cells.spelled(name)
     number = respelled.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()

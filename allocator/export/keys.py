@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from allocator.campaign import Campaign
+from allocator.campaign.columns.meanings import NOTHING
 from allocator.campaign.config import table_settings
 from allocator.campaign.formats import FIRST_ROW, Place, open_table
-from allocator.campaign.schema import USER_ID, USERS
+from allocator.campaign.naming import name_columns
+from allocator.campaign.schema import USERS
 from allocator.campaign.table_files import find_table
 from allocator.campaign.tables import clean_text
 from allocator.errors import Finding, InputError
@@ -124,8 +126,7 @@ def take_keys(campaign: Campaign, named: Mapping[KeyKind, str]) -> Keys:
     InputError
         If a column that was named is not there.
     """
-    table, place = _users(campaign)
-    ids = _id_column(table, campaign)
+    table, ids, place = _users(campaign)
     found: dict[KeyKind, str] = {"id": ids}
     guesses = {kind: _guesses(table, kind, ids) for kind in NAMED}
     for kind, names in guesses.items():
@@ -196,26 +197,23 @@ def _require_sure(keys: Keys, kind: KeyKind) -> None:
         raise InputError(Finding(message, keys.place.name))
 
 
-def _users(campaign: Campaign) -> tuple[pl.DataFrame, Place]:
-    """Return the table of users as it stands in its file, and where that is."""
+def _users(campaign: Campaign) -> tuple[pl.DataFrame, str, Place]:
+    """Return the table of users as it stands in its file, its column of ids, and where it stands."""
     settings = table_settings(campaign.folder)
     assert settings is not None  # the campaign was read
-    tables, formats = settings
+    tables, formats, columns = settings
     source = find_table(campaign.folder, USERS, tables)
     assert source is not None
     raw = open_table(source, formats.of(USERS.name))
-    return clean_text(raw.frame, raw.name), raw.place
-
-
-def _id_column(table: pl.DataFrame, campaign: Campaign) -> str:
-    """Return the column that users' ids were read from: the first, by name or by place, that holds them."""
-    names = [name for name in ("user_id", *USER_ID.aliases) if name in table.columns]
-    ids = campaign.users["user_id"]
-    for name in [*names, *(name for name in table.columns if name not in names)]:
-        if ids.is_in(table[name].implode()).all():
-            return name
-    message = "the ids of users are not found in this table any more; run again"
-    raise InputError(Finding(message, f"{USERS.name}.csv"))
+    table = clean_text(raw.frame, raw.name)
+    named = name_columns(table, USERS, raw.name, columns.get("users", NOTHING))
+    ids = named.origin.get("user_id")
+    if named.rows is not None:
+        table = table[named.rows]
+    if ids is None or not campaign.users["user_id"].is_in(table[ids].implode()).all():
+        message = "the ids of users are not found in this table any more; run again"
+        raise InputError(Finding(message, raw.place.name))
+    return table, ids, raw.place
 
 
 def _column(table: pl.DataFrame, kind: KeyKind, name: str, place: Place) -> str:

@@ -134,7 +134,8 @@ def _nobody(campaign: Campaign, task: Task) -> Iterator[Finding]:
     """Yield why there is nothing to decide, if nobody may get anything."""
     if not task.eligibility.allowed.any():
         why = Counter(task.eligibility.reason.tolist())
-        found = "; ".join(f"{count:,} {reason}" for reason, count in why.most_common() if reason)
+        reasons = [f"{count:,} {reason}" for reason, count in why.most_common() if reason]
+        found = "; ".join([*reasons, *map(str, campaign.contact.consent), *map(str, campaign.contact.holdout)])
         yield Finding("nobody may get anything, so there is nothing to decide", "users.csv", found=found)
     elif not task.problem.eligible().any():
         message = "there is no value for any user and coupon that may be sent, so there is nothing to decide"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 
 from allocator.campaign import Campaign, Config
 from allocator.campaign.checks import check_coupons, check_references
+from allocator.campaign.columns.meanings import NOTHING, Meaning, TableName
 from allocator.campaign.config import toml_finding
 from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.grouping import UserLabels, label_findings
@@ -22,7 +23,7 @@ from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
-from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame
+from allocator.campaign.tables import FIRST_ROW, Parsed, clean_text, parse
 from allocator.errors import Finding, InputError
 from allocator.service.schemas.solve import Columns, InlineProblem
 
@@ -30,7 +31,6 @@ REQUEST = "request"
 TABLES = {"scores.csv": "pairs", "users.csv": "users", "coupons.csv": "coupons", "campaign.toml": REQUEST}
 OFFER = {"kind": "amount", "value": 0}  # of coupons that the pairs alone describe
 CELLS = (str, int, float, bool, type(None))
-Tables = dict[str, pl.DataFrame | None]
 
 
 def campaign_of(problem: InlineProblem, body: bytes) -> Campaign:
@@ -58,7 +58,8 @@ def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
     findings: list[Finding] = []
     config = _config(problem, findings)
     context = TableContext()
-    tables = _tables(problem, findings, context)
+    parsed = _tables(problem, {} if config is None else config.columns, findings, context)
+    tables = {name: None if found is None else found.frame for name, found in parsed.items()}
     today, notes = dt.date.today(), context.notes
     users, coupons = tables["users"], tables["coupons"]
     if users is not None and coupons is not None:
@@ -73,12 +74,13 @@ def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
         wrong, said = _check_limits(config, labels, coupons, tables["scores"])
         findings += wrong
         notes = [*notes, *said]
-    if findings or config is None or users is None or coupons is None:
+    if findings or config is None or users is None or coupons is None or parsed["users"] is None:
         raise InputError(findings)
     return Campaign(
         folder=Path(REQUEST), config=config, as_of=today, users=users, coupons=coupons, history=None,
         events=None, scores=tables["scores"], digests={REQUEST: hashlib.sha256(body).hexdigest()},
-        notes=tuple(map(_note_of_request, notes)), spellings=context.spellings,
+        notes=tuple(map(_note_of_request, [*parsed["users"].notes, *notes])),
+        spellings=context.spellings, contact=parsed["users"].contact,
     )  # fmt: skip
 
 
@@ -90,7 +92,7 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         solve["gap"] = 0.0
     settings: dict[str, Any] = {
         "schema": 1, "name": problem.name, "currency": problem.currency, "limits": problem.limits,
-        "solve": solve,
+        "solve": solve, "columns": problem.columns,
     }  # fmt: skip
     settings |= {} if problem.seed is None else {"seed": problem.seed}
     tables = {"objective": problem.objective, "online": problem.online, "sets": problem.sets}
@@ -102,7 +104,12 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         return None
 
 
-def _tables(problem: InlineProblem, findings: list[Finding], context: TableContext) -> Tables:
+def _tables(
+    problem: InlineProblem,
+    meanings: Mapping[TableName, Mapping[str, Meaning]],
+    findings: list[Finding],
+    context: TableContext,
+) -> dict[str, Parsed | None]:
     pairs, users, coupons = dict(problem.pairs), problem.users, problem.coupons
     if users is None:
         users = {"user_id": _distinct(pairs.get("user_id", []))}
@@ -110,11 +117,11 @@ def _tables(problem: InlineProblem, findings: list[Finding], context: TableConte
         coupons = {"coupon_id": _distinct(pairs.get("coupon_id", []))}
     size = max((len(cells) for cells in coupons.values()), default=0)
     coupons = {**{key: [value] * size for key, value in OFFER.items() if key not in coupons}, **coupons}
-    empty: Tables = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
+    empty: dict[str, Parsed | None] = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
     return empty | {
-        "scores": _table("pairs", pairs, SCORES, findings, context),
-        "users": _table("users", users, USERS, findings, context),
-        "coupons": _table("coupons", coupons, COUPONS, findings, context),
+        "scores": _table("pairs", pairs, SCORES, meanings.get("scores", NOTHING), findings, context),
+        "users": _table("users", users, USERS, meanings.get("users", NOTHING), findings, context),
+        "coupons": _table("coupons", coupons, COUPONS, meanings.get("coupons", NOTHING), findings, context),
     }
 
 
@@ -123,8 +130,13 @@ def _distinct(cells: Sequence[Any]) -> list[Any]:
 
 
 def _table(
-    name: str, columns: Columns, schema: TableSchema, findings: list[Finding], context: TableContext
-) -> pl.DataFrame | None:
+    name: str,
+    columns: Columns,
+    schema: TableSchema,
+    meanings: Mapping[str, Meaning],
+    findings: list[Finding],
+    context: TableContext,
+) -> Parsed | None:
     lengths = {column: len(cells) for column, cells in columns.items()}
     wrong = [
         Finding("a cell must be a text, a number, true, false or null", name, i + FIRST_ROW, column)
@@ -143,7 +155,7 @@ def _table(
         return None
     try:
         raw = pl.DataFrame([_text(column, cells) for column, cells in columns.items()])
-        return parse_frame(clean_text(raw, name), schema, name, context)
+        return parse(clean_text(raw, name), schema, name, meanings, context)
     except InputError as error:
         findings += error.findings
         return None

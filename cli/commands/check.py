@@ -64,6 +64,8 @@ def _check_campaign(
     settings: dict[str, Any],
     terminal: Terminal,
 ) -> None:
+    from allocator.campaign.eligibility import eligibility
+    from allocator.campaign.reach import reach_of
     from allocator.runs.check import check_campaign
     from allocator.runs.options import Options
     from cli.commands.run import new_run
@@ -82,11 +84,12 @@ def _check_campaign(
             progress=progress,
         )
     campaign = checked.campaign
+    reach = reach_of(campaign, eligibility(campaign))
     facts = {
         "campaign": campaign.config.name,
         "as_of": campaign.as_of,
         "users": campaign.users.height,
-        "eligible_users": checked.eligible_users,
+        "eligible_users": reach.eligible,
         "coupons": campaign.active_coupons.height,
         "limits": len(campaign.config.limits),
         "scenarios": len(campaign.config.scenarios),
@@ -94,6 +97,7 @@ def _check_campaign(
         "events": 0 if campaign.events is None else campaign.events.height,
         "orders": 0 if campaign.orders is None else campaign.orders.height,
         "scores": 0 if campaign.scores is None else campaign.scores.height,
+        "reach": reach.document(),
         "notes": list(campaign.notes),
     }
     terminal.show(campaign_table(facts))

@@ -5,7 +5,7 @@ numbers and dates as they are written, and `look_at` says what a file is like th
 
 from allocator.campaign.formats.looking import ColumnFacts, FileFacts, look_at, sheets_of
 from allocator.campaign.formats.opening import digest_of_source, open_table
-from allocator.campaign.formats.raw import FIRST_ROW, Place, RawTable
+from allocator.campaign.formats.raw import FIRST_ROW, Place, RawTable, RowsKept
 from allocator.campaign.formats.settings import TABLES, Format, TableFormat, Tables
 from allocator.campaign.formats.sources import Source, find_source, source_of_file, tables_in
 from allocator.campaign.formats.spelling import PROGRAM, Kind, Notation, offer_findings, respell
@@ -21,6 +21,7 @@ __all__ = [
     "Notation",
     "Place",
     "RawTable",
+    "RowsKept",
     "Source",
     "TableFormat",
     "Tables",

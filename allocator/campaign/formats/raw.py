@@ -61,6 +61,33 @@ class NamedRows(Rows):
 
 
 @dataclass(frozen=True)
+class RowsKept(Rows):
+    """The records of a table of which some are left out.
+
+    Parameters
+    ----------
+    of_all
+        Where all records stand.
+    kept
+        Positions among all of those that are left.
+    """
+
+    of_all: Rows
+    kept: pl.Series
+
+    def row(self, record: int, position: int | None = None) -> int | None:
+        """Return the row of a record that is left."""
+        return self.of_all.row(self._among_all(record), position)
+
+    def words(self, record: int) -> str:
+        """Return what says which record is meant where rows have no number."""
+        return self.of_all.words(self._among_all(record))
+
+    def _among_all(self, record: int) -> int:
+        return int(self.kept[record]) if 0 <= record < len(self.kept) else record
+
+
+@dataclass(frozen=True)
 class Place:
     """What findings call a table, and where its records and columns stand."""
 

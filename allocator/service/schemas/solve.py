@@ -73,6 +73,11 @@ class InlineProblem(SolveSettings):
         description="`coupon_id` and columns of coupons.csv such as `inventory`, `channel`, `category`; the "
         "pairs' coupons unless given.",
     )
+    columns: dict[str, dict[str, Any]] = Field(
+        {},
+        description="As `[columns]` in campaign.toml: what the columns of `users`, `coupons` and `scores` "
+        "(the pairs) are, where their names do not say it.",
+    )
     limits: list[LimitTable] = Field([], description="As `[[limits]]` in campaign.toml.")
     sets: dict[str, str] | None = Field(
         None,
