@@ -135,7 +135,8 @@ def _nobody(campaign: Campaign, task: Task) -> Iterator[Finding]:
     if not task.eligibility.allowed.any():
         why = Counter(task.eligibility.reason.tolist())
         reasons = [f"{count:,} {reason}" for reason, count in why.most_common() if reason]
-        found = "; ".join([*reasons, *map(str, campaign.contact.consent), *map(str, campaign.contact.holdout)])
+        contact = map(str, (*campaign.contact.consent, *campaign.contact.holdout))
+        found = "; ".join([*reasons, *contact])
         yield Finding("nobody may get anything, so there is nothing to decide", "users.csv", found=found)
     elif not task.problem.eligible().any():
         message = "there is no value for any user and coupon that may be sent, so there is nothing to decide"
