@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from allocator.certificate.answers import best_answer, count_faults
 from allocator.certificate.unfit import Unfit
 from allocator.limits.rows import Row, Term
 from allocator.problem import Problem
@@ -200,29 +201,14 @@ def _recount(value, fitting, amounts, place, price, charged, choice, fewest, mos
                     amount = amounts[m - 2]
                     for j in range(n_coupons):
                         reduced[j] -= price[m, group, j] * amount[i, j]
-        if fewest == 0 and most == 1:
-            best = 0.0
-            for j in range(n_coupons):
-                if reduced[j] > best:  # never for NaN
-                    best = reduced[j]
-            total += best
-        else:
-            for j in range(n_coupons):
-                if reduced[j] != reduced[j]:
-                    reduced[j] = -np.inf
-            ranked = np.sort(reduced)
-            for rank in range(min(most, n_coupons)):
-                gain = ranked[n_coupons - 1 - rank]
-                total += gain if rank < fewest else max(gain, 0.0)
-        given = 0
+        total += best_answer(reduced, fewest, most)
+        repeated, wrong = count_faults(choice[i], fewest, most)
+        flags[2] += repeated
+        flags[3] += wrong
         for k in range(choice.shape[1]):
             j = choice[i, k]
             if j < 0:
                 continue
-            given += 1
-            for other in range(k):
-                if choice[i, other] == j:
-                    flags[2] += 1
             if value[i, j] != value[i, j]:
                 if flags[0] == 0:
                     flags[1] = i
@@ -234,6 +220,4 @@ def _recount(value, fitting, amounts, place, price, charged, choice, fewest, mos
                 used[1, group, j] += value[i, j]
                 for m in range(2, used.shape[0]):
                     used[m, group, j] += amounts[m - 2][i, j]
-        if given < fewest or given > most:
-            flags[3] += 1
     return total

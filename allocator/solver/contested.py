@@ -76,9 +76,7 @@ class Contested:
         finite = np.where(np.isfinite(width), width, 0.0)
         spread = np.asarray(abs(self.uses).T @ finite)
         spread[np.asarray(abs(self.uses).T @ (~np.isfinite(width)).astype(float)) > 0] = np.inf
-        keep = np.flatnonzero(
-            _can_be_chosen(reduced, spread, self.pair_class, len(self.size), self.model.problem.per_user)
-        )
+        keep = np.flatnonzero(self.model.step.contenders(len(self.size), self.pair_class, reduced, spread))
         part = replace(
             self,
             pair_class=self.pair_class[keep],
@@ -151,25 +149,6 @@ def equal_rows(keys: Array) -> tuple[Index, Index]:
     return first, inverse
 
 
-def _can_be_chosen(
-    reduced: Array, spread: Array, row: Index, n_classes: int, per_user: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Return the pairs that some prices in the box choose (safe: never drops one that could be)."""
-    fewest, most = per_user
-    upper = reduced + spread
-    # The most-th greatest lower bound of each class: what a pair must be able to beat.
-    lower = reduced - spread
-    order = np.lexsort((-lower, row))
-    place = np.arange(len(row)) - np.searchsorted(row[order], row[order], side="left")
-    threshold = np.full(n_classes, -np.inf)
-    at = order[place == most - 1]
-    threshold[row[at]] = lower[at]
-    keep = upper >= threshold[row]
-    if fewest == 0:
-        keep &= upper >= 0
-    return keep
-
-
 def assign(contested: Contested, count: Array | Index, choice: NDArray[np.int16]) -> None:
     """Write whole numbers of each class's pairs as choices of its users.
 
@@ -207,8 +186,8 @@ def state_program(
     `tighten` is by how much the lower and the upper bounds move inwards, against rounding.
     """
     model = contested.model
-    fewest, most = model.problem.per_user
     size = contested.size.astype(np.float64)
+    fewest, most = model.step.bounds(contested.size)
     n_pairs = len(contested.value)
     active = np.ones(len(size), np.bool_) if classes is None else classes
     number = np.cumsum(active) - 1
@@ -233,8 +212,8 @@ def state_program(
     )
     scale_of = np.concatenate([scale, np.ones(members.shape[0])])
     least, most_of = _tightened(model, tighten)
-    lower = np.concatenate([(least - contested.decided) * scale, fewest * size[active]])
-    upper = np.concatenate([(most_of - contested.decided) * scale, most * size[active]])
+    lower = np.concatenate([(least - contested.decided) * scale, fewest[active]])
+    upper = np.concatenate([(most_of - contested.decided) * scale, most[active]])
     n_violations = violations.shape[1]
     violation_costs = np.concatenate([-box.highest[over] / scale[over], box.lowest[under] / scale[under]])
     return Program(

@@ -53,7 +53,7 @@ def solve_exactly(model: Model, *, gap: float, deadline: float, seed: int) -> Ou
             none_at_all = solve_program(program, deadline) is None and time.monotonic() < deadline
             return Outcome(Plan(None, impossible=none_at_all), prices)
         columns, bound = finer.columns, min(bound, finer.bound)
-    choice = np.full((model.problem.n_users, model.problem.per_user[1]), -1, np.int16)
+    choice = np.full((model.problem.n_users, model.step.width), -1, np.int16)
     assign(everything, columns, choice)
     return Outcome(Plan(choice, bound), prices)
 

@@ -20,11 +20,11 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
     they use of an exceeded row; or nothing for anyone; or what fills floors with least.
     """
     model = engine.model
-    choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
+    choice = np.empty((model.problem.n_users, model.step.width), np.int16)
     chosen = engine.price(prices, choice)
     if _keeps_hard(model, model.usage(chosen.table), np.zeros(model.n_rows)):
         return choice
-    if model.problem.per_user[0] > 0:
+    if model.step.must:
         return None
     if model.problem.in_memory and _drop_worst(engine, prices, choice):
         return choice

@@ -126,7 +126,7 @@ def least_objective(model: Model, scale: Scale) -> float:
     """Return what every plan is worth at least: a dual value below it proves that there is no plan."""
     if np.isfinite(model.penalty).any():
         return -np.inf  # penalties may cost any amount
-    return -(1 + 1e-9) * model.problem.per_user[1] * scale.value
+    return -(1 + 1e-9) * model.step.width * scale.value
 
 
 def _noted(search: Search, step: str) -> Oracle:

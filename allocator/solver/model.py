@@ -19,6 +19,7 @@ from allocator.errors import Finding, InfeasibleError, InputError
 from allocator.limits.rows import LimitLike, Row, Term
 from allocator.problem import Problem
 from allocator.problem.batch import BLOCK, Batch
+from allocator.solver.step import Coupons, Step
 
 Array = NDArray[np.float64]
 MOST_CELLS = 2_000  # combinations of columns up to which tables go by all columns together
@@ -69,6 +70,11 @@ class Model:
     sizes: tuple[int, ...]
     forbidden: NDArray[np.bool_]
     worth: Array
+
+    @property
+    def step(self) -> Step:
+        """How each user chooses."""
+        return Coupons(*self.problem.per_user)
 
     @property
     def n_rows(self) -> int:
@@ -316,13 +322,12 @@ def _named(term: Term) -> tuple[str, ...]:
 
 def _check_enough_left(model: Model, rows: Sequence[Row]) -> None:
     """Raise InfeasibleError if exclusions leave a user fewer coupons than each must get."""
-    fewest = model.problem.per_user[0]
-    if fewest == 0 or not model.forbidden.any():
+    if not model.step.must or not model.forbidden.any():
         return
     for batch in model.problem.batches(()):
         for part in batch.parts(BLOCK):
-            left = (~np.isnan(part.value) & ~model.forbids(model.cell[part.users])).sum(axis=1)
-            if (left < fewest).any():
+            left = ~np.isnan(part.value) & ~model.forbids(model.cell[part.users])
+            if model.step.lacks(left).any():
                 raise InfeasibleError([row.label for row in rows if row.is_exclusion])
 
 

@@ -59,7 +59,7 @@ def take_survey(search: Search, engine: Engine, prices: Array, width: Array) -> 
     if engine is not search.engine:
         radius, done = engine.radius(prices, width)
         return Survey(prices, width, None, done, radius)
-    choice = np.empty((engine.n_users, search.model.problem.per_user[1]), np.int16)
+    choice = np.empty((engine.n_users, search.model.step.width), np.int16)
     radius, done = engine.radius(prices, width, choice)
     search.watch.priced("prices", prices, done.reduced + search.model.bound_cost(prices))
     return Survey(prices, width, choice, done, radius)

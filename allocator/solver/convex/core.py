@@ -64,7 +64,7 @@ def decide_core(standing: Standing, earned: Array, until: float) -> None:
         )  # fmt: skip
         if answer is None:
             return
-        choice = np.full((task.fitting.n_users, task.fitting.per_user[1]), -1, np.int16)
+        choice = np.full((task.fitting.n_users, task.model.step.width), -1, np.int16)
         assign(core.pairs, answer.columns, choice)
         judged = standing.found(choice)
         standing.proven(max(answer.bound, standing.total), "branch and bound")
@@ -97,5 +97,4 @@ def _core(standing: Standing, contested: Contested) -> tuple[_Core, bool]:
 def _fewest(classes: Classes, loss: float) -> NDArray[np.int64]:
     """Return how many coupons each class must take at least: one fewer would lose too much."""
     worth_it = np.bincount(classes.pair_class[classes.reduced > loss], minlength=len(classes.size))
-    fewest, most = classes.per_user
-    return np.asarray(np.clip(worth_it, fewest, most) * classes.size)
+    return np.asarray(np.clip(worth_it * classes.size, classes.fewest, classes.most))

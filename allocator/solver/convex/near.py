@@ -39,7 +39,7 @@ class Near:
         task = standing.task
         self.model, self.n_groups = task.model, len(task.groups)
         self.prices = np.concatenate([standing.prices, -standing.slopes])
-        self.choice: Choice = np.full((task.fitting.n_users, task.fitting.per_user[1]), -1, np.int16)
+        self.choice: Choice = np.full((task.fitting.n_users, task.model.step.width), -1, np.int16)
         self.beyond = np.inf
         if task.fitting.n_pairs <= MOST_PAIRS:
             self.contested = everyone(task)

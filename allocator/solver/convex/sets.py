@@ -303,8 +303,8 @@ class Changes:
         row = self.task.n_limits + group
         n, complete = list_sets(
             starts, part.source, part.target, part.regret, np.ascontiguousarray(part.change[:, row]),
-            classes_in_turn, base.count, base.total, classes.size, *classes.per_user, reach, spared,
-            self.cap > 0, slope, lost, value, parent, move, listed,
+            classes_in_turn, base.count, base.total, classes.size, classes.fewest, classes.most, reach,
+            spared, self.cap > 0, slope, lost, value, parent, move, listed,
         )  # fmt: skip
         if not complete:
             return None

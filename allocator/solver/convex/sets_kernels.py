@@ -34,7 +34,7 @@ def list_sets(  # type: ignore[no-untyped-def]
                     return alive, False
                 lost[n], value[n], parent[n], move[n] = lost[k] + regret[m], value[k] + gain[m], k, m
                 n += 1
-        if size[of_class] > 1 or most > 1:
+        if most[of_class] > 1:
             k = begin
             while k < n:
                 for m in range(move[k], last):  # in one order only
@@ -86,8 +86,8 @@ def _undominated(lost, value, slope, listed, alive):  # type: ignore[no-untyped-
 def _possible(m, k, begin, c, source, target, count, total, size, fewest, most, parent, move):  # type: ignore[no-untyped-def]
     """Return whether a set can make one more move of the class of its last ones."""
     a, b = source[m], target[m]
-    left = count[a] if a >= 0 else most * size[c] - total[c]
-    free = size[c] - count[b] if b >= 0 else total[c] - fewest * size[c]
+    left = count[a] if a >= 0 else most[c] - total[c]
+    free = size[c] - count[b] if b >= 0 else total[c] - fewest[c]
     while k >= begin:
         other = move[k]
         if source[other] == a:

@@ -151,7 +151,7 @@ class _Decision:
 
     def _whole(self, chosen: NDArray[np.bool_], of_rest: NDArray[np.int16]) -> NDArray[np.int16]:
         problem, large = self.search.model.problem, self.large
-        choice = np.full((problem.n_users, problem.per_user[1]), -1, np.int16)
+        choice = np.full((problem.n_users, self.search.model.step.width), -1, np.int16)
         choice[self.others] = of_rest
         slot = np.zeros(len(large.users), np.int64)
         for pair in np.flatnonzero(chosen).tolist():
@@ -194,7 +194,8 @@ class _Decision:
 
     def _program(self) -> Program:
         """Maximise what large pairs and the rest earn: a column a pair, and the last for the rest."""
-        large, (fewest, most) = self.large, self.search.model.problem.per_user
+        large = self.large
+        fewest, most = self.search.model.step.bounds(np.ones(len(large.users), np.int64))
         n = len(large.place)
         rows: list[Array] = []
         lower: list[float] = []
@@ -218,8 +219,8 @@ class _Decision:
         return Program(
             value=value,
             rows=sp.csc_array(sp.vstack([dense, members])),
-            row_lower=np.append(lower, np.full(len(large.users), float(fewest))),
-            row_upper=np.append(upper, np.full(len(large.users), float(most))),
+            row_lower=np.append(lower, fewest),
+            row_upper=np.append(upper, most),
             column_lower=np.append(np.zeros(n), -np.inf),
             column_upper=np.append(np.ones(n), np.inf),
             integer=np.arange(n + 1) < n,

@@ -101,19 +101,13 @@ def _share(model: Model, rooms: list[tuple[int, float]], open_: NDArray[np.bool_
 
 def _regret(model: Model, prices: Array, part: Batch) -> Array:
     """Return what taking each pair loses at least against the user's best choice; infinite if ineligible."""
-    fewest, most = model.problem.per_user
     cell = model.cell[part.users]
     price = model.at(model.price_table(prices), cell)
     reduced = part.value - price[VALUE] * part.value - price[0]
     for k in range(2, len(model.measures)):
         reduced = reduced - price[k] * part.measure(model.measures[k])
     reduced = np.where(np.isnan(part.value) | model.forbids(cell), -np.inf, reduced)
-    ranked = -np.sort(-reduced, axis=1)
-    level = ranked[:, min(most, ranked.shape[1]) - 1]
-    level = np.maximum(level, 0.0) if fewest == 0 else np.where(np.isinf(level), ranked[:, 0], level)
-    with np.errstate(invalid="ignore"):
-        regret = np.maximum(level[:, None] - reduced, 0.0)
-    return np.where(np.isinf(reduced), np.inf, regret)
+    return model.step.regret(reduced)
 
 
 def _pairs(model: Model, prices: Array, loss: float, users: Index) -> Large:

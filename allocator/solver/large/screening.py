@@ -64,7 +64,7 @@ def screen(model: Model) -> Screened:
             break
         model = replace(model, problem=model.problem.with_values(value))
         left = [(~np.isnan(part.value) & ~model.forbids(model.cell[part.users])) for part in _parts(model)]
-        if min(int(of_part.sum(axis=1).min()) for of_part in left) < model.problem.per_user[0]:
+        if any(model.step.lacks(of_part).any() for of_part in left):
             raise InfeasibleError(list(labels))
     return Screened(model, tuple(labels))
 
@@ -78,7 +78,7 @@ def _narrow_sides(model: Model) -> list[_Side]:
             if not np.isfinite(bound):
                 continue
             largest = sizes.largest(row, sign)
-            free = model.problem.per_user[0] == 0 or largest <= SHARE * bound
+            free = not model.step.must or largest <= SHARE * bound
             if largest == 0 or (largest <= bound and free):
                 continue  # even if nobody else earns room
             room = room_of(model, row, sign)
@@ -143,16 +143,8 @@ def use_of(model: Model, row: int, part: Batch) -> Array:
 
 def _unfit(model: Model, side: _Side, part: Batch) -> NDArray[np.bool_]:
     """Return the pairs of a batch that leave less of a bound than the others must have."""
-    fewest, most = model.problem.per_user
     allowed = ~np.isnan(part.value) & ~model.forbids(model.cell[part.users])
     use = side.sign * use_of(model, side.row, part)
-    room = side.room + _least(use, allowed, fewest, most) - _least(use, allowed, max(fewest - 1, 0), most - 1)
+    room = side.room + model.step.least_use(use, allowed) - model.step.least_beside(use, allowed)
     clearly = CLEARLY * np.maximum(np.abs(use), abs(side.bound) + abs(side.bound - side.room))
     return np.asarray(allowed & (use > room[:, None] + clearly))
-
-
-def _least(use: Array, allowed: NDArray[np.bool_], fewest: int, most: int) -> Array:
-    """Return the least that each user uses with at least `fewest` and at most `most` coupons, (n,)."""
-    lowest = np.sort(np.where(allowed, use, np.inf), axis=1)[:, :most]
-    lowest[np.isinf(lowest)] = 0.0
-    return np.asarray(lowest[:, :fewest].sum(axis=1) + np.minimum(lowest[:, fewest:], 0.0).sum(axis=1))

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from allocator.problem.batch import BLOCK, SHELF, Batch
 from allocator.solver.model import Model
-from allocator.solver.pricing import kernels
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
-
-_LEAST = (0.0, -np.inf)  # what one coupon must be worth, by how many a user must get
+from allocator.solver.step import Rows, kernels
 
 
 @dataclass(frozen=True)
@@ -23,9 +21,7 @@ class _Part:
     """A batch as kernels take it, with its users' places in the engine."""
 
     places: slice
-    value: NDArray[np.floating]
-    measures: tuple[NDArray[np.floating], ...]
-    cell: NDArray[np.int32]
+    rows: Rows
 
 
 class CpuEngine:
@@ -67,22 +63,12 @@ class CpuEngine:
 
     def price(self, prices: Array, choice: NDArray[np.int16] | None = None) -> Pass:
         """Let every user choose at the given prices, as `Engine.price`."""
-        fewest, most = self.model.problem.per_user
+        step = self.model.step
         table = self._padded(self.model.price_table(prices))
-        places, one_set = self.model.places, len(self.model.sizes) == 1
-        nobody = np.zeros((0, most), np.int16)
 
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
-            kept = nobody if choice is None else choice[part.places]
-            users = (part.value, part.measures, part.cell)
-            rest = (table, start, stop, out, kept)
-            if most == 1 and one_set:
-                return float(kernels.choose_one(*users, *rest, _LEAST[fewest]))
-            if most == 1:
-                return float(kernels.choose_one_of_sets(*users, places, *rest, _LEAST[fewest]))
-            if one_set:
-                return float(kernels.choose_some(*users, *rest, fewest, most))
-            return float(kernels.choose_some_of_sets(*users, places, *rest, fewest, most))
+            kept = None if choice is None else choice[part.places]
+            return step.choose(part.rows, table, start, stop, out, kept)
 
         return self._with_base(*self._sum(block), table)
 
@@ -90,25 +76,14 @@ class CpuEngine:
         self, prices: Array, box: Array, choice: NDArray[np.int16] | None = None
     ) -> tuple[Array, Pass]:
         """Let every user choose, and return each one's radius of unchanged choice, as `Engine.radius`."""
-        fewest, most = self.model.problem.per_user
+        step = self.model.step
         price = self._padded(self.model.price_table(prices))
         width = self._padded(np.asarray(abs(self.model.weights).T @ box).reshape(self.model.shape))
         radius = np.empty(self.n_users)
-        places, one_set = self.model.places, len(self.model.sizes) == 1
-        nobody = np.zeros((0, most), np.int16)
 
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
-            kept = nobody if choice is None else choice[part.places]
-            users = (part.value, part.measures, part.cell)
-            rest = (price, width, start, stop, out, kept)
-            own = radius[part.places]
-            if most == 1 and one_set:
-                return float(kernels.radius_of_one(*users, *rest, _LEAST[fewest], own))
-            if most == 1:
-                return float(kernels.radius_of_one_of_sets(*users, places, *rest, _LEAST[fewest], own))
-            if one_set:
-                return float(kernels.radius(*users, *rest, fewest, most, own))
-            return float(kernels.radius_of_sets(*users, places, *rest, fewest, most, own))
+            kept = None if choice is None else choice[part.places]
+            return step.radius(part.rows, price, width, start, stop, out, kept, radius[part.places])
 
         done = self._with_base(*self._sum(block), price)
         return radius, done
@@ -117,9 +92,8 @@ class CpuEngine:
         """Return sizes of all eligible pairs, as `Engine.extent`."""
 
         def block(part: _Part, start: int, stop: int, out: Array) -> float:
-            return float(
-                kernels.extent(part.value, part.measures, part.cell, self.model.places, start, stop, out)
-            )
+            rows = part.rows
+            return float(kernels.extent(rows.value, rows.measures, rows.cell, rows.places, start, stop, out))
 
         return Pass(*self._sum(block))
 
@@ -144,7 +118,7 @@ class CpuEngine:
             places = batch.users if isinstance(batch.users, slice) else slice(0, batch.n_users)
             cell = self.model.cell[places] if self._cell is None else self._cell
             # A kernel needs at least one measure; the value stands in under a price of zero.
-            yield _Part(places, batch.value, arrays or (batch.value,), cell)
+            yield _Part(places, Rows(batch.value, arrays or (batch.value,), cell, self.model.places))
 
     def _with_base(self, reduced: float, aggregate: Array, price: Array) -> Pass:
         """Add the decided users to the sums of the others."""
@@ -160,12 +134,12 @@ class CpuEngine:
 
         def task(part: _Part, start: int) -> tuple[float, Array]:
             out = np.zeros(self.model.shape)
-            return block(part, start, min(start + BLOCK, len(part.value)), out), out
+            return block(part, start, min(start + BLOCK, len(part.rows.value)), out), out
 
         total, table = 0.0, np.zeros(self.model.shape)
         shelf, of_shelf = 0.0, np.zeros(self.model.shape)
         for part in self._parts():
-            starts = range(0, len(part.value), BLOCK)
+            starts = range(0, len(part.rows.value), BLOCK)
             run = map if len(starts) == 1 or self.threads == 1 else self._pool.map
             sums = run(task, [part] * len(starts), starts)
             for start, (reduced, out) in zip(starts, sums, strict=True):

@@ -17,10 +17,12 @@ from allocator.errors import Finding, InputError, PluginError
 from allocator.problem.batch import SHELF, Batch
 from allocator.solver.model import Model
 from allocator.solver.pricing.engine import Array, Index, Pass, base_reduced
-from allocator.solver.pricing.torch_pass import Picks, Slab, Sums
+from allocator.solver.pricing.torch_pass import Slab, Sums
 
 if TYPE_CHECKING:
     import torch
+
+    from allocator.solver.step.on_device import Picks
 
 WIDEST = 256  # users a group; fewer where cells are small, so that padding stays small
 SLAB = {"cpu": 1 << 18, "cuda": 1 << 24}  # pairs priced at once: what caches, or spare memory, hold
@@ -196,7 +198,7 @@ class TorchEngine:
         kept = []
         for slab in self._slabs():
             reduced = slab.reduced(on_device)
-            picks = Picks(reduced, *self.model.problem.per_user)
+            picks = self.model.step.picks(reduced)
             sums.add(slab, picks.taken, picks.earned())
             also(slab, reduced, picks)
             if choice is not None:

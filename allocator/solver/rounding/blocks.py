@@ -167,14 +167,13 @@ def _program_loss(block: Classes, deadline: float) -> float:
     shifts = sp.csc_array((np.ones(len(soft)), (soft, np.arange(len(soft)))), shape=(len(scale), len(soft)))
     value = block.reduced + block.uses.T @ rules.prices
     charge = np.tile(-rules.rate[soft] / scale[soft], 2)  # of a column down and a column up for each soft row
-    fewest, most = block.per_user
     program = Program(
         value=np.concatenate([value, charge]),
         rows=sp.csc_array(
             sp.block_array([[sp.diags_array(scale) @ block.uses, -shifts, shifts], [members, None, None]])
         ),
-        row_lower=np.concatenate([(rules.low - block.decided) * scale, fewest * block.size]),
-        row_upper=np.concatenate([(rules.high - block.decided) * scale, most * block.size]),
+        row_lower=np.concatenate([(rules.low - block.decided) * scale, block.fewest]),
+        row_upper=np.concatenate([(rules.high - block.decided) * scale, block.most]),
         column_lower=np.zeros(n_pairs + 2 * len(soft)),
         column_upper=np.concatenate([block.size[block.pair_class], np.full(2 * len(soft), np.inf)]),
         integer=np.arange(n_pairs + 2 * len(soft)) < n_pairs,

@@ -173,15 +173,14 @@ def _loss(contested: Contested, start: Array, prices: Array) -> Array:
     For a chosen pair: what dropping it loses. For another: what taking it in place of the worst
     chosen one (or of a place left empty) loses.
     """
-    fewest, most = contested.model.problem.per_user
+    fewest, most = contested.model.step.bounds(contested.size)
     reduced = contested.value - np.asarray(contested.uses.T @ prices)
     n = len(contested.size)
     chosen = start > ROUND
-    full = np.bincount(contested.pair_class, start, n) > most * contested.size - 0.5
+    total = np.bincount(contested.pair_class, start, n)
     level = np.full(n, np.inf)
     np.minimum.at(level, contested.pair_class[chosen], reduced[chosen])
-    if fewest == 0:
-        level = np.where(full, level, 0.0)
+    level = np.where((total > most - 0.5) | (fewest > 0), level, 0.0)
     level = np.where(np.isinf(level), 0.0, level)
-    drop = np.maximum(reduced, 0.0) if fewest == 0 else np.zeros(len(reduced))
+    drop = np.where(fewest[contested.pair_class] > 0, 0.0, np.maximum(reduced, 0.0))
     return np.where(chosen, drop, np.maximum(level[contested.pair_class] - reduced, 0.0))

@@ -124,8 +124,8 @@ def _after_chain(
         row, first, reach, widths, NODES, moves.source, moves.target, moves.of_class, links.gain,
         moves.regret, links.by_move.indptr, links.by_move.indices, links.by_move.data, links.by_row.indptr,
         links.by_row.indices, links.by_row.data, standing.count.copy(), standing.total.copy(), classes.size,
-        *classes.per_user, standing.used.copy(), rules.low, rules.high, rules.prices, rules.rate, rules.fixed,
-        chosen,
+        classes.fewest, classes.most, standing.used.copy(), rules.low, rules.high, rules.prices, rules.rate,
+        rules.fixed, chosen,
     )  # fmt: skip
     if gained <= SMALLEST * size:
         return None

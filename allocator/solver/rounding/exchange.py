@@ -47,7 +47,7 @@ def _place_unit(standing: Standing, pairs: Index, of_class: int) -> Standing:
     worth = classes.reduced[pairs] + uses.T @ classes.rules.prices
     harm = [float(classes.rules.charge(standing.used + used).sum()) for used in uses.T]
     best = int(np.argmax(worth - harm))
-    enough = standing.total[of_class] >= classes.per_user[0] * classes.size[of_class]
+    enough = standing.total[of_class] >= classes.fewest[of_class]
     if enough and worth[best] - harm[best] <= -float(classes.rules.charge(standing.used).sum()):
         return standing
     count = standing.count.copy()

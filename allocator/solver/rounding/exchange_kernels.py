@@ -30,13 +30,13 @@ def list_moves(starts, reduced, count, total, size, fewest, most, most_regret, s
         for a in range(first - 1, last):
             if a >= first and count[a] == 0:
                 continue
-            if a < first and total[c] >= most * size[c]:
+            if a < first and total[c] >= most[c]:
                 continue
             lost = reduced[a] if a >= first else 0.0
             for b in range(first - 1, last):
                 if b == a or (b >= first and count[b] >= size[c]):
                     continue
-                if b < first and total[c] <= fewest * size[c]:
+                if b < first and total[c] <= fewest[c]:
                     continue
                 won = reduced[b] if b >= first else 0.0
                 if lost - won <= most_regret:
@@ -67,8 +67,8 @@ def _possible(a, b, c, count, total, size, fewest, most):  # type: ignore[no-unt
         if count[a] <= 0:
             return False
         if b < 0:
-            return total[c] > fewest * size[c]
-    elif total[c] >= most * size[c]:
+            return total[c] > fewest[c]
+    elif total[c] >= most[c]:
         return False
     return count[b] < size[c]
 

@@ -91,18 +91,13 @@ class _Cut:
 
 def _regret(model: Model, prices: Array, batch: Batch) -> Array:
     """Return what taking each pair loses at least against its user's best choice, (n, n_coupons)."""
-    fewest, most = model.problem.per_user
     price, cell = model.price_table(prices), model.cell[batch.users]
     value = batch.value.astype(np.float64)
     reduced = value - value * model.at(price[VALUE], cell) - model.at(price[COUNT], cell)
     for k, name in enumerate(model.measures[2:], start=2):
         reduced -= model.at(price[k], cell) * batch.measure(name)
     reduced[np.isnan(reduced)] = -np.inf
-    best = -np.sort(-reduced, axis=1)[:, :most]
-    taken = np.clip((best > 0).sum(axis=1), fewest, most)
-    worst = np.take_along_axis(best, np.maximum(taken - 1, 0)[:, None], axis=1)[:, 0]
-    level = np.where(taken < most, np.where(taken > 0, np.minimum(worst, 0.0), 0.0), worst)
-    return np.asarray(np.maximum(level[:, None] - reduced, 0.0))
+    return model.step.regret(reduced)
 
 
 def _margin(engine: Engine, prices: Array) -> Array:

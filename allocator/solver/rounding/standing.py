@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from allocator.solver.contested import Contested, equal_rows
 from allocator.solver.rounding import exchange_kernels as kernels
+from allocator.solver.step import Step
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 MOST_MOVES = 300_000  # in one list
 
@@ -90,8 +90,8 @@ class Classes:
         (n_rows, n_pairs) what a unit of each pair uses.
     size
         (n_classes,) users of each class.
-    per_user
-        Fewest and most coupons a user.
+    step
+        How users choose.
     decided
         (n_rows,) usage of all other users.
     rules
@@ -103,14 +103,14 @@ class Classes:
     reduced: Array
     uses: sp.csc_array
     size: Index
-    per_user: tuple[int, int]
+    step: Step
     decided: Array
     rules: Rules
 
     @cached_property
     def best_count(self) -> Index:
         """What every class chooses at the prices, (n_pairs,)."""
-        taken = _best_pairs(self.starts, self.pair_class, self.reduced, self.per_user)
+        taken = self.step.best_pairs(self.starts, self.pair_class, self.reduced)
         return np.where(taken, self.size[self.pair_class], 0)
 
     @cached_property
@@ -121,13 +121,17 @@ class Classes:
     @cached_property
     def regret(self) -> Array:
         """What taking each pair loses at least against its class's best choice, (n_pairs,)."""
-        _, most = self.per_user
-        taken = _best_pairs(self.starts, self.pair_class, self.reduced, self.per_user)
-        number = np.bincount(self.pair_class[taken], minlength=len(self.size))
-        worst = np.full(len(self.size), np.inf)  # of what is taken: goes if another comes in its place
-        np.minimum.at(worst, self.pair_class[taken], self.reduced[taken])
-        in_place_of = np.where(number < most, np.minimum(worst, 0.0), worst)
-        return np.where(taken, 0.0, np.maximum(in_place_of[self.pair_class] - self.reduced, 0.0))
+        return self.step.regret_of_pairs(self.starts, self.pair_class, self.reduced)
+
+    @cached_property
+    def fewest(self) -> Index:
+        """Fewest coupons of each class, (n_classes,)."""
+        return self.step.bounds(self.size)[0]
+
+    @cached_property
+    def most(self) -> Index:
+        """Most coupons of each class, (n_classes,)."""
+        return self.step.bounds(self.size)[1]
 
     @property
     def dual(self) -> float:
@@ -146,7 +150,7 @@ class Classes:
             reduced=self.reduced[pairs],
             uses=sp.csc_array(sp.csr_array(self.uses[:, pairs])[rows]),
             size=self.size[inside],
-            per_user=self.per_user,
+            step=self.step,
             decided=self.decided[rows],
             rules=self.rules.part(rows),
         )
@@ -206,7 +210,8 @@ class Standing:
         regret = np.empty(MOST_MOVES)
         classes = self.classes
         state = (
-            classes.starts, classes.reduced, self.count, self.total, classes.size, *classes.per_user
+            classes.starts, classes.reduced, self.count, self.total, classes.size, classes.fewest,
+            classes.most,
         )  # fmt: skip
         found = kernels.list_moves(*state, most_regret, source, target, regret)
         if found > MOST_MOVES:  # not even room for all: keep the least
@@ -257,8 +262,8 @@ class Standing:
         chosen = np.full(most, -1, np.int64)
         best, complete = kernels.best_set(
             moves.source, moves.target, moves.of_class, gain, moves.regret, moves.change, pointer, column,
-            self.count.copy(), self.total.copy(), self.classes.size, *self.classes.per_user, self.used,
-            rules.low, rules.high, rules.rate, rules.fixed, reach, at_least, nodes, chosen,
+            self.count.copy(), self.total.copy(), self.classes.size, self.classes.fewest, self.classes.most,
+            self.used, rules.low, rules.high, rules.rate, rules.fixed, reach, at_least, nodes, chosen,
         )  # fmt: skip
         return best, chosen[chosen >= 0], complete
 
@@ -273,7 +278,7 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
     starts = np.searchsorted(contested.pair_class, np.arange(len(contested.size) + 1)).astype(np.int64)
     reduced = contested.value - np.asarray(uses.T @ prices)
     # A bound of zero has no size of its own: what the choices use tells how far sums of it may be off.
-    best = np.where(_best_pairs(starts, contested.pair_class, reduced, model.problem.per_user), largest, 0)
+    best = np.where(model.step.best_pairs(starts, contested.pair_class, reduced), largest, 0)
     room = model.tolerance(np.abs(contested.decided) + abs(uses) @ best)
     stake = _dot(np.abs(contested.value), largest) + 1.0
     unit = abs(uses).max(axis=1).toarray().ravel() if uses.nnz else np.zeros(model.n_rows)
@@ -283,7 +288,7 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
         reduced=reduced,
         uses=uses,
         size=contested.size.astype(np.int64),
-        per_user=model.problem.per_user,
+        step=model.step,
         decided=contested.decided,
         rules=Rules(
             low=model.at_least - np.where(soft, 0.0, room),
@@ -298,12 +303,3 @@ def classes_of(contested: Contested, prices: Array) -> Classes:
 def _dot(amount: Array, count: Index) -> float:
     """Return a sum of products, in an order that does not depend on threads, which BLAS would wait for."""
     return float(np.sum(amount * count))
-
-
-def _best_pairs(starts: Index, pair_class: Index, reduced: Array, per_user: tuple[int, int]) -> Flags:
-    """Return which pairs every user of a class chooses at the prices, (n_pairs,)."""
-    fewest, most = per_user
-    order = np.lexsort((-reduced, pair_class))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - starts[pair_class[order]]
-    return (rank < most) & ((reduced > 0) | (rank < fewest))

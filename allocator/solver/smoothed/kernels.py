@@ -9,7 +9,7 @@ FAR = 35.0  # heats below the best at which a choice's share, e^-35, is none
 
 
 @njit(nogil=True, cache=True)
-def soften(value, measures, cell, places, price, part, fewest, heat, start, stop, sums, usage, curvature):  # type: ignore[no-untyped-def]
+def soften(value, measures, cell, places, price, part, must, heat, start, stop, sums, usage, curvature):  # type: ignore[no-untyped-def]
     """Add up the smoothed choices of the users in [start, stop).
 
     Each user spreads over choices by e^(reduced value / heat). `sums` gains the smoothed and the plain sum
@@ -29,7 +29,7 @@ def soften(value, measures, cell, places, price, part, fewest, heat, start, stop
     curved = curvature.shape[0] > 0
     for i in range(start, stop):
         s = cell[i]
-        top = 0.0 if fewest == 0 else -np.inf
+        top = 0.0 if not must else -np.inf
         for j in range(n_coupons):
             v = float(value[i, j])
             r = v
@@ -43,13 +43,13 @@ def soften(value, measures, cell, places, price, part, fewest, heat, start, stop
         if top == -np.inf:
             continue
         least = top - FAR * heat
-        total = np.exp(-top / heat) if fewest == 0 and least < 0.0 else 0.0
+        total = np.exp(-top / heat) if not must and least < 0.0 else 0.0
         for j in range(n_coupons):
             share[j] = np.exp((reduced[j] - top) / heat) if reduced[j] > least else 0.0
             total += share[j]
         sums[0] += top + heat * np.log(total)
         sums[1] += top
-        if fewest == 0 and least < 0.0:
+        if not must and least < 0.0:
             sums[2] += np.exp(-top / heat) / total * top
         spread = curved and total > 1.0  # the best has a share of 1 of the total: others have one, too
         n_touched = 0

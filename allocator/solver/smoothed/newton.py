@@ -45,7 +45,7 @@ def suits(engine: Engine) -> bool:
     pairs = engine.n_users * model.problem.n_coupons
     return (
         MANY_ROWS <= model.n_rows <= MOST_PARTS
-        and model.problem.per_user[1] == 1
+        and model.step.width == 1
         and model.problem.in_memory
         and pairs <= MOST_PAIRS
         and find_parts(model).n_parts <= MOST_PARTS

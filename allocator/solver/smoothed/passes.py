@@ -64,7 +64,7 @@ class Passes:
             found = np.zeros(3), np.zeros(parts.n_parts), np.zeros((size, size))
             soften(
                 self._batch.value, measures, self._cell, model.places, price, parts.part,
-                model.problem.per_user[0], heat, start, stop, *found,
+                model.step.must, heat, start, stop, *found,
             )  # fmt: skip
             return found
 
