@@ -200,6 +200,37 @@ def by_columns(n: int, seed: int = 0) -> Instance:
     ]
 
 
+def hundreds(n: int, seed: int = 0) -> Instance:
+    """Return 50 coupons under about 500 rows, some 350 of them binding.
+
+    150 stores' budgets and floors, ten categories' caps in each of ten regions, a stock of each coupon, and
+    parity in four attributes (of 10, 3, 5 and 32 labels).
+    """
+    generator = np.random.default_rng(seed)
+    value = generator.gamma(2, 1, (n, 50)) * generator.lognormal(0, 0.5, (n, 1))
+    cost = generator.uniform(0.5, 5, value.shape)
+    columns = {"store": 150, "region": 10, "trait 0": 10, "trait 1": 3, "trait 2": 5, "trait 3": 32}
+    groups = {name: generator.integers(0, labels, n).astype(str) for name, labels in columns.items()}
+    share = 0.4 * n / 150 * generator.uniform(0.8, 1.2, 150)
+    return Problem(value, {"cost": cost}, groups=groups), [
+        Budget(0.4 * n, label="total"),
+        Inventory({str(j): n / 50 for j in range(50)}),
+        *(Budget(float(share[k]), label=f"store {k}", users={"store": str(k)}) for k in range(150)),
+        Floor(0.3, by="store", per_head=True, label="every store"),
+        *(
+            Limit(
+                label=f"category {kind} in region {region}",
+                users={"region": str(region)},
+                coupons=[str(j) for j in range(5 * kind, 5 * kind + 5)],
+                at_most=0.006 * n,
+            )
+            for kind in range(10)
+            for region in range(10)
+        ),
+        *(Parity(f"trait {k}", 0.005, label=f"trait {k}") for k in range(4)),
+    ]
+
+
 def khan(path: Path) -> Instance:
     """Read a multi-dimensional multiple-choice knapsack: each class takes exactly one item."""
     numbers = iter(path.read_text(encoding="utf-8").split())

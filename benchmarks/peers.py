@@ -21,12 +21,12 @@ import highspy
 import numpy as np
 from ortools.math_opt.python import mathopt
 
-from benchmarks.instances import KINDS, retail
+from benchmarks.instances import KINDS, hundreds, retail
 from benchmarks.program import Matrix
 
 Run = Callable[[], dict[str, Any]]
 RELAXATION, WHOLE = "linear relaxation", "whole numbers"
-INSTANCES = {"retail": retail, **KINDS}
+INSTANCES = {"retail": retail, "hundreds": hundreds, **KINDS}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from benchmarks import (
     pacing,
     scoring,
     service_load,
+    stopping,
     uplift,
     winners_curse,
 )
@@ -102,6 +103,14 @@ def quality(settings: Namespace) -> Iterator[Row]:
                 solve_task, kind, n, settings.gap, settings.limit, limit=settings.limit + GRACE
             )
             yield {"users": n, "kind": kind} | found.row()
+
+
+def many_rows(settings: Namespace) -> Iterator[Row]:
+    """Yield hundreds of rows, in 30 seconds to 1e-4 and in 120 to 1e-5, a size each."""
+    for n in settings.sizes:
+        for gap, limit in ((1e-4, 30.0), (1e-5, 120.0)):
+            found = in_process(solve_task, "hundreds", n, gap, limit, limit=limit + GRACE).row()
+            yield {"users": n, "asked": gap} | found
 
 
 def mmkp(settings: Namespace) -> Iterator[Row]:
@@ -246,6 +255,22 @@ TABLES: dict[str, Table] = {
         },
         {"sizes": [10_000, 100_000, 1_000_000], "kinds": list(KINDS), "limit": 60.0},
     ),
+    "many_rows": Table(
+        "50 coupons under 500 rows, to 1e-4 and to 1e-5",
+        many_rows,
+        {
+            "users x coupons": lambda row: f"{row['users']:,} x 50",
+            "rows binding": _binding,
+            "gap asked": lambda row: f"{row['asked']:.0e}",
+            "gap": _GAP,
+            "seconds": _seconds,
+            "CPU seconds": _number("cpu_seconds", ",.1f", "-"),
+            "peak MB": _MEMORY,
+            "status": _status,
+        },
+        {"sizes": [3_000, 20_000, 100_000]},
+    ),
+    "stopping": Table(stopping.ABOUT, stopping.rows, stopping.COLUMNS),
     "mmkp": Table(
         "Khan's multi-dimensional multiple-choice knapsacks, from a folder",
         mmkp,
