@@ -39,7 +39,7 @@ SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what d
 
 TYPICAL_USERS = 10_000  # whose values tell the size of a problem's values
 
-PROOF_SECONDS = 20.0  # past the time limit, to explain why there is no plan or find the least violating one
+PROOF_SHARE, PROOF_SECONDS = 0.1, 0.5  # of the time limit and past it, to explain why there is no plan
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def solve(
     gap
         Relative optimality gap at which to stop.
     time_limit
-        Seconds after which the best plan so far is returned. At most 5 more are spent on finding a first
-        plan, and at most 20 more on saying why there is none.
+        Seconds after which the best plan so far is returned. At most a tenth of that and 2 more are spent, on
+        a first plan or on saying why there is none, and on checking.
     seed
         Of the samples.
     threads
@@ -198,7 +198,7 @@ def _without_plan(
     job: _Job, limits: tuple[LimitLike, ...], on_infeasible: str, failure: InfeasibleError | NoPlanError
 ) -> Solution:
     """Say which limits clash, or return a plan that breaks them as little as possible."""
-    deadline = max(job.deadline, time.monotonic()) + PROOF_SECONDS
+    deadline = job.deadline + PROOF_SHARE * (job.deadline - job.began) + PROOF_SECONDS
     question = ask(job.problem, limits, deadline, job.seed, job.engines, job.report)
     if on_infeasible == "raise" and (clash := explain_clash(question)) is not None:
         raise clash

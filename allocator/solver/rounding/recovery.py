@@ -29,7 +29,7 @@ from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 
-GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
+GRACE_SECONDS = 1.0  # past the deadline, to find a first plan at all
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
 MANY_BINDING = 60  # rows, from which on chains of moves pay
 EXCHANGE_SHARE = 0.2  # of the time left that exchange takes before them
