@@ -72,6 +72,10 @@ class ParquetProblem(Problem):
         self.id_column = user_id
         self._user_ids = None
         self._schema = _common_schema(self.files, findings)
+        self._scan = pl.scan_parquet(self.files)
+        self._n_users = 0 if findings else int(self._collect(self._scan.select(pl.len())).item())
+        if self._n_users == 0 and not findings:  # before types: columns without rows may have none
+            raise InputError(Finding("there are no rows: a problem needs a user", file=str(path)))
         widths = [self._width(name, findings) for name in self._columns]
         for column in groups:
             self._are_labels(column, findings)
@@ -79,10 +83,6 @@ class ParquetProblem(Problem):
             self._are_ids(user_id, findings)
         if findings:
             raise InputError(findings)
-        self._scan = pl.scan_parquet(self.files)
-        self._n_users = int(self._collect(self._scan.select(pl.len())).item())
-        if self._n_users == 0:
-            raise InputError(Finding("there are no rows: a problem needs a user", file=str(path)))
         self._n_coupons = widths[0]
         columns = Axis.of("columns", "coupons", coupon_ids)
         self._label(widths[0], coupon_ids, coupon_groups, per_user, columns, findings)

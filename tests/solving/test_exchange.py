@@ -18,6 +18,7 @@ from allocator.solver.rounding import blocks
 from allocator.solver.rounding import nearest as nearest_module
 from allocator.solver.rounding.exchange import improve
 from allocator.solver.rounding.standing import Classes, Rules
+from allocator.solver.step import Coupons
 from support.small_problems import best_by_trying
 
 FOREVER = np.inf
@@ -45,7 +46,7 @@ def random_classes(seed: int) -> Classes:
         reduced=unit * reduced,
         uses=sp.csc_array(uses * (g.random(uses.shape) < 0.6)),
         size=g.integers(1, 3, n),
-        per_user=(fewest, min(most, m)),
+        step=Coupons(fewest, min(most, m)),
         decided=np.zeros(n_rows),
         rules=Rules(
             low=low,
@@ -59,7 +60,9 @@ def random_classes(seed: int) -> Classes:
 
 def least_loss(classes: Classes) -> float:
     """The least loss of all whole counts, infinite if each breaks a hard row."""
-    fewest, most = classes.per_user
+    step = classes.step
+    assert isinstance(step, Coupons)
+    fewest, most = step.fewest, step.most
     options = [
         [
             counts
@@ -119,7 +122,9 @@ def test_exchange_keeps_what_it_reports_and_does_not_beat_the_best(seed):
     assert np.array_equal(afresh.used, found.used)
     assert np.array_equal(afresh.total, found.total)
     assert ((found.count >= 0) & (found.count <= classes.size[classes.pair_class])).all()
-    fewest, most = classes.per_user
+    step = classes.step
+    assert isinstance(step, Coupons)
+    fewest, most = step.fewest, step.most
     assert ((found.total >= fewest * classes.size) & (found.total <= most * classes.size)).all()
 
 
@@ -157,7 +162,7 @@ def three_stores() -> Classes:
         reduced=np.zeros(n),
         uses=sp.csc_array(np.kron(np.eye(3), [[2.0, 2.0]])),
         size=np.ones(n, np.int64),
-        per_user=(0, 1),
+        step=Coupons(0, 1),
         decided=np.zeros(3),
         rules=Rules(
             low=np.full(3, -np.inf), high=np.full(3, 3.0), prices=np.ones(3), rate=np.full(3, 100.0),
