@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.table_forms import write_book
 from cli.main import run
 from support.markdown import blocks
 from support.paths import DOCS
 from support.sent_runs import make_run
-from support.table_forms import write_book
 from support.tool_results import WRITERS, Happened
 
 SENT = "2026-06-02T09:00:00+00:00"
