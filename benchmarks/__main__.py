@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import hundred_million, pacing, pacing_plot
+from benchmarks import campaign_fuzz, hundred_million, pacing, pacing_plot
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.growth_plot import STREAMED, draw
 from benchmarks.instances import KINDS
@@ -27,11 +27,16 @@ ON_REQUEST = (
     "scoring",
     "ledger",
     "service",
+    campaign_fuzz.NAME,
+    campaign_fuzz.NONSENSE,
     "copy_safety",
     "copy_quality",
     "copy_lora",
     "copy_scale",
 )  # `all` leaves these out
+
+
+FUZZED = (campaign_fuzz.NAME, campaign_fuzz.NONSENSE)  # on a page of their own
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +56,8 @@ def report(document: Path, results: Path) -> None:
     """Write the recorded tables into the document, and draw growth and pacing beside it."""
     columns = {name: table.columns for name, table in TABLES.items()} | {STREAMED: hundred_million.TABLE}
     for name in columns:
-        if not write_into(document, name, columns[name], results):
+        place = document.with_name(f"{campaign_fuzz.NAME}.md") if name in FUZZED else document
+        if not write_into(place, name, columns[name], results):
             print(f"nothing recorded for {name}")
     write_into(document.parent.parent / "concepts" / "online.md", "pacing", pacing.SHARES, results)
     draw(document.parent / "growth.svg", results)
@@ -95,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, nargs="+", help="how long decisions are asked for")
     parser.add_argument("--clients", type=int, metavar="N", help="that fight for the last units")
     parser.add_argument("--coupons", type=int, metavar="N", help="random coupons to write messages for")
+    parser.add_argument("--folders", type=int, metavar="N", help="campaign folders to change at random")
+    parser.add_argument(
+        "--first", type=int, metavar="N", help="of them to go on with, beside what is recorded"
+    )
     parser.add_argument("--texts", type=int, metavar="N", help="wrong messages to make of right ones")
     parser.add_argument("--written", type=int, metavar="N", help="messages whose hook the local model writes")
     parser.add_argument("--epochs", type=int, metavar="N", help="of a training on hooks")

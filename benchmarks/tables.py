@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    campaign_fuzz,
     copy_lora,
     copy_quality,
     copy_safety,
@@ -352,6 +353,12 @@ TABLES: dict[str, Table] = {
         {"sizes": [50_000, 20_000], "gap": 1e-4},
     ),
     "service": Table(service_load.ABOUT, service_load.rows, service_load.COLUMNS, service_load.SETTINGS),
+    campaign_fuzz.NAME: Table(
+        campaign_fuzz.ABOUT, campaign_fuzz.rows, campaign_fuzz.COLUMNS, campaign_fuzz.SETTINGS
+    ),
+    campaign_fuzz.NONSENSE: Table(
+        campaign_fuzz.ABOUT_NONSENSE, campaign_fuzz.nonsense_rows, campaign_fuzz.COLUMNS_NONSENSE
+    ),
     "copy_safety": Table(copy_safety.ABOUT, copy_safety.rows, copy_safety.COLUMNS, copy_safety.SETTINGS),
     "copy_quality": Table(copy_quality.ABOUT, copy_quality.rows, copy_quality.COLUMNS, copy_quality.SETTINGS),
     "copy_lora": Table(copy_lora.ABOUT, copy_lora.rows, copy_lora.COLUMNS, copy_lora.SETTINGS),

@@ -20,6 +20,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "campaign_reference",
+    "sending_reference",
     "command_examples",
     "docstrings",
     "mathml",
@@ -31,7 +32,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(np|numpy|pl|dt|collections\.abc)\..*|NDArray|ArrayLike|Path|AbstractContextManager"),
     ("py:class", r"Array|Floats|Value|Table|By|Users|Coupons|Progress|Kind|Method|OnInfeasible|Pacing"),
     ("py:class", r"Batch|Combinations|Config|Contact|Fairness|Grouping|LimitLike|NamedTerm|Options|Places"),
-    ("py:class", r"Row|Task"),
+    ("py:class", r"Rate|Row|Task"),
     ("py:class", r".*UserLabels"),
 ]
 

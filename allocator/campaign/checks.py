@@ -91,7 +91,7 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
     users, coupons = tables["users"], tables["coupons"]
     assert users is not None
     assert coupons is not None
-    findings: list[Finding] = []
+    findings = [*_rounded(users["user_id"], "users.csv"), *_rounded(coupons["coupon_id"], "coupons.csv")]
     notes = _spelt_twice(users, coupons)
     tables = dict(tables)
     if tables["history"] is not None:
@@ -122,6 +122,14 @@ def check_references(tables: Tables) -> tuple[list[Finding], list[str], Tables]:
         sent = history["coupon_id"].is_not_null()
         tables["history"] = history.with_columns(treated=history["treated"].fill_null(sent))
     return findings, notes, tables
+
+
+def _rounded(ids: pl.Series, file: str) -> list[Finding]:
+    """Refuse ids of which a spreadsheet kept a few digits: several people may share one."""
+    if (cut := rounded(ids)) is None:
+        return []
+    message = "ids were rounded by a spreadsheet, so that their last digits are lost; export them as text"
+    return [Finding(message, file, None, ids.name, repr(cut), "an id with all its digits")]
 
 
 def _spelt_twice(users: pl.DataFrame, coupons: pl.DataFrame) -> list[str]:

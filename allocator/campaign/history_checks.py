@@ -64,7 +64,20 @@ def contradictions(history: pl.DataFrame) -> list[str]:
         notes.append(
             f"{FILE}: rows that contradict themselves are used as they stand; correct or remove them"
         )
-    return notes
+    return [*notes, *_all_alike(history)]
+
+
+def _all_alike(history: pl.DataFrame) -> list[str]:
+    """Say so if every outcome is the same: no effect can be seen in such a history."""
+    ordered = history["converted"]
+    if history.is_empty() or not (ordered.all() or not ordered.any()):
+        return []
+    who = (
+        "everybody ordered, with a coupon or without"
+        if ordered.all()
+        else "nobody ordered, with a coupon or without"
+    )
+    return [f"{FILE}: {who}: what coupons do cannot be learnt from it"]
 
 
 def shared_moments(together: pl.DataFrame) -> list[str]:

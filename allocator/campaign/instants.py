@@ -108,7 +108,8 @@ def days_note(text: pl.Series, found: pl.Series, bound: Bound, time_zone: str | 
     if not len(timed):
         return None
     zone = time_zone or f"{UTC}, as campaign.toml states no [campaign] time_zone"
-    shown = ", ".join(f"{text[i]} is {found[i]}" for i in timed[:EXAMPLES])
+    samples = dict.fromkeys(f"{text[i]} is {found[i]}" for i in timed)
+    shown = ", ".join(list(samples)[:EXAMPLES])
     rows = counted(len(timed), "row")
     return f"{rows} with a time of day; messages state the {bound} whole day (in {zone}): {shown}"
 

@@ -15,7 +15,7 @@ from allocator.campaign.config import FILE, toml_finding
 from allocator.campaign.grouping import UserLabels, coupon_groups, group_columns
 from allocator.campaign.stocks import COLUMNS, measure_of, stock_of, undeclared_stocks
 from allocator.errors import Finding, InputError, PluginError
-from allocator.limits import Inventory
+from allocator.limits import Inventory, Parity
 from allocator.limits.rows import LimitLike, Row
 from allocator.plugins import registry
 from allocator.problem import Problem
@@ -107,14 +107,26 @@ def _parse_limit(
     if unknown or wrong:
         return None
     try:
-        return _make(cls, table)
+        limit = _make(cls, table)
     except ValidationError as error:
         findings += [toml_finding(detail, FILE, place) for detail in error.errors()]
     except InputError as error:
         findings += [_at(finding, place) for finding in error.findings]
     except (TypeError, ValueError) as error:
         findings.append(Finding(str(error), FILE, column=place))
+    else:
+        findings += _in_percent(limit, place)
+        return limit
     return None
+
+
+def _in_percent(limit: LimitLike, place: str) -> list[Finding]:
+    """Refuse a tolerance that no two shares can differ by: it would hold nothing back."""
+    if not isinstance(limit, Parity) or limit.rate != "assigned" or limit.tolerance < 1:
+        return []
+    message = f"limit '{limit.label}': shares of users never differ by so much; write 0.05 for 5 percent"
+    found = f"{limit.tolerance:g}"
+    return [Finding(message, FILE, column=f"{place}.tolerance", found=found, expected="below 1")]
 
 
 def _wrong_types(cls: type[Any], keys: Mapping[str, Any], place: str) -> list[Finding]:

@@ -48,7 +48,7 @@ def _words(column: pl.Series, *, personal: bool) -> pl.Series:
     text = column.drop_nulls()
     if column.name == "user_id":  # a name or an address, not a number with letters in it
         text = text.filter(~text.str.contains(r"\d") | text.str.contains("@", literal=True))
-    values = text.value_counts().rename({column.name: "text"})
+    values = text.alias("text").value_counts()
     words = values.select(
         pl.col("text").str.extract_all(f"{LATIN}|{HAN}").list.unique().alias("word"), "count"
     ).explode("word", empty_as_null=False)

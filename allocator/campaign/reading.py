@@ -17,10 +17,12 @@ from allocator.campaign.coupon_terms import term_notes
 from allocator.campaign.formats import Tables
 from allocator.campaign.grouping import UserLabels, label_findings
 from allocator.campaign.label_spelling import label_notes
+from allocator.campaign.languages import locale_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.past_checks import check_past
 from allocator.campaign.schema import REVIEWED_COPY
+from allocator.campaign.score_notes import score_notes
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_files import find_table, read_found, read_tables
@@ -85,11 +87,12 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     if config is not None and users is not None:
         findings += missing_columns("copy.may_mention", config.copy_.may_mention, users)
         findings += label_findings(UserLabels(users, context.spellings, config.sets), config)
+        notes += locale_notes(users["locale"], config.copy_.languages)
     if tables["reviewed_copy"] is not None:
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
         notes += term_notes(coupons, day)
-        notes += stock_notes(coupons, tables["scores"], tables["history"])
+        notes += [*stock_notes(coupons, tables["scores"], tables["history"]), *score_notes(tables["scores"])]
     places = files.places
     if findings or config is None or users is None or coupons is None:
         raise InputError([*findings[:final], *places.of(findings[final:])])

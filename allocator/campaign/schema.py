@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from allocator.campaign.cell_types import MOST_AMOUNT
+from allocator.campaign.languages import UNSAID
 
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
 Unit = Literal["money", "offer", "share"]
@@ -96,7 +97,7 @@ USERS = TableSchema(
         Column("user_id", required=True, unique=True, aliases=USER_ID.aliases),
         Column("holdout", "flag", default=False),
         Column("messages_7d", "integer", default=0, at_least=0),
-        Column("locale", default="en", aliases=("language",)),
+        Column("locale", default=UNSAID, aliases=("language",)),
     ),
     required=True,
     extra="features",

@@ -202,8 +202,9 @@ def _parse_column(
             message = "required column is missing" + cells.header_below(column.name)
             findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
             return None
-        text = spelled = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
-    elif column.type == "text" and (column.required or column.label):
+        empty = pl.Series(column.name, [column.default], dtype=DTYPES[column.type])
+        return empty.new_from_index(0, raw.height)
+    if column.type == "text" and (column.required or column.label):
         text = spelled = raw[column.name]
     else:
         text, spelled = cells.known(column.name), cells.spelled(column.name)
@@ -250,6 +251,10 @@ def _outside(value: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]
         yield value > column.at_most, f"at most {column.at_most:g}"
 
 
+DTYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "text": pl.String, "number": pl.Float64, "integer": pl.Int64, "flag": pl.Boolean, "date": pl.Date,
+    "time": pl.Datetime("us"),
+}  # fmt: skip
 _EXPECTED = {**cell_types.EXPECTED, **instants.EXPECTED}
 
 

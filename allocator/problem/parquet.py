@@ -303,10 +303,10 @@ class ParquetProblem(Problem):
         if len(twice) == 0:
             return []
         suspects = [part.filter(part.hash().is_in(twice)) for _, part in self._parts_of(column)]
-        counts = pl.concat(suspects).value_counts(sort=True)
+        counts = pl.concat(suspects).alias("label").value_counts(sort=True)
         if counts["count"][0] < 2:
             return []
-        return [Finding("a label occurs twice", column=column, found=repr(str(counts[column][0])))]
+        return [Finding("a label occurs twice", column=column, found=repr(str(counts["label"][0])))]
 
     def _parts_of(self, column: str) -> Iterator[tuple[slice, pl.Series]]:
         """Yield a column in parts: text takes many times the memory of its codes."""

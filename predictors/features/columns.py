@@ -62,7 +62,7 @@ class Vocabulary:
     @classmethod
     def fit(cls, name: str, column: pl.Series) -> Vocabulary:
         """Keep the most frequent values, ties by name."""
-        counts = column.cast(pl.String).drop_nulls().value_counts().rows()
+        counts = column.cast(pl.String).drop_nulls().alias("text").value_counts().rows()
         ranked = sorted(counts, key=lambda entry: (-entry[1], entry[0]))
         return cls(name, tuple(value for value, _ in ranked[:MAX_VALUES]))
 

@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from benchmarks.table_forms import frame_of, write_book, write_sqlite, zstd
 from support.campaign_folders import COUPONS, ROWS, USERS, Folder
-from support.table_forms import frame_of, write_book, write_sqlite, zstd
 
 Content = str | bytes | Callable[[Path], object]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.table_forms import write_book, write_duckdb, write_sqlite
 from support.campaign_folders import ROWS, Folder
-from support.table_forms import write_book, write_duckdb, write_sqlite
 
 DATABASES = {
     "no table": ("shop.sqlite", ("name the table or the query after #", "shop.sqlite#users")),

@@ -13,9 +13,7 @@ import pytest
 from allocator.campaign import Campaign, read_campaign
 from allocator.campaign.predictions import read_predictions
 from allocator.service.campaigns import is_small
-from support.command_line import Command
-from support.postgres_server import PostgresServer
-from support.table_forms import (
+from benchmarks.table_forms import (
     SPELLINGS,
     TABLES,
     Spelling,
@@ -28,6 +26,8 @@ from support.table_forms import (
     write_postgres,
     write_sqlite,
 )
+from support.command_line import Command
+from support.postgres_server import PostgresServer
 
 NAMES = ("users", "coupons", "history", "scores")
 

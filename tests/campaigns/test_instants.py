@@ -130,6 +130,13 @@ def test_a_message_never_promises_a_day_on_which_the_code_ends(
     assert dict(zip(copy["coupon_id"], promised, strict=True)) == {"C1": "Jun 14, 2026", "C2": "Jun 29, 2026"}
 
 
+def test_an_instant_of_many_coupons_is_shown_once(tiny: Any) -> None:
+    tiny.replace("coupons.csv", "2026-12-31", "2026-12-31T23:59:59Z")
+    (note,) = [each for each in read_campaign(tiny.path).notes if "whole day" in each]
+    assert "2 rows" in note
+    assert note.count("2026-12-31T23:59:59Z is 2026-12-31") == 1
+
+
 def test_a_coupon_without_a_whole_day_left_has_expired(tiny: Any) -> None:
     tiny.replace("coupons.csv", "TEN,2026-12-31", "TEN,2026-06-01T14:00:00Z")
     with pytest.raises(InputError, match="its last whole day is past"):

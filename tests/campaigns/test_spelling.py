@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from allocator.campaign import read_campaign
 from allocator.campaign.formats import Kind, Notation, TableFormat, look_at, respell, sheets_of
+from benchmarks.table_forms import write_book
 from support.campaign_folders import CAMPAIGN, ROWS, Folder
-from support.table_forms import write_book
 
 NUMBERS = {
     "two ways in one file": (

@@ -165,6 +165,18 @@ def test_every_sheet_of_a_workbook_is_looked_at(tmp_path: Path, allocate: Any) -
     assert campaign.users["consent_email"].to_list() == [True, False]
 
 
+def test_one_coupon_is_found_where_it_is_named(tmp_path: Path, allocate: Any) -> None:
+    files = [
+        write(tmp_path / "people.csv", "user_id,consent_email", "u1,1", "u2,1"),
+        write(tmp_path / "coupons.csv", "coupon_id,kind,value", "TEN,percent,10"),
+        write(tmp_path / "scores.csv", "user_id,coupon_id,value,cost", "u1,TEN,2,1", "u2,TEN,3,1"),
+    ]
+    done = allocate("init", tmp_path / "shop", "--from", *files)
+    assert done.code == 0, done.err
+    assert "'coupon_id' of scores.csv is 'coupon_id' (100% found)" in done.out
+    assert "no id in" not in done.out
+
+
 def test_what_a_file_is_can_be_said(tmp_path: Path, allocate: Any) -> None:
     path = write(tmp_path / "dump.csv", "wer,was", "u1,a", "u2,b")
     refused = allocate("init", tmp_path / "shop", "--from", path)

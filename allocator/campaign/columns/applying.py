@@ -127,7 +127,9 @@ def _rows(match: Match, raw: pl.DataFrame, file: str) -> tuple[pl.Series, list[s
 
 
 def _counted(cells: pl.Series) -> str:
-    counts = sorted(cells.fill_null("").value_counts().iter_rows(), key=lambda row: (-row[1], row[0]))
+    counts = sorted(
+        cells.fill_null("").alias("text").value_counts().iter_rows(), key=lambda row: (-row[1], row[0])
+    )
     shown = [f"{repr(text) if text else 'empty cells'} ({count:,})" for text, count in counts[:SHOWN]]
     return ", ".join([*shown, "..."] if len(counts) > SHOWN else shown)
 

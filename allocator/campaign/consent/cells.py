@@ -33,7 +33,7 @@ class Cells:
         filled = filled.filter(~filled.str.contains(v.NO_DATE))
         dated = bool(filled.len()) and bool(filled.str.contains(v.DATE_LIKE).all())
         dated = dated or (bool(filled.len()) and bool(filled.str.contains(v.EPOCH).all()))
-        counts = filled.value_counts(sort=True).head(MANY + 1)
+        counts = filled.alias("text").value_counts(sort=True).head(MANY + 1)
         ordered = sorted(counts.iter_rows(), key=lambda row: (-row[1], row[0]))
         return cls(dict(ordered[:MANY]), column.len() - filled.len(), dated, len(ordered) > MANY)
 

@@ -69,7 +69,7 @@ def _join(ids: pl.Series, others: Mapping[str, tuple[pl.DataFrame, str | None]])
     columns, shares = {}, {}
     for table, (frame, named) in others.items():
         candidates = [named, *(name for name in frame.columns if name != named)] if named else frame.columns
-        found = {name: _share(frame[name], wanted) for name in candidates}
+        found = {name: _share(frame[name], wanted, 1 if name == named else 2) for name in candidates}
         best = named if named and found[named] >= SAME else max(found, key=lambda name: found[name])
         if named and found[best] < SAME:
             best = named
@@ -77,9 +77,9 @@ def _join(ids: pl.Series, others: Mapping[str, tuple[pl.DataFrame, str | None]])
     return Join(ids.name, columns, shares)
 
 
-def _share(column: pl.Series, wanted: pl.Series) -> float:
+def _share(column: pl.Series, wanted: pl.Series, fewest: int) -> float:
     distinct = column.drop_nulls().unique().head(MANY)
-    if len(distinct) < 2:  # a constant belongs to anything
+    if len(distinct) < fewest:  # a constant of no telling name belongs to anything
         return 0.0
     return int(distinct.is_in(wanted).sum()) / len(distinct)
 

@@ -75,6 +75,7 @@ class Spelling:
     after: str = ""
 
     def cell(self, value: Any, column: str) -> str:
+        """Return a cell as text."""
         if value is None:
             return ""
         if isinstance(value, dt.date):
@@ -85,6 +86,7 @@ class Spelling:
         return self.currency.format(text) if column in ("revenue", "discount", "min_spend") else text
 
     def text(self, rows: Rows) -> bytes:
+        """Return a table as the bytes of a file."""
         out = io.StringIO()
         writer = csv.writer(out, delimiter=self.delimiter, lineterminator=self.ends)
         for i, row in enumerate(rows):
@@ -128,6 +130,7 @@ Writer = Callable[[Path, str, Rows], None]
 
 
 def write_packed(folder: Path, name: str, rows: Rows, *, program: str) -> None:
+    """Write a table as text, packed."""
     text = Spelling().text(rows)
     if program == "gzip":
         (folder / f"{name}.csv.gz").write_bytes(gzip.compress(text))
@@ -136,6 +139,7 @@ def write_packed(folder: Path, name: str, rows: Rows, *, program: str) -> None:
 
 
 def zstd() -> Any:
+    """Return the module that packs so."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -180,6 +184,7 @@ def _of_one_type(cells: Sequence[Any]) -> list[Any]:
 
 
 def write_sqlite(path: Path, tables: Mapping[str, Rows] = TABLES) -> None:
+    """Write tables into a database of SQLite."""
     connection = sqlite3.connect(path)
     for name, rows in tables.items():
         connection.execute(f"CREATE TABLE {name} ({', '.join(rows[0])})")
@@ -190,6 +195,7 @@ def write_sqlite(path: Path, tables: Mapping[str, Rows] = TABLES) -> None:
 
 
 def write_duckdb(path: Path, tables: Mapping[str, Rows] = TABLES) -> None:
+    """Write tables into a database of DuckDB."""
     import duckdb
 
     with duckdb.connect(str(path)) as connection:
@@ -203,6 +209,7 @@ def write_duckdb(path: Path, tables: Mapping[str, Rows] = TABLES) -> None:
 
 
 def write_postgres(url: str, tables: Mapping[str, Rows] = TABLES) -> None:
+    """Write tables into a database of PostgreSQL."""
     import psycopg
 
     with psycopg.connect(url) as connection:
