@@ -45,8 +45,10 @@ def is_time_zone(name: str) -> bool:
     return True
 
 
-def today(time_zone: str) -> dt.date:
-    """Return today's date in a time zone."""
+def today(time_zone: str | None) -> dt.date:
+    """Return today's date in a time zone; None stands for that of this machine."""
+    if time_zone is None:
+        return dt.date.today()
     now = pl.lit(dt.datetime.now(dt.UTC).replace(tzinfo=None)).dt.replace_time_zone(UTC)
     day: dt.date = pl.select(now.dt.convert_time_zone(time_zone).dt.date()).item()
     return day

@@ -56,7 +56,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     findings: list[Finding] = []
     config = _collect(findings, read_config, folder)
     zone = None if config is None else config.campaign.time_zone
-    day = as_of or (dt.date.today() if zone is None else instants.today(zone))
+    day = as_of or instants.today(zone)
     if config is not None and config.as_of is not None:
         day = config.as_of
     context = TableContext(zone)

@@ -213,9 +213,8 @@ def test_what_no_message_may_say(
 
 
 def test_coupons_that_no_message_can_state(tiny: Any, tmp_path: Path) -> None:
-    tiny.write(coupons="coupon_id,kind,value,max_discount,code\nC1,percent,10,0,TEN\nC2,amount,5,,A B\n")
-    said = refused(tiny, tmp_path, "cannot state this cap")
-    assert "cannot be printed" in said
+    tiny.write(coupons="coupon_id,kind,value,max_discount,code\nC1,percent,10,,TEN\nC2,amount,5,,A B\n")
+    refused(tiny, tmp_path, "cannot be printed")
 
 
 def test_messages_that_nobody_may_get_need_not_be_written(tiny: Any) -> None:

@@ -432,27 +432,14 @@ def test_an_old_run_stays_valid_when_its_coupons_have_expired(
 ) -> None:
     import datetime as dt
 
-    from allocator.campaign import reading
+    from allocator.campaign import instants
 
     tiny.replace("campaign.toml", "as_of = 2026-06-01\n", "")
     tiny.write(coupons="coupon_id,kind,value,ends_at\nC1,percent,10,2026-07-01\nC2,amount,5,\n")
 
-    class Summer(dt.date):
-        @classmethod
-        def today(cls) -> dt.date:
-            return dt.date(2026, 6, 15)
-
-    class Autumn(Summer):
-        @classmethod
-        def today(cls) -> dt.date:
-            return dt.date(2026, 10, 1)
-
-    class Calendar:
-        date: type[dt.date] = Summer
-
-    monkeypatch.setattr(reading, "dt", Calendar)
+    monkeypatch.setattr(instants, "today", lambda zone: dt.date(2026, 6, 15))
     run_campaign(tiny.path, tmp_path / "out", copy=False)
-    Calendar.date = Autumn
+    monkeypatch.setattr(instants, "today", lambda zone: dt.date(2026, 10, 1))
     with pytest.raises(InputError, match="expired"):
         read_campaign(tiny.path)
     assert verify_run(tmp_path / "out")[0].problems == ()

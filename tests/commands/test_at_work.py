@@ -34,15 +34,16 @@ def test_init_writes_over_nothing(allocate: Any, tmp_path: Path) -> None:
     assert allocate("init", tmp_path / "shop").code == 0
     mine = tmp_path / "shop" / "users.csv"
     mine.write_text("mine")
-    again = allocate("init", tmp_path / "shop", "--json")
-    assert again.code == 3
-    assert len(again.document["findings"]) == len(TEMPLATE)
-    assert mine.read_text() == "mine"
+    before = {path.name: path.read_bytes() for path in (tmp_path / "shop").iterdir()}
+    again = allocate("init", tmp_path / "shop")
+    assert "is already there and is not written over" in again.err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "shop").iterdir()} == before
     for name in TEMPLATE:
         if name != "users.csv":
             (tmp_path / "shop" / name).unlink()
-    assert allocate("init", tmp_path / "shop").code == 3
-    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["users.csv"]
+    assert allocate("init", tmp_path / "shop").code == 0
+    assert sorted(path.name for path in (tmp_path / "shop").iterdir()) == ["campaign.toml", "users.csv"]
+    assert mine.read_text() == "mine"
 
 
 def test_init_into_a_file_is_wrong_usage(allocate: Any, tmp_path: Path) -> None:

@@ -166,8 +166,8 @@ NAN = SHAPELESS.replace("predictions.uplift[:, :1]", "predictions.uplift * float
     ("module", "words"),
     [
         (FAILING, "no idea"),
-        (SHAPELESS, "bad 'uplift'"),
-        (NAN, "bad 'uplift'"),
+        (SHAPELESS, "'uplift': it must be"),
+        (NAN, "'uplift': it must be"),
         ("Hopeless = 3", "not a class"),
     ],
 )

@@ -63,7 +63,7 @@ def test_chinese_text_has_chinese_punctuation():
 
 @pytest.mark.parametrize("channel", ["sms", "email"])
 def test_message_without_a_sender_is_refused(channel):
-    with pytest.raises(InputError, match=r"C1.*signature.*set `brand` under \[copy\]"):
+    with pytest.raises(InputError, match=r"copy.brand.*signature.*set `brand` under \[copy\]"):
         write(OFFER, channel, "en", brand="")
 
 

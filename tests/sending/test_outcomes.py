@@ -115,6 +115,8 @@ def test_outcomes_can_be_added_to_the_history(result: Path, tmp_path: Path, call
     assert frame["converted"].sum() == 2
     shop = result.with_name("shop")
     (shop / "history.csv").write_text(history.read_text())
+    config = shop / "campaign.toml"  # of the next campaign: outcomes lie before the day it is decided
+    config.write_text(config.read_text().replace("2026-06-01", "2026-06-20"))
     checked = call("check", shop, "--no-predict", "--no-copy")
     assert checked.code == 0, checked.err
     again = call("outcomes", result, files, "--from", "braze", "--out", history)

@@ -262,5 +262,5 @@ def test_a_predictor_that_returns_a_negative_error_is_refused(shared_starter):
         def predict(self, campaign: Any, *, progress: Any) -> Predictions:
             return wrong
 
-    with pytest.raises(PluginError, match="negative 'uplift_error'"):
+    with pytest.raises(PluginError, match="'uplift_error': it must be 0 or more"):
         predict_with(Wrong(), campaign, "wrong")
