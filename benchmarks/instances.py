@@ -248,6 +248,27 @@ def khan(path: Path) -> Instance:
     return Problem(table[0], measures, per_user=(1, 1)), limits
 
 
+def khan_like(n: int) -> Instance:
+    """Return a knapsack of the kind of Khan's I07 to I13: 10 items in each of n classes, 10 resources.
+
+    Use is 0 to 9 of each resource, capacity 5 a class; an item's profit is its use at prices of its own for
+    each resource, and noise. Prices add up to 44, which makes the linear bound about 246 a class, as theirs.
+    """
+    generator = np.random.default_rng(n)
+    prices = generator.integers(0, 10, 10)
+    while prices.sum() != 44:
+        prices = generator.integers(0, 10, 10)
+    use = generator.integers(0, 10, (n, 10, 10))
+    profit = (use @ prices + generator.integers(0, 30, (n, 10))).astype(float)
+    measures = {f"resource {k + 1}": use[:, :, k].astype(float) for k in range(10)}
+    return Problem(profit, measures, per_user=(1, 1)), [
+        Limit(label=name, measure=name, at_most=5.0 * n) for name in measures
+    ]
+
+
+KHAN_LIKE = {"I07": 100, "I08": 150, "I09": 200, "I10": 250, "I11": 300, "I12": 350, "I13": 400}
+"""Khan's large instances by their number of classes: what generated ones are like."""
+
 KINDS: dict[str, Callable[[int], Instance]] = {
     "plain": plain,
     "value correlated with cost": correlated,

@@ -21,12 +21,12 @@ import highspy
 import numpy as np
 from ortools.math_opt.python import mathopt
 
-from benchmarks.instances import KINDS, hundreds, retail
+from benchmarks.instances import KINDS, hundreds, khan_like, retail
 from benchmarks.program import Matrix
 
 Run = Callable[[], dict[str, Any]]
 RELAXATION, WHOLE = "linear relaxation", "whole numbers"
-INSTANCES = {"retail": retail, "hundreds": hundreds, **KINDS}
+INSTANCES = {"retail": retail, "hundreds": hundreds, "khan-like": khan_like, **KINDS}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Peer:
     prepare: Callable[[Matrix, float], Run]
 
 
-def _highs(matrix: Matrix, limit: float, *, method: str, crossover: str = "on") -> Run:
+def _highs(
+    matrix: Matrix, limit: float, *, method: str = "choose", crossover: str = "on", integer: bool = False
+) -> Run:
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = matrix.rows.shape
     model.sense_ = highspy.ObjSense.kMaximize
@@ -48,6 +50,8 @@ def _highs(matrix: Matrix, limit: float, *, method: str, crossover: str = "on") 
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_, model.a_matrix_.index_ = matrix.rows.indptr, matrix.rows.indices
     model.a_matrix_.value_ = matrix.rows.data
+    if integer:
+        model.integrality_ = [highspy.HighsVarType.kInteger] * model.num_col_
     solver = highspy.Highs()
     options = {"output_flag": False, "solver": method, "time_limit": limit, "run_crossover": crossover}
     for option, value in options.items():
@@ -57,7 +61,8 @@ def _highs(matrix: Matrix, limit: float, *, method: str, crossover: str = "on") 
     def run() -> dict[str, Any]:
         solver.run()
         status = solver.modelStatusToString(solver.getModelStatus())
-        return {"status": status.lower(), "objective": solver.getInfo().objective_function_value}
+        found = {"status": status.lower(), "objective": solver.getInfo().objective_function_value}
+        return found | ({"bound": _finite(solver.getInfo().mip_dual_bound)} if integer else {})
 
     return run
 
@@ -148,6 +153,7 @@ PEERS: dict[str, Peer] = {
     "cp-sat": Peer(
         "OR-Tools CP-SAT", WHOLE, partial(_mathopt, solver=mathopt.SolverType.CP_SAT, integer=True)
     ),
+    "highs-mip": Peer("HiGHS branch and bound", WHOLE, partial(_highs, integer=True)),
     "scip": Peer("SCIP", WHOLE, partial(_mathopt, solver=mathopt.SolverType.GSCIP, integer=True)),
 }
 

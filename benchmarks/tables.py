@@ -24,7 +24,7 @@ from benchmarks import (
     winners_curse,
 )
 from benchmarks.experiments import EXPERIMENTS
-from benchmarks.instances import CHANGES, COUPONS, KINDS
+from benchmarks.instances import CHANGES, COUPONS, KHAN_LIKE, KINDS
 from benchmarks.measure import in_process, median_of
 from benchmarks.ours import device_task, khan_task, pass_task, solve_task, sweep_task, warm_task
 from benchmarks.peers import PEERS, WHOLE, peer_task
@@ -119,6 +119,22 @@ def mmkp(settings: Namespace) -> Iterator[Row]:
     for path in sorted(settings.folder.glob("I[0-9]*")):
         found = in_process(khan_task, str(path), 0.0, settings.limit, limit=settings.limit + GRACE)
         yield {"instance": path.name, "optimum": OPTIMA.get(path.name)} | found.row()
+
+
+def mmkp_like(settings: Namespace) -> Iterator[Row]:
+    """Yield ours and peers at equal time on generated instances, with their distance to the linear bound."""
+    until = settings.limit + GRACE
+    for name, n in KHAN_LIKE.items():
+        linear = in_process(peer_task, "highs-simplex", "khan-like", n, settings.limit, limit=until).row()
+        ours = in_process(solve_task, "khan-like", n, 0.0, settings.limit, limit=until).row()
+        found = {"allocate": ours} | {
+            PEERS[key].name: in_process(peer_task, key, "khan-like", n, settings.limit, limit=until).row()
+            for key in settings.peers
+        }
+        for method, row in found.items():
+            value = row.get("objective")
+            below = None if value is None else linear["objective"] - value
+            yield row | {"instance": f"as {name}: {n} x 10, 10 rows", "method": method, "below": below}
 
 
 def device(settings: Namespace) -> Iterator[Row]:
@@ -286,6 +302,19 @@ TABLES: dict[str, Table] = {
             "status": _status,
         },
         {"folder": Path("../shared/data/mmkp"), "limit": 60.0},
+    ),
+    "mmkp_like": Table(
+        "knapsacks like Khan's largest, generated, in equal time",
+        mmkp_like,
+        {
+            "instance": lambda row: str(row["instance"]),
+            "method": lambda row: str(row["method"]),
+            "value": _number("objective", ",.0f"),
+            "below the linear bound": _number("below", ".2f"),
+            "seconds": _seconds,
+            "CPU seconds": _number("cpu_seconds", ",.1f", "-"),
+        },
+        {"peers": ["scip", "highs-mip"], "limit": 60.0},
     ),
     "device": Table(
         "the pricing pass on a torch device",

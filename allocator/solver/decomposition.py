@@ -102,8 +102,9 @@ def decompose(
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
     recovery = Recovery(
-        engine, exact.prices, *exact.choices(), gap, absolute_gap, deadline, seed, report, watch
-    )
+        engine, exact.prices, *exact.choices(), gap, absolute_gap, deadline, seed, report, watch,
+        engines.threads,
+    )  # fmt: skip
     recovery.round(exact.contested, exact.columns)
     if not recovery.done:
         large = find_large(model, exact.prices, recovery.loss) if large_first else None

@@ -36,6 +36,7 @@ def solve_integer(
     seed: int,
     *,
     hint: bool,
+    share: float = 1.0,
 ) -> Answer | None:
     """Decide the open pairs in whole numbers; all others stay where they are.
 
@@ -51,6 +52,8 @@ def solve_integer(
         As in `decompose`.
     hint
         Whether `start` is a plan to improve.
+    share
+        Of the time left: a hard program must leave time for what comes after it.
 
     Returns
     -------
@@ -64,8 +67,6 @@ def solve_integer(
     """
     model = contested.model
     now = time.monotonic()
-    # A hard program must leave time for the larger one after it.
-    share = 1.0 if open_pairs.all() else 0.25
     until = min(deadline, now + max(share * (deadline - now), 1.0))
     inwards = np.zeros(model.n_rows), np.zeros(model.n_rows)
     bound = np.inf

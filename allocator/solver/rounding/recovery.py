@@ -2,13 +2,14 @@
 
 The linear program's vertex is rounded and improved by exchange. If that leaves a gap, the users
 nearest to a change are taken in, the bound is tightened block by block, and exchange starts again from
-what the blocks would choose. What still is open goes to branch and bound.
+what the blocks would choose. What still is open goes to branch and bound and, where the users are few, to
+combinations of their choices that meet in the middle.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,14 +24,19 @@ from allocator.solver.rounding.blocks import prove_losses
 from allocator.solver.rounding.branching import open_sets, solve_integer
 from allocator.solver.rounding.chains import improve_by_chains
 from allocator.solver.rounding.exchange import improve, round_vertex
+from allocator.solver.rounding.meeting.search import Meeting
 from allocator.solver.rounding.nearest import nearest_users
-from allocator.solver.rounding.standing import Classes, Standing, classes_of
+from allocator.solver.rounding.standing import Standing, classes_of
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 
 GRACE_SECONDS = 1.0  # past the deadline, to find a first plan at all
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
+FEW_PAIRS, FEW_ROUNDS = 20_000, 2  # up to so many pairs, halves of a plan meet after so many rounds
+FIRST_MEETINGS, MEETINGS = 12, 50  # before branching; after it, between two looks whether all can be listed
+SET_SHARE = 0.25  # of the time left, that branching on some pairs may take
+PROMISING = 0.5  # of what the plan loses, that branching must have proven by then to go on
 MANY_BINDING = 60  # rows, from which on chains of moves pay
 EXCHANGE_SHARE = 0.2  # of the time left that exchange takes before them
 MOST_CORE = 30_000  # pairs that one integer program may decide at once
@@ -82,6 +88,8 @@ class Recovery:
         (n_users, most) what all users choose at `prices`, and the sums of it.
     gap, absolute_gap, deadline, seed, report, watch
         As in `decompose`.
+    threads
+        Worker threads.
     """
 
     def __init__(
@@ -96,12 +104,13 @@ class Recovery:
         seed: int,
         report: Progress,
         watch: Watch,
+        threads: int = 1,
     ) -> None:
         self.engine = engine
         self.model: Model = engine.model
         self.prices, self.choice, self.table = prices, choice, chosen.table
         self.deadline, self.last_call = deadline, with_grace(deadline)
-        self.seed, self.report, self.watch = seed, report, watch
+        self.seed, self.report, self.watch, self.threads = seed, report, watch, threads
         self.usage = self.model.usage(chosen.table)
         self.dual = chosen.reduced + self.model.bound_cost(prices)
         watch.priced("exact prices", prices, self.dual, passes=0)
@@ -129,9 +138,28 @@ class Recovery:
     def close_gap(self) -> None:
         """Take in the users nearest to a change, tighten the bound, exchange again, and branch."""
         nearest, beyond = self.nearest()
-        self.exchange_blocks(nearest, beyond)
+        if len(nearest.value) <= FEW_PAIRS:
+            self.close_small_gap(nearest, beyond)
+            return
+        self.exchange_blocks(nearest, beyond, MORE_ROUNDS)
         if not self.done:
-            self.branch(nearest, beyond)
+            self.branch(nearest, beyond, self._open_sets(nearest, beyond))
+
+    def close_small_gap(self, contested: Contested, beyond: float) -> None:
+        """Let halves of plans meet, branch, and let them meet until nothing better is to be expected."""
+        meeting = Meeting(self.seed, self.threads)
+        self.meet(meeting, contested, beyond, 0)
+        if not self.done:
+            self.exchange_blocks(contested, beyond, FEW_ROUNDS)
+        if not self.done:
+            self.meet(meeting, contested, beyond, FIRST_MEETINGS)
+        if not self.done:
+            best = [self._core(contested)] if meeting.helps else self._open_sets(contested, beyond)
+            self.branch(contested, beyond, best)
+        if not self.done and self.least_loss >= PROMISING * self.loss:
+            self.branch(contested, beyond, [self._core(contested)], share=1.0)
+        while not (self.done or meeting.exhausted):
+            self.meet(meeting, contested, beyond, MEETINGS)
 
     def take_over(self, plan: Plan) -> bool:
         """Go on from a plan and a bound that were found in another way; return whether that is enough."""
@@ -184,7 +212,7 @@ class Recovery:
             standing = improve_by_chains(standing, enough, self.until)
         self._keep(contested, improve(standing, enough, rounds, self.until))
 
-    def exchange_blocks(self, contested: Contested, beyond: float) -> None:
+    def exchange_blocks(self, contested: Contested, beyond: float, rounds: int) -> None:
         """Tighten the bound block by block, and improve what the blocks would choose."""
         self.report("integer plan", 0, 0)
         classes = classes_of(contested, self.prices)
@@ -193,23 +221,40 @@ class Recovery:
         losses = prove_losses(classes, self.model.touched, beyond, 1e-3 * most, most, self.until)
         self._prove(losses.least, "blocks")
         if losses.count is not None:
-            self.exchange(contested, classes.standing(losses.count), MORE_ROUNDS)
+            self.exchange(contested, classes.standing(losses.count), rounds)
         if self.plan is not None and not self.done:
-            self.exchange(contested, classes.standing(count_choices(contested, self.plan)), MORE_ROUNDS)
+            self.exchange(contested, classes.standing(count_choices(contested, self.plan)), rounds)
 
-    def branch(self, contested: Contested, beyond: float) -> None:
-        """Decide ever more pairs by branch and bound, or at once all that a better plan may hold."""
+    def meet(self, meeting: Meeting, contested: Contested, beyond: float, rounds: int) -> None:
+        """Let halves of plans meet `rounds` times, then try to list all that may be better."""
+        self.report("integer plan", 0, 0)
+        classes = classes_of(contested, self.prices)
+        planned = self.choice if self.plan is None else self.plan
+        standing = classes.standing(count_choices(contested, planned))
+        for better in meeting.improve(standing, self.enough + self.least_loss, rounds, self.until):
+            self._keep(contested, better)
+            standing = better
+        if not self.done and standing.loss <= self.loss:
+            standing, least = meeting.settle(standing, self.enough, self.until)
+            self._keep(contested, standing)
+            self._prove(min(least, beyond), "enumeration")
+
+    def branch(
+        self, contested: Contested, beyond: float, sets: Iterable[NDArray[np.bool_]], share: float = SET_SHARE
+    ) -> None:
+        """Decide sets of pairs by branch and bound, each in a share of the time left if others come after."""
         classes, planned = classes_of(contested, self.prices), self.plan is not None
         start = self.choice if self.plan is None else self.plan
         columns = count_choices(contested, start).astype(np.float64)
-        for open_pairs in self._open_sets(contested, classes, columns, beyond):
+        for open_pairs in sets:
             self.report("integer plan", int(open_pairs.sum()), len(open_pairs))
             # A better plan loses less than this one: none of its pairs may lose more by itself.
             complete = beyond >= self.loss and bool((open_pairs | (classes.regret > self.loss)).all())
             try:
                 found = solve_integer(
-                    contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned
-                )
+                    contested, columns, open_pairs, 0.5 * self.enough, self.until, self.seed, hint=planned,
+                    share=1.0 if open_pairs.all() else share,
+                )  # fmt: skip
             except ProgramInterrupt as stop:
                 self._keep(contested, classes.standing(np.round(stop.answer.columns).astype(np.int64)))
                 raise
@@ -221,17 +266,21 @@ class Recovery:
             if self.done:
                 break
 
-    def _open_sets(
-        self, contested: Contested, classes: Classes, columns: Array, beyond: float
-    ) -> Iterator[NDArray[np.bool_]]:
+    def _open_sets(self, contested: Contested, beyond: float) -> Iterator[NDArray[np.bool_]]:
         """Yield growing sets of pairs to decide, up to all that a better plan may hold, if they are few."""
+        planned = self.choice if self.plan is None else self.plan
+        columns = count_choices(contested, planned).astype(np.float64)
         for open_pairs in open_sets(contested, columns, self.prices):
-            if beyond >= self.loss and open_pairs.sum() >= (classes.regret <= self.loss).sum():
+            if beyond >= self.loss and open_pairs.sum() >= self._core(contested).sum():
                 break
             yield open_pairs
-        core = classes.regret <= self.loss
+        core = self._core(contested)
         if beyond >= self.loss and core.sum() <= MOST_CORE:
             yield core
+
+    def _core(self, contested: Contested) -> NDArray[np.bool_]:
+        """Return the pairs that a better plan may hold: none that loses more by itself."""
+        return classes_of(contested, self.prices).regret <= self.loss
 
     def _prove(self, least_loss: float, proof: str) -> None:
         if least_loss > self.least_loss:
