@@ -32,7 +32,7 @@ def test_users_who_opted_out_in_a_shops_own_words_get_nothing(
     checked = allocate("check", shop.path)
     assert checked.code == 0
     assert "without consent" in checked.out
-    assert "'HasOptedOutOfEmail': '1' (3) may not" in checked.out
+    assert "'HasOptedOutOfEmail': '0' (1) may be written to; '1' (3) may not" in checked.out
     solved = allocate("solve", shop.path, "--json", "--out", tmp_path / "run").document
     assert solved["assigned"] == 1
     assert solved["reach"]["channels"]["email"]["consent"] == 1

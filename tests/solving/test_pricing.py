@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from allocator import Budget, Problem, solve
 from allocator.problem.batch import BLOCK
-from allocator.solver.pricing import engine_for, kernels, restrict
+from allocator.solver.pricing import engine_for, restrict
+from allocator.solver.step import kernels
 from support.compiled_problems import compiled_problem
 
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
