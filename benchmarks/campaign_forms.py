@@ -130,6 +130,6 @@ FORMS: dict[str, Write] = {
     "SQLite": _sqlite,
     "DuckDB": _duckdb,
 }
-OF_TEXT = ("plain CSV", "semicolons", "tabs", "bars", "UTF-16", "gzip", "zstd", "Excel", "Parquet", "Arrow",
-           "SQLite", "DuckDB")  # fmt: skip
+TEXT_FILES = ("plain CSV", "semicolons", "tabs", "bars", "UTF-16", "gzip", "zstd")
+OF_TEXT = (*TEXT_FILES, "Excel", "Parquet", "Arrow", "SQLite", "DuckDB")
 """Forms that hold any cell as text, as it is."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.campaign_forms import FORMS, OF_TEXT
+from benchmarks.campaign_forms import FORMS, OF_TEXT, TEXT_FILES
 from benchmarks.campaign_mutations import write_mutated
 from benchmarks.nonsense import KINDS, Draft, Nonsense
 from benchmarks.nonsense.draft import draft
@@ -202,7 +202,8 @@ def nonsense_rows(settings: Namespace) -> Iterator[Row]:
         place = Path(name)
         usual = {form: said_of_nothing_wrong(form, place) for form in OF_TEXT}
         for kind in KINDS.values():
-            found = {form: ask_of(kind, form, usual[form], place) for form in OF_TEXT}
+            forms = TEXT_FILES if kind.text_only else OF_TEXT
+            found = {form: ask_of(kind, form, usual[form], place) for form in forms}
             silent = [form for form, asked in found.items() if asked.silent]
             refused = sum(asked.answer.code in REFUSED for asked in found.values())
             yield {

@@ -131,12 +131,15 @@ class Nonsense:
         Does it to a draft.
     learns
         Whether there are past sends to learn from, beside the scores.
+    text_only
+        Whether only files of text can hold it: other forms have no such cells, or no such names.
     """
 
     name: str
     says: re.Pattern[str]
     spoil: Spoil
     learns: bool = False
+    text_only: bool = False
 
     def made(self) -> Draft:
         """Return a draft that is spoilt so."""
@@ -148,13 +151,13 @@ class Nonsense:
 KINDS: dict[str, Nonsense] = {}
 
 
-def nonsense(says: str, *, learns: bool = False) -> Callable[[Spoil], Spoil]:
+def nonsense(says: str, *, learns: bool = False, text_only: bool = False) -> Callable[[Spoil], Spoil]:
     """Keep a function that spoils a draft under its name; `says` is what must be said of it."""
 
     def keep(spoil: Spoil) -> Spoil:
         name = spoil.__name__.replace("_", " ")
         assert name not in KINDS
-        KINDS[name] = Nonsense(name, re.compile(says, re.IGNORECASE | re.DOTALL), spoil, learns)
+        KINDS[name] = Nonsense(name, re.compile(says, re.IGNORECASE | re.DOTALL), spoil, learns, text_only)
         return spoil
 
     return keep

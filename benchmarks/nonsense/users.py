@@ -73,13 +73,13 @@ def holdout_that_is_a_maybe(draft: Draft) -> None:
     draft.put("users", "holdout", lambda i: "maybe" if i == 5 else "0")
 
 
-@nonsense(r"two columns have this name")
+@nonsense(r"two columns have this name", text_only=True)
 def duplicate_header(draft: Draft) -> None:
     draft.put("users", "extra", "1")
     draft.rename("users", "extra", "region")
 
 
-@nonsense(r"a column has no name")
+@nonsense(r"a column has no name", text_only=True)
 def header_without_a_name(draft: Draft) -> None:
     draft.put("users", "extra", "1")
     draft.rename("users", "extra", "")

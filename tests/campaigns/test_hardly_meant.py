@@ -10,7 +10,8 @@ import pytest
 from allocator.campaign import read_campaign
 from allocator.campaign.languages import locale_notes
 from allocator.errors import InputError
-from support.campaign_folders import CAMPAIGN, SCORES, USERS
+from benchmarks.campaign_forms import FORMS
+from support.campaign_folders import CAMPAIGN, ROWS, SCORES, USERS
 
 
 def notes(folder: Any) -> str:
@@ -90,3 +91,19 @@ def test_columns_may_have_any_name(tiny: Any, allocate: Any, name: str) -> None:
     tiny.write(users="\n".join(["user_id,region," + name, *(f"u{i},north,yes" for i in range(1, 5))]) + "\n")
     done = allocate("check", tiny.path)
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("form", ["Parquet", "Arrow", "SQLite"])
+def test_a_line_of_totals_is_refused_in_every_form(tiny: Any, form: str) -> None:
+    rows = [*ROWS, ["Total", "", "164"]]
+    (tiny.path / "users.csv").unlink()
+    tiny.write(campaign=CAMPAIGN + FORMS[form](tiny.path, {"users": rows}))
+    with pytest.raises(InputError, match="looks like a line of totals"):
+        read_campaign(tiny.path)
+
+
+def test_somebody_may_be_called_sum(tiny: Any) -> None:
+    rows = [*ROWS, ["Sum", "south", "33"]]
+    (tiny.path / "users.csv").unlink()
+    FORMS["Parquet"](tiny.path, {"users": rows})
+    assert "Sum" in read_campaign(tiny.path).users["user_id"]

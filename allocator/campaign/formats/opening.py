@@ -34,7 +34,7 @@ def open_table(source: Source, keys: TableFormat | None = None) -> RawTable:
     if source.kind in DATABASES:
         from allocator.campaign.formats.databases import read_database
 
-        return read_database(source)
+        return _whole(read_database(source), in_order=False)
     assert source.path is not None
     if source.kind == "workbook":
         from allocator.campaign.formats.workbook import read_workbook
@@ -43,14 +43,14 @@ def open_table(source: Source, keys: TableFormat | None = None) -> RawTable:
     if source.kind in ("parquet", "arrow"):
         from allocator.campaign.formats.columnar import read_columnar
 
-        return read_columnar(source.path, source.name, source.kind)
+        return _whole(read_columnar(source.path, source.name, source.kind))
     from allocator.campaign.formats.delimited import read_delimited
 
     return _whole(read_delimited(source.path, source.name, keys))
 
 
-def _whole(raw: RawTable) -> RawTable:
-    refuse_stray_rows(raw)
+def _whole(raw: RawTable, *, in_order: bool = True) -> RawTable:
+    refuse_stray_rows(raw, in_order=in_order)
     return raw
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from allocator.campaign.formats.raw import FIRST_ROW, RawTable
 from allocator.errors import Finding, InputError
 
 TOTAL = r"^(?i:(?:grand |sub)?totals?|sum|summe|gesamt|итого|合计|总计|合計|總計|計)\s*:?$"
 
 
-def refuse_stray_rows(raw: RawTable) -> None:
-    """Raise InputError if a row repeats the header, as where exports were joined, or the last is a total."""
+def refuse_stray_rows(raw: RawTable, *, in_order: bool = True) -> None:
+    """Raise InputError if a row repeats the header, as where exports were joined, or the last is a total.
+
+    Where rows are not `in_order`, as those of a database, the one that was last may be any.
+    """
     frame = raw.frame
     if not frame.width or not frame.height:
         return
@@ -22,12 +23,13 @@ def refuse_stray_rows(raw: RawTable) -> None:
         for i in same
         if [(cell or "").strip() for cell in frame.row(i)] == frame.columns
     ][:5]
-    filled = first.is_not_null().arg_true()
-    if len(filled):
-        last = int(filled[-1])
-        gaps = any(not (cell or "").strip() for cell in frame.row(last))
-        if gaps and re.match(TOTAL, first[last].strip()):
+    rows = first.is_not_null().arg_true()
+    if in_order:
+        rows = rows.tail(1)
+    totals = first.gather(rows).str.strip_chars().str.contains(TOTAL)
+    for row in rows.filter(totals).head(5).to_list():
+        if any(not (cell or "").strip() for cell in frame.row(row)):
             message = "this looks like a line of totals; remove it"
-            findings.append(Finding(message, raw.name, last + FIRST_ROW, first.name, repr(first[last])))
+            findings.append(Finding(message, raw.name, row + FIRST_ROW, first.name, repr(first[row])))
     if findings:
         raise InputError(raw.place.of_all(findings))
