@@ -13,6 +13,7 @@ from benchmarks.instances import KINDS
 from benchmarks.ledger import LEDGERS
 from benchmarks.peers import PEERS
 from benchmarks.record import DOCUMENT, RESULTS, record, write_into
+from benchmarks.stopping import CASES
 from benchmarks.tables import TABLES, Table
 from benchmarks.uplift import LEARNERS
 
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each row")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--times", type=int, metavar="N", help="runs of each, of which the median counts")
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")

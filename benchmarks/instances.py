@@ -204,7 +204,7 @@ def hundreds(n: int, seed: int = 0) -> Instance:
     """Return 50 coupons under about 500 rows, some 350 of them binding.
 
     150 stores' budgets and floors, ten categories' caps in each of ten regions, a stock of each coupon, and
-    parity in four attributes (of 10, 3, 5 and 32 labels).
+    parity in four attributes (of 10, 3, 5 and 32 labels; within 0.005, or more where users are few).
     """
     generator = np.random.default_rng(seed)
     value = generator.gamma(2, 1, (n, 50)) * generator.lognormal(0, 0.5, (n, 1))
@@ -227,7 +227,7 @@ def hundreds(n: int, seed: int = 0) -> Instance:
             for kind in range(10)
             for region in range(10)
         ),
-        *(Parity(f"trait {k}", 0.005, label=f"trait {k}") for k in range(4)),
+        *(Parity(f"trait {k}", max(0.005, 50 / n), label=f"trait {k}") for k in range(4)),
     ]
 
 

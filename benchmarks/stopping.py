@@ -18,7 +18,6 @@ from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row
 
 ABOUT = "time limits kept, and seconds from a cancel or Ctrl-C to the end"
-STOPS = 5  # moments at which each is cancelled, and each is interrupted
 GRACE = 300.0  # until a process is stopped that does not stop itself
 
 
@@ -58,9 +57,11 @@ CASES: dict[str, tuple[Callable[[int], Instance], int, dict[str, Any]]] = {
 """Kinds by name: the instance, its users, and how it is solved."""
 
 
-def stopping_task(case: str, how: str, limit: float, stops: int) -> Generator[None, None, dict[str, Any]]:
+def stopping_task(
+    case: str, n: int, how: str, limit: float, stops: int
+) -> Generator[None, None, dict[str, Any]]:
     """Solve to a gap of 0 under a time limit, or stop at moments spread over it; the worst of all."""
-    make, n, settings = CASES[case]
+    make, _, settings = CASES[case]
     problem, limits = make(n)
     solve(*make(min(n, 300)), time_limit=5.0, **settings)  # compiles
     yield
@@ -117,20 +118,24 @@ class _Signal(_Cancel):
 
 def rows(settings: Namespace) -> Iterator[Row]:
     """Yield each kind under its time limits, cancelled, and interrupted."""
-    for case in CASES:
-        for how, limit in (*(("limit", limit) for limit in (2.0, 20.0)), ("cancel", 20.0), ("Ctrl-C", 20.0)):
-            found = in_process(stopping_task, case, how, limit, STOPS, limit=GRACE + STOPS * limit).row()
+    stops, longest = settings.times, max(settings.seconds)
+    for case in settings.cases:
+        n = settings.sizes[0] if settings.sizes else CASES[case][1]
+        ways = [("limit", limit) for limit in settings.seconds] + [("cancel", longest), ("Ctrl-C", longest)]
+        for how, limit in ways:
+            found = in_process(stopping_task, case, n, how, limit, stops, limit=GRACE + stops * limit).row()
             allowed = 1.1 * limit + 2.0 if how == "limit" else 2.0
             kept = found.get("error") is None and found["took"] <= allowed
             yield {
                 "case": case,
-                "users": CASES[case][1],
+                "users": n,
                 "how": how,
                 "allowed": allowed,
                 "kept": kept,
             } | found
 
 
+SETTINGS = {"cases": list(CASES), "sizes": None, "seconds": [2.0, 20.0], "times": 5}
 COLUMNS: Columns = {
     "users": lambda row: f"{row['users']:,}",
     "kind": lambda row: str(row["case"]),

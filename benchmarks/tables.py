@@ -108,8 +108,9 @@ def quality(settings: Namespace) -> Iterator[Row]:
 
 def many_rows(settings: Namespace) -> Iterator[Row]:
     """Yield hundreds of rows, in 30 seconds to 1e-4 and in 120 to 1e-5, a size each."""
+    asked = (settings.gap, settings.limit) if settings.limit else None
     for n in settings.sizes:
-        for gap, limit in ((1e-4, 30.0), (1e-5, 120.0)):
+        for gap, limit in [asked] if asked else [(1e-4, 30.0), (1e-5, 120.0)]:
             found = in_process(solve_task, "hundreds", n, gap, limit, limit=limit + GRACE).row()
             yield {"users": n, "asked": gap} | found
 
@@ -124,7 +125,8 @@ def mmkp(settings: Namespace) -> Iterator[Row]:
 def mmkp_like(settings: Namespace) -> Iterator[Row]:
     """Yield ours and peers at equal time on generated instances, with their distance to the linear bound."""
     until = settings.limit + GRACE
-    for name, n in KHAN_LIKE.items():
+    names = {n: f"as {name}: " for name, n in KHAN_LIKE.items()}
+    for n in settings.sizes:
         linear = in_process(peer_task, "highs-simplex", "khan-like", n, settings.limit, limit=until).row()
         ours = in_process(solve_task, "khan-like", n, 0.0, settings.limit, limit=until).row()
         found = {"allocate": ours} | {
@@ -134,7 +136,7 @@ def mmkp_like(settings: Namespace) -> Iterator[Row]:
         for method, row in found.items():
             value = row.get("objective")
             below = None if value is None else linear["objective"] - value
-            yield row | {"instance": f"as {name}: {n} x 10, 10 rows", "method": method, "below": below}
+            yield row | {"instance": f"{names.get(n, '')}{n} x 10, 10 rows", "method": method, "below": below}
 
 
 def device(settings: Namespace) -> Iterator[Row]:
@@ -285,9 +287,9 @@ TABLES: dict[str, Table] = {
             "peak MB": _MEMORY,
             "status": _status,
         },
-        {"sizes": [3_000, 20_000, 100_000]},
+        {"sizes": [3_000, 20_000, 100_000], "limit": None},
     ),
-    "stopping": Table(stopping.ABOUT, stopping.rows, stopping.COLUMNS),
+    "stopping": Table(stopping.ABOUT, stopping.rows, stopping.COLUMNS, stopping.SETTINGS),
     "mmkp": Table(
         "Khan's multi-dimensional multiple-choice knapsacks, from a folder",
         mmkp,
@@ -314,7 +316,7 @@ TABLES: dict[str, Table] = {
             "seconds": _seconds,
             "CPU seconds": _number("cpu_seconds", ",.1f", "-"),
         },
-        {"peers": ["scip", "highs-mip"], "limit": 60.0},
+        {"sizes": list(KHAN_LIKE.values()), "peers": ["scip", "highs-mip"], "limit": 60.0},
     ),
     "device": Table(
         "the pricing pass on a torch device",
