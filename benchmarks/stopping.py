@@ -70,7 +70,7 @@ def stopping_task(
         ended = _end(problem, limits, limit, settings)
         return {"limit": limit, "took": time.monotonic() - began, "ended": ended}
     late, ended = [], ""
-    for moment in np.linspace(0.0, 1.0, stops + 2)[1:-1] * limit:
+    for moment in (limit * np.linspace(0.0, 1.0, stops + 2)[1:-1]).tolist():
         stop = _Cancel(moment) if how == "cancel" else _Signal(moment)
         ended = _end(problem, limits, 10 * limit, settings | {"progress": stop.hear})
         late.append(stop.late())
