@@ -117,22 +117,24 @@ def one_in_two_spellings(table: pl.DataFrame, file: str, column: str, what: str)
     as_they_are = column.endswith("_id") and bool((folded == table[column]).all())  # ids are there once each
     if as_they_are or folded.n_unique() == len(folded):
         return []
+    shown = column if column.endswith("_id") else "user_id"  # notes are kept, and hold nobody's address
     flags = [name for name in table.columns if name == "holdout" or name.startswith("consent_")]
     apart = [pl.col(name).n_unique() > 1 for name in flags] or [pl.lit(False)]
     groups = (
-        table.select(*flags, id=pl.col(column), fold=folded)
+        table.select(*flags, id=pl.col(shown), fold=folded)
         .filter(pl.col("fold").is_not_null() & pl.col("fold").is_duplicated())
         .group_by("fold", maintain_order=True)
         .agg(pl.col("id").head(2), apart=pl.any_horizontal(apart))
     )
     if groups.is_empty():
         return []
-    one, other = groups["id"][0].to_list()
+    one, other = map(repr, groups["id"][0].to_list())
     n, disagree = groups.height, int(groups["apart"].sum())
     times = "once" if n == 1 else f"{n:,} times"
+    of = "" if shown == column else "of "
     note = (
-        f"{file}, {column}: one in several rows, in spellings that differ at most in case, {times}: '{one}' "
-        f"and '{other}'; each row is {what} of its own"
+        f"{file}, {column}: one in several rows, in spellings that differ at most in case, {times}: "
+        f"{of}{one} and {other}; each row is {what} of its own"
     )
     return [f"{note} ({disagree:,} of them disagree on holdout or consent)" if disagree else note]
 

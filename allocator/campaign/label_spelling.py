@@ -18,6 +18,7 @@ from allocator.wording import counted
 SAMPLE = 10_000  # rows that tell cheaply whether a column has too many values to group by
 # 01234 and +49 are codes; so is 1E3 where no cell has decimals, as programs write 1e+3 or 1.0E3.
 ZEROS, EXPONENT, WHOLE = r"^[+-]?0\d|^\+\d", r"^\d+[eE]\d+$", r"^[+-]?\d+$"
+PHONE_LIKE = r"^(?:\+|0)\d{8,}$"
 BETWEEN = re.compile(r"[,;|/]")
 
 
@@ -41,6 +42,11 @@ def code_among(distinct: pl.Series) -> str | None:
     code |= distinct.str.contains(WHOLE) & (number.abs() >= MOST_COUNT)
     found = distinct.filter((code & number.is_finite()).fill_null(False))
     return None if found.is_empty() else str(found[0])
+
+
+def without_digits(code: str) -> str:
+    """Return a code as notes may show it: of what may be a phone number its beginning, as notes are kept."""
+    return f"{code[:3]}..." if re.match(PHONE_LIKE, code) else code
 
 
 def spellings(distinct: pl.Series) -> dict[float, str]:

@@ -284,7 +284,8 @@ def _parse_feature(
         return label
     distinct = label_spelling.distinct_cells(respelled)
     if distinct is not None and (code := label_spelling.code_among(distinct)) is not None:
-        context.notes.append(f"{file}, {name}: values such as '{code}' are read as labels, not as numbers")
+        shown = label_spelling.without_digits(code)
+        context.notes.append(f"{file}, {name}: values such as '{shown}' are read as labels, not as numbers")
         return label
     if number.null_count() > text.null_count():
         if number.n_unique() <= 10:

@@ -16,7 +16,8 @@ HEAD = "user_id,coupon_id,sent_at,converted\n"
 
 def history(*ids: str) -> str:
     return HEAD + "".join(
-        f'"{name}",{"C1" if i % 2 else ""},2026-01-{i % 28 + 1:02},0\n' for i, name in enumerate(ids)
+        f'"{name}",{"C1" if i % 2 else ""},2026-01-{i % 28 + 1:02},{i % 5 // 4}\n'
+        for i, name in enumerate(ids)
     )
 
 

@@ -19,13 +19,21 @@ PARTS = 4
 FOLDERS = 2 * len(FORMS)
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, frozenset[str]]:
+    """What is said of folders with which nothing is wrong, by form."""
+    place = tmp_path_factory.mktemp("usual")
+    return {form: said_of_nothing_wrong(form, place) for form in FEW_FORMS}
+
+
 @pytest.mark.parametrize("part", range(PARTS))
-def test_no_kind_of_nonsense_is_accepted_in_silence(tmp_path: Path, part: int) -> None:
+def test_no_kind_of_nonsense_is_accepted_in_silence(
+    tmp_path: Path, usual: dict[str, frozenset[str]], part: int
+) -> None:
     assert len(KINDS) >= FEWEST_KINDS
     assert set(FEW_FORMS) <= set(OF_TEXT)
     silent = {}
     form = FEW_FORMS[part % len(FEW_FORMS)]
-    usual = {each: said_of_nothing_wrong(each, tmp_path) for each in {form, FEW_FORMS[0]}}
     for kind in list(KINDS.values())[part::PARTS]:
         used = FEW_FORMS[0] if kind.text_only else form
         asked = ask_of(kind, used, usual[used], tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -261,6 +262,19 @@ def test_several_coupons_of_a_user_have_columns_of_their_own() -> None:
     ]
     (long,) = batches(plan, keys_of("a", "b"), "id", TOOLS["csv"])
     assert long.frame.select("user_id", "code").rows() == [("a", "X"), ("b", "Y"), ("a", "Z")]
+
+
+def test_notes_of_a_run_hold_nobodys_address(tmp_path: Path) -> None:
+    users = USERS.replace("+49 151 00000-", "+4915100000").replace("u8@example.com", "U7@example.com")
+    run = make_run(tmp_path, users=users)
+    notes = " ".join(json.loads((run / "summary.json").read_text())["notes"])
+    assert "Phone: values such as '+49...' are read as labels" in notes
+    assert "E-mail: one in several rows" in notes
+    assert "of 'u7' and 'u8'" in notes
+    texts = [path.read_bytes().lower() for path in run.rglob("*") if path.is_file()]
+    assert len(texts) > 5
+    for personal in (b"@example.com", b"4915100000"):
+        assert not any(personal in text for text in texts)
 
 
 def test_waves_have_files_of_their_own() -> None:
