@@ -28,7 +28,8 @@ Index = NDArray[np.int64]
 MOST_TOTALS = 60  # to decide
 LISTED = 50_000  # sets of one group to choose from at once
 NODES = 1_000_000  # of the search for sets that fit together, between two looks at the time
-LOOKS = 40
+LOOKS = 8  # in the order of the lists
+RESTARTS = 24  # in any other order
 WIDER = 1.5  # of what is needed: how far sets are listed
 
 
@@ -196,9 +197,8 @@ class Frontier:
         if not all(len(each.losses) for each in listed):
             return False if complete else None
         order = sorted(range(len(listed)), key=lambda g: len(listed[g].losses))
-        chosen, sure = choose_fitting(
-            self.changes, [listed[g] for g in order], allowed, self.losses.priced, until
-        )
+        fitting = _Fitting(self.changes, [listed[g] for g in order], allowed, priced=self.losses.priced)
+        chosen, sure = fitting.choose(until)
         if chosen is None:
             return False if complete and sure else None
         return self.changes.plan(
@@ -225,10 +225,8 @@ class Frontier:
         return Listed(chosen, loss[order], sets.uses(chosen), allowed == most and sets.reach >= most)
 
 
-def choose_fitting(
-    changes: Changes, listed: list[Listed], allowed: float, priced: bool, until: float
-) -> tuple[Index | None, bool]:
-    """Choose a set of each group so that all hard rows hold and they lose no more than allowed.
+class _Fitting:
+    """The choice of one listed set of each group, so that all rows hold and they lose no more than allowed.
 
     Parameters
     ----------
@@ -240,49 +238,64 @@ def choose_fitting(
         The most that they may lose together.
     priced
         Whether what rows leave unused counts.
-    until
-        `time.monotonic()` at which to give up.
-
-    Returns
-    -------
-    tuple
-        The place of each among those listed, or None; and whether none was overlooked.
     """
-    moved = np.any([each.uses.any(axis=0) for each in listed], axis=0)
-    rules, used = changes.rules, changes.used
-    low, high = changes.windows(allowed)
-    rows = np.flatnonzero(moved | (used > high) | (used < low) | (priced & (rules.prices != 0)))
-    if len(rows) == 0:
-        return np.zeros(len(listed), np.int64), True
-    uses = [np.ascontiguousarray(each.uses[:, rows]) for each in listed]
-    rules, low, high, used = rules.part(rows), low[rows], high[rows], used[rows]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        narrow = np.nan_to_num((high - low) / np.ptp(uses[-1], axis=0), nan=np.inf)
-    key = int(np.argmin(narrow))
-    order = np.argsort(uses[-1][:, key], kind="stable")
-    losses = [*(each.losses for each in listed[:-1]), listed[-1].losses[order]]
-    uses[-1] = np.ascontiguousarray(uses[-1][order])
 
-    def from_on(worst: list[Array]) -> Array:
-        return np.append(np.cumsum(worst[::-1], axis=0)[::-1], np.zeros((1, len(rows))), axis=0)
+    def __init__(self, changes: Changes, listed: list[Listed], allowed: float, *, priced: bool) -> None:
+        moved = np.any([each.uses.any(axis=0) for each in listed], axis=0)
+        rules, used = changes.rules, changes.used
+        low, high = changes.windows(allowed)
+        rows = np.flatnonzero(moved | (used > high) | (used < low) | (priced & (rules.prices != 0)))
+        self.allowed, self.losses = allowed, [each.losses for each in listed]
+        self.uses = [np.ascontiguousarray(each.uses[:, rows]) for each in listed]
+        self.rules, self.low, self.high, self.used = rules.part(rows), low[rows], high[rows], used[rows]
+        nothing = np.zeros(len(rows))
+        self.prices, self.rate = (self.rules.prices, changes.rate[rows]) if priced else (nothing, nothing)
+        self.generator = np.random.default_rng(changes.task.run.seed)
 
-    least = np.append(np.cumsum([each.losses[0] for each in listed[::-1]])[::-1], 0.0)
-    nothing = np.zeros(len(rows))
-    prices, rate = (rules.prices, changes.rate[rows]) if priced else (nothing, nothing)
-    starts = np.concatenate([[0], np.cumsum([len(each.losses) for each in listed])]).astype(np.int64)
-    own, every = np.concatenate(losses), np.concatenate(uses)
-    worst = from_on([use.min(axis=0) for use in uses]), from_on([use.max(axis=0) for use in uses])
-    here, lost, now = np.append(starts[:-1], 0), np.zeros(len(starts)), np.zeros((len(starts), len(rows)))
-    now[0], depth, looks = used, 0, 0
-    while 0 <= depth < len(listed) and looks < LOOKS and time.monotonic() < until:
-        still_at_it()
-        depth = fitting_sets(
-            starts, own, every, key, low, high, least, *worst, rules.low, rules.high, prices, rate, allowed,
-            NODES, depth, here, lost, now,
-        )  # fmt: skip
-        looks += 1
-    if depth < len(listed):
-        return None, depth < 0
-    chosen = here[:-1] - 1 - starts[:-1]
-    chosen[-1] = order[chosen[-1]]
-    return chosen, True
+    def choose(self, until: float) -> tuple[Index | None, bool]:
+        """Return the place of each group's set among those listed, or None; and whether none was overlooked."""
+        if len(self.used) == 0:
+            return np.zeros(len(self.losses), np.int64), True
+        found, sure = self._search(until, LOOKS, in_order=True)
+        for _ in range(RESTARTS):
+            if found is not None or sure or time.monotonic() > until:
+                break
+            found, sure = self._search(until, 1, in_order=False)
+        return found, sure
+
+    def _search(self, until: float, looks: int, *, in_order: bool) -> tuple[Index | None, bool]:
+        """Search depth-first, in the order of the lists or in any."""
+        orders = [
+            np.arange(len(loss)) if in_order else self.generator.permutation(len(loss)) for loss in self.losses
+        ]
+        key = self._key()
+        orders[-1] = np.argsort(self.uses[-1][:, key], kind="stable")
+        losses = [loss[order] for loss, order in zip(self.losses, orders, strict=True)]
+        uses = [use[order] for use, order in zip(self.uses, orders, strict=True)]
+        least = np.append(np.cumsum([loss.min() for loss in losses[::-1]])[::-1], 0.0)
+        starts = np.concatenate([[0], np.cumsum([len(loss) for loss in losses])]).astype(np.int64)
+        own, every = np.concatenate(losses), np.concatenate(uses)
+        worst = self._from_on([use.min(axis=0) for use in uses]), self._from_on([use.max(axis=0) for use in uses])
+        here, lost = np.append(starts[:-1], 0), np.zeros(len(starts))
+        now = np.zeros((len(starts), len(self.used)))
+        now[0], depth = self.used, 0
+        while 0 <= depth < len(losses) and looks > 0 and time.monotonic() < until:
+            still_at_it()
+            depth = fitting_sets(
+                starts, own, every, key, self.low, self.high, least, *worst, self.rules.low, self.rules.high,
+                self.prices, self.rate, self.allowed, in_order, NODES, depth, here, lost, now,
+            )  # fmt: skip
+            looks -= 1
+        if depth < len(losses):
+            return None, depth < 0
+        chosen = here[:-1] - 1 - starts[:-1]
+        return np.array([order[k] for order, k in zip(orders, chosen, strict=True)]), True
+
+    def _key(self) -> int:
+        """Return the row whose window is narrowest beside what the last group's sets differ in."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            narrow = np.nan_to_num((self.high - self.low) / np.ptp(self.uses[-1], axis=0), nan=np.inf)
+        return int(np.argmin(narrow))
+
+    def _from_on(self, worst: list[Array]) -> Array:
+        return np.append(np.cumsum(worst[::-1], axis=0)[::-1], np.zeros((1, len(self.used))), axis=0)

@@ -151,16 +151,17 @@ def fill_uses(place, parent, move, change, uses):  # type: ignore[no-untyped-def
 @njit(nogil=True, cache=True)
 def fitting_sets(  # type: ignore[no-untyped-def]
     starts, own, uses, key, low, high, least, least_use, most_use,
-    row_low, row_high, price, rate, allowed, nodes, depth, here, lost, now,
+    row_low, row_high, price, rate, allowed, in_order, nodes, depth, here, lost, now,
 ):  # fmt: skip
     """Choose a set of every group so that all rows lie within their windows, `low` to `high`, and all lose no
     more than `allowed` together: sets by themselves, rows by the price of slack and the rate of violation.
 
-    Depth-first over groups, each list by rising own loss, but the last by rising use of row `key`. Row k of
-    `least`, `least_use` and `most_use` says what the groups from k on lose and use at least and at most. `here`,
-    `lost` and `now` say where the search stands: the next set of each group, what those before it lose, and
-    what rows are used. Returns the depth at which to go on after so many nodes, the number of groups if a choice
-    was found, and -1 if there is none.
+    Depth-first over groups, each list by rising own loss (or not `in_order`), but the last by rising use of row
+    `key`. Row k of
+    `least`, `least_use` and `most_use` says what the groups from k on lose and use at least and
+    at most. `here`, `lost` and `now` say where the search stands: the next set of each group, what those before
+    it lose, and what rows are used. Returns the depth at which to go on after so many nodes, the number of groups
+    if a choice was found, and -1 if there is none.
     """
     n_groups, n_rows = len(starts) - 1, now.shape[1]
     visited = 0
@@ -175,7 +176,10 @@ def fitting_sets(  # type: ignore[no-untyped-def]
                 depth -= 1
                 continue
         elif lost[depth] + own[i] + least[depth + 1] > allowed:
-            depth -= 1
+            if in_order:
+                depth -= 1
+            else:
+                here[depth] += 1
             continue
         here[depth] += 1
         visited += 1
