@@ -8,7 +8,7 @@ COPY predictors predictors
 COPY copygen copygen
 COPY cli cli
 RUN python -m venv /opt/allocate \
-    && /opt/allocate/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,postgres]' \
+    && /opt/allocate/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,postgres,excel]' \
     && find /opt/allocate -type d -name tests -prune -exec rm -r {} +
 
 FROM python:3.12-slim

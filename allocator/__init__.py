@@ -22,7 +22,7 @@ from allocator.limits import (
     Share,
 )
 from allocator.limits.objectives import MaxMin, ProportionalFairness
-from allocator.problem import Problem
+from allocator.problem import LabelSets, Problem
 from allocator.solution import Improvement, LimitUsage, Solution, Status
 from allocator.solution.pricer import Pricer
 
@@ -57,6 +57,7 @@ __all__ = [
     "InfeasibleError",
     "InputError",
     "Inventory",
+    "LabelSets",
     "Limit",
     "LimitUsage",
     "MaxMin",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+MOST_NAMED = 5  # limits that one message names
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -108,7 +110,24 @@ def _changes(amounts: Mapping[str, float], between: str) -> str:
 
 
 class NoPlanError(AllocateError):
-    """Time ran out before any plan was found, and no proof that none exists."""
+    """Time ran out before any plan was found, and no proof that none exists.
+
+    Parameters
+    ----------
+    labels
+        The limits that stood in the way of the best attempt, the worst first; empty if there was none.
+    """
+
+    def __init__(self, labels: Iterable[str] = ()) -> None:
+        self.labels = tuple(labels)
+        text = "No plan was found that meets every limit, though no proof that none exists either"
+        if self.labels:
+            names = ", ".join(f"'{label}'" for label in self.labels[:MOST_NAMED])
+            more = len(self.labels) - MOST_NAMED
+            text += f". In the way of the best attempt: {names}" + (f" and {more:,} more" if more > 0 else "")
+            super().__init__(f"{text}. Allow more time, or relax those a little.")
+        else:
+            super().__init__(f"{text}: allow more time, or relax the tightest limits a little.")
 
 
 class PluginError(AllocateError):

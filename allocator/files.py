@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -146,12 +147,39 @@ def replace_together(writes: Mapping[Path, Callable[[Path], object]]) -> None:
 
 
 def require_new(path: Path, option: str = "--out") -> None:
-    """Raise InputError if there is a file, or a folder with something in it; `option` names another."""
+    """Raise InputError if there is a file, or a folder with something in it, or if nothing can be written.
+
+    `option` names another.
+    """
+    require_writable(path, option)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         what = "folder is not empty" if path.is_dir() else "file is already there"
         raise InputError(
             Finding(f"the {what} and is not written over; name another with {option}", file=str(path))
         )
+
+
+def require_writable(path: Path, option: str = "--out") -> None:
+    """Raise InputError if no file or folder can be made at `path`, or in it if it is a folder.
+
+    Leaves nothing behind: what is found is found by trying, in the nearest folder that is there.
+    """
+    try:
+        place, missing = path.absolute(), []
+        while not place.exists():
+            missing.append(place)
+            place = place.parent
+        if missing and not place.is_dir():
+            raise NotADirectoryError(f"{place} is a file")
+        folder = place if place.is_dir() else place.parent
+        for name in {_beside(path).name, *(each.name for each in missing)}:
+            (folder / name).exists()  # a name that is too long is refused here
+        with TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        message = f"nothing can be written here ({why}); name another place with {option}"
+        raise InputError(Finding(message, file=str(path))) from error
 
 
 def require_table(path: Path) -> None:

@@ -1,10 +1,12 @@
-"""Numbers as a person writes them."""
+"""Numbers and lists as a person writes them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 UNKNOWN = "–"
+SHOWN = 5  # names of a list that are written out
 
 
 def number(value: float | None) -> str:
@@ -16,6 +18,17 @@ def number(value: float | None) -> str:
     if abs(value) >= 1000 or value == round(value):
         return f"{value:,.0f}"
     return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:,.2g}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in quotes, the first few of many."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more
+
+
+def counted(n: int, what: str) -> str:
+    """Return how many there are of something: ``1 row``, ``1,200 rows``."""
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def signed_number(value: float) -> str:

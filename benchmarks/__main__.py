@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gap", type=float, help=f"relative gap to reach [{TARGET_GAP:g}]")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each row")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=", ".join(PEERS))
+    parser.add_argument("--times", type=int, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")

@@ -19,7 +19,8 @@ PREPARE_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What a task took: seconds, peak memory in MB while it ran, and its results (None: it was stopped).
+    """What a task took: seconds, CPU seconds of all its threads, peak memory in MB while it ran, and its
+    results (None: it was stopped).
 
     `error` says why there are no results: the time limit, or how the process ended.
     """
@@ -28,11 +29,27 @@ class Measured:
     peak_mb: float | None
     results: dict[str, Any] | None
     error: str | None = None
+    cpu_seconds: float | None = None
 
     def row(self) -> dict[str, Any]:
         """Return it as part of a row of a table."""
-        measured = {"seconds": self.seconds, "peak_mb": self.peak_mb, "error": self.error}
+        measured = {
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "peak_mb": self.peak_mb,
+            "error": self.error,
+        }
         return measured | (self.results or {})
+
+
+def median_of(times: int, task: Task, *arguments: Any, limit: float) -> Measured:
+    """Run a task in so many fresh processes; return the run of median time, or the first that fails."""
+    runs = []
+    for _ in range(times):
+        runs.append(in_process(task, *arguments, limit=limit))
+        if runs[-1].results is None:
+            return runs[-1]
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
 def in_process(task: Task, *arguments: Any, limit: float) -> Measured:
@@ -50,7 +67,8 @@ def in_process(task: Task, *arguments: Any, limit: float) -> Measured:
         began = time.perf_counter()
         if not mine.poll(limit):
             return Measured(limit, None, None, "stopped")
-        return Measured(*mine.recv())
+        seconds, cpu_seconds, peak_mb, results = mine.recv()
+        return Measured(seconds, peak_mb, results, None, results.pop("cpu_seconds", cpu_seconds))
     except EOFError:
         process.join()
         return Measured(time.perf_counter() - began, None, None, f"died with code {process.exitcode}")
@@ -64,9 +82,10 @@ def _child(connection: Any, task: Task, arguments: tuple[Any, ...]) -> None:
     next(running)
     connection.send("prepared")
     _forget_peak()
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     results = _result(running)
-    connection.send((time.perf_counter() - began, _peak_mb(), results))
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used
+    connection.send((seconds, cpu_seconds, _peak_mb(), results))
 
 
 def _result(running: Generator[None, None, dict[str, Any]]) -> dict[str, Any]:

@@ -7,10 +7,14 @@ declare it in `PEERS`.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import highspy
@@ -34,7 +38,7 @@ class Peer:
     prepare: Callable[[Matrix, float], Run]
 
 
-def _highs(matrix: Matrix, limit: float, *, method: str) -> Run:
+def _highs(matrix: Matrix, limit: float, *, method: str, crossover: str = "on") -> Run:
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = matrix.rows.shape
     model.sense_ = highspy.ObjSense.kMaximize
@@ -45,7 +49,8 @@ def _highs(matrix: Matrix, limit: float, *, method: str) -> Run:
     model.a_matrix_.start_, model.a_matrix_.index_ = matrix.rows.indptr, matrix.rows.indices
     model.a_matrix_.value_ = matrix.rows.data
     solver = highspy.Highs()
-    for option, value in (("output_flag", False), ("solver", method), ("time_limit", limit)):
+    options = {"output_flag": False, "solver": method, "time_limit": limit, "run_crossover": crossover}
+    for option, value in options.items():
         solver.setOptionValue(option, value)
     solver.passModel(model)
 
@@ -53,6 +58,36 @@ def _highs(matrix: Matrix, limit: float, *, method: str) -> Run:
         solver.run()
         status = solver.modelStatusToString(solver.getModelStatus())
         return {"status": status.lower(), "objective": solver.getInfo().objective_function_value}
+
+    return run
+
+
+def _newer_highs(matrix: Matrix, limit: float, *, method: str) -> Run:
+    """Solve with HiGHS of a newer release; `HIGHS_PYTHON` names an interpreter that has it."""
+    interpreter = os.environ.get("HIGHS_PYTHON")
+    if interpreter is None:
+        raise RuntimeError("HIGHS_PYTHON names no interpreter that has HiGHS 1.15 or newer")
+    with tempfile.NamedTemporaryFile(suffix=".npz", delete=False) as file:
+        np.savez(
+            file, n_rows=matrix.rows.shape[0], value=matrix.value, most=matrix.most, lower=matrix.lower,
+            upper=matrix.upper, indptr=matrix.rows.indptr, indices=matrix.rows.indices, data=matrix.rows.data,
+        )  # fmt: skip
+    script = Path(__file__).with_name("newer_highs.py")
+    process = subprocess.Popen(
+        [interpreter, str(script), file.name, method, str(limit)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if not any(line.strip() == "ready" for line in process.stdout):  # after what HiGHS says of itself
+        raise RuntimeError(f"HiGHS's {method} could not be prepared with {interpreter}")
+    Path(file.name).unlink()
+    heard, told = process.stdout, process.stdin
+
+    def run() -> dict[str, Any]:
+        told.write("go\n")
+        told.flush()
+        return dict(json.loads(heard.readline()))
 
     return run
 
@@ -102,6 +137,11 @@ def _finite(number: float) -> float | None:
 PEERS: dict[str, Peer] = {
     "highs-simplex": Peer("HiGHS simplex", RELAXATION, partial(_highs, method="simplex")),
     "highs-ipm": Peer("HiGHS interior point", RELAXATION, partial(_highs, method="ipm")),
+    "highs-ipm-no-crossover": Peer(
+        "HiGHS interior point, no crossover", RELAXATION, partial(_highs, method="ipm", crossover="off")
+    ),
+    "highs-hipo": Peer("newer HiGHS, HiPO, no crossover", RELAXATION, partial(_newer_highs, method="hipo")),
+    "highs-pdlp": Peer("newer HiGHS, PDLP", RELAXATION, partial(_newer_highs, method="pdlp")),
     "pdlp": Peer("OR-Tools PDLP", RELAXATION, partial(_mathopt, solver=mathopt.SolverType.PDLP)),
     "glop": Peer("OR-Tools GLOP", RELAXATION, partial(_mathopt, solver=mathopt.SolverType.GLOP)),
     "cvxpy": Peer("CVXPY, its default solver", RELAXATION, _cvxpy),

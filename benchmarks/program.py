@@ -40,7 +40,7 @@ class Matrix:
         if np.isfinite(model.penalty).any():
             raise ValueError("soft limits are not stated for peers")
         (batch,) = problem.batches(model.measures[2:])
-        users, coupons = np.nonzero(problem.eligible() & ~model.forbidden[model.cell])
+        users, coupons = np.nonzero(problem.eligible() & ~model.forbids(model.cell))
         weights, of_total = _part_and_whole(model)
         uses = replace(model, weights=weights).coefficients(batch, users, coupons)
         scale = np.maximum(np.maximum(abs(uses).max(axis=1).toarray().ravel(), abs(of_total)), 1e-300)

@@ -53,6 +53,8 @@ def _packages() -> list[Check]:
         "httpx2",
         "altair",
         "vl-convert-python",
+        "python-calamine",
+        "duckdb",
     )
     return [_package(name, True) for name in needed] + [_package(name, False) for name in optional]
 

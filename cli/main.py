@@ -20,6 +20,8 @@ COMMANDS = {
     "predict": "Predict what each coupon does to each user.",
     "solve": "Decide who gets what.",
     "copy": "Write the messages of a finished plan.",
+    "export": "Write the files that a tool imports to send them.",
+    "outcomes": "Read what a tool tells of the messages it sent.",
     "whatif": "Set the campaign's scenarios side by side.",
     "report": "Write a finished run as one page, with what-ifs.",
     "evaluate": "Judge predictions and plans on past sends.",

@@ -64,3 +64,21 @@ def folder_options(function: Command) -> Command:
     ):
         function = option(function)
     return function
+
+
+def plugin_options(function: Command) -> Command:
+    """Add what a run asks of its plugins: which ones, and whether to predict and to write messages."""
+    for option in (
+        click.option("--copy/--no-copy", default=True, help="Write messages.  [default: copy]"),
+        click.option(
+            "--predict/--no-predict",
+            default=None,
+            help="Train on history.csv, or use scores.csv.  [default: predict, unless history.csv is too "
+            "short and there is a scores.csv]",
+        ),
+        click.option("--device", help="cpu, cuda or auto."),
+        click.option("--writer", help="Copy writer plugin; see `allocate plugins`."),
+        click.option("--predictor", help="Predictor plugin; see `allocate plugins`."),
+    ):
+        function = option(function)
+    return function

@@ -13,6 +13,9 @@ from copygen.guard import check
 from copygen.template import PARTS, compose
 from copygen.themes import Theme, load, theme_of
 
+OF_CAMPAIGN = {"signature": "brand", "opt_out": "opt_out", "locale": "languages"}
+"""Rules that no coupon breaks, and the key of ``[copy]`` that does."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -79,9 +82,16 @@ def make_draft(brief: Brief) -> Draft:
         if not verdicts:
             return Draft(brief, facts, theme, cell_of(brief, theme), parts)
     # The verdicts on the last, most general naming are about the offer or the sender.
-    where = f"coupon '{brief.offer.coupon_id[:60]}', {brief.channel} in '{brief.language}'"
-    problem = f"{where}: not even the template may be sent"
-    raise InputError(Finding(f"{problem}; {v.rule}: {v.detail}", "coupons") for v in verdicts)
+    raise InputError(_finding(verdict, brief) for verdict in verdicts)
+
+
+def _finding(verdict: Verdict, brief: Brief) -> Finding:
+    """Say what keeps a message back, and which key of campaign.toml does where the coupon does not."""
+    message = f"not even the template may be sent; {verdict.rule}: {verdict.detail}"
+    where = f"{brief.channel} in '{(brief.locale or brief.language)[:20]}'"
+    if verdict.rule in OF_CAMPAIGN:
+        return Finding(f"{where}: {message}", "campaign.toml", None, f"copy.{OF_CAMPAIGN[verdict.rule]}")
+    return Finding(f"coupon '{brief.offer.coupon_id[:60]}', {where}: {message}", "coupons")
 
 
 def _namings(theme: Theme) -> list[Theme]:

@@ -26,6 +26,16 @@ from copygen.size import size_of
 class Reviewable:
     """A writer that can put a person's words in front of the facts; needs no model."""
 
+    def check_briefs(self, briefs: Sequence[Brief]) -> None:
+        """Find every brief for which not even the template may be sent.
+
+        Raises
+        ------
+        InputError
+            Naming coupon, channel and rule of each.
+        """
+        draft_all(briefs)
+
     def check(self, brief: Brief, hook: str) -> Copy | tuple[Verdict, ...]:
         """Return the message for `brief` that opens with `hook`, or what the guard finds wrong with it.
 

@@ -30,7 +30,9 @@ nitpick_ignore_regex = [
     # Other libraries' types, and names of unions, callables and internal types in signatures.
     ("py:class", r"(np|numpy|pl|dt|collections\.abc)\..*|NDArray|ArrayLike|Path|AbstractContextManager"),
     ("py:class", r"Array|Floats|Value|Table|By|Users|Coupons|Progress|Kind|Method|OnInfeasible|Pacing"),
-    ("py:class", r"Batch|Combinations|Config|Fairness|Grouping|LimitLike|NamedTerm|Options|Row|Task"),
+    ("py:class", r"Batch|Combinations|Config|Contact|Fairness|Grouping|LimitLike|NamedTerm|Options|Places"),
+    ("py:class", r"Row|Task"),
+    ("py:class", r".*UserLabels"),
 ]
 
 # Markdown

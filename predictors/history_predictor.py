@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allocator.errors import PluginError
+from allocator.errors import Finding, InputError, PluginError
 from allocator.plugins.evaluation import CandidateScore, Evaluation
 from allocator.plugins.predictions import Predictions
 from allocator.progress import Progress, no_progress
@@ -61,6 +61,8 @@ class HistoryPredictor(ABC):
     """
 
     name: ClassVar[str]
+    estimates_errors: ClassVar[bool] = False
+    """Whether predictions bring the standard error of uplift."""
     max_events: int
 
     _encoder: Encoder | None = None
@@ -101,6 +103,17 @@ class HistoryPredictor(ABC):
     def _use(self, device: str) -> None:
         """Choose the device."""
 
+    def prepare(self, campaign: Campaign, *, device: str = "auto") -> None:
+        """Raise what `fit` would raise, without training.
+
+        Raises
+        ------
+        InputError
+            There is no such device, or no history that could be learnt from.
+        """
+        self._use(device)
+        read_history(_checked(campaign))
+
     def fit(
         self, campaign: Campaign, *, seed: int, device: str = "auto", progress: Progress = no_progress
     ) -> Evaluation:
@@ -120,7 +133,7 @@ class HistoryPredictor(ABC):
         Raises
         ------
         InputError
-            There is no history, or no control row, or no treated row.
+            There is no history, or no control row, or no treated row, or there are too few users of either.
         """
         return self.fit_and_judge(campaign, seed=seed, device=device, progress=progress).evaluation
 
@@ -129,7 +142,7 @@ class HistoryPredictor(ABC):
     ) -> Judged:
         """Do as `fit` does, and return what its report rests on too."""
         self._use(device)
-        history = read_history(campaign)
+        history = read_history(_checked(campaign))
         learn, test = self._split(history, seed)
         data = encode_history(campaign, history, learn, self.max_events, seed, progress)
         self._encoder = data.encoder
@@ -192,7 +205,7 @@ class HistoryPredictor(ABC):
         number of cores. The notes are with the first part.
         """
         encoder = self._fitted()
-        encoder.check(campaign.users)
+        encoder.check(_checked(campaign).users)
         return self._predict_parts(campaign, encoder, progress)
 
     def _predict_parts(
@@ -237,7 +250,12 @@ class HistoryPredictor(ABC):
         from predictors.shapley import attribute
 
         encoder = self._fitted()
-        encoder.check(campaign.users)
+        encoder.check(_checked(campaign).users)
+        positions = np.asarray(users)
+        inside = positions.dtype.kind in "iu" and positions.ndim == 1 and positions.size > 0
+        if not inside or not 0 <= int(positions.min()) <= int(positions.max()) < campaign.users.height:
+            message = "must be positions of the campaign's users, at least one"
+            raise InputError(Finding(message, column="users", found=f"{positions.tolist()!r:.60}"))
         table = campaign.active_coupons
         coupons, own_control = encoder.coupons(table), self._controls(table)
 
@@ -306,6 +324,16 @@ class HistoryPredictor(ABC):
         if self._encoder is None:
             raise PluginError(f"the {self.name} predictor has learnt nothing yet; call fit or load first")
         return self._encoder
+
+
+def _checked(campaign: object) -> Campaign:
+    """Return a campaign, or raise InputError if it is none."""
+    from allocator.campaign import Campaign
+
+    if not isinstance(campaign, Campaign):
+        message, expected = "this is no campaign", "what allocator.read_campaign returns"
+        raise InputError(Finding(message, None, None, "campaign", type(campaign).__name__, expected))
+    return campaign
 
 
 def _of_rows(campaign: Campaign, history: History) -> Campaign:

@@ -76,7 +76,7 @@ def _judge(value: Any, default: Any, limits: Range | None, words: tuple[str, ...
     if words is ANY_TEXT:
         return isinstance(value, str) and bool(value.strip()), "text"
     if limits is None:
-        return value in words, "one of " + ", ".join(f'"{word}"' for word in words)
+        return isinstance(value, str) and value in words, "one of " + ", ".join(f'"{word}"' for word in words)
     low, high = limits
     whole = isinstance(default, int)
     number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""A campaign folder (campaign.toml and CSVs) in, a problem out; a plan in, a run folder out."""
+"""A campaign folder (campaign.toml and tables) in, a problem out; a plan in, a run folder out."""
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import Config, parse_config, read_config

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.config import Config
+from allocator.campaign.consent.contact import NO_CONTACT, Contact
+from allocator.campaign.grouping import UserLabels
+from allocator.campaign.instants import start_of_day
+from allocator.campaign.places import Places
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,13 +37,14 @@ class Campaign:
     config
         ``campaign.toml``.
     as_of
-        The day of the decision: events and history after it are not used.
+        The day of the decision, in the campaign's time zone: events and history after it are not used.
     users
         One row a user: ``user_id`` (str), features (numeric, bool or str).
     coupons
         One row a coupon: ``coupon_id, kind, value, max_discount, currency, min_spend, starts_at,
-        ends_at, inventory, per_user_limit, channel, category, code, description, active``.
-        Rows with ``active`` false describe past coupons that history refers to.
+        ends_at, inventory, max_redemptions, per_user_limit, channel, category, code, description, active``.
+        ``starts_at`` and ``ends_at`` are the first and last day that lie wholly inside. Rows with
+        ``active`` false describe past coupons that history refers to.
     history
         Past sends: ``user_id, coupon_id, treated, sent_at, propensity, converted, redeemed,
         revenue, discount``. Control rows have ``treated`` false; their ``coupon_id`` is null, or
@@ -57,6 +63,13 @@ class Campaign:
     reviewed
         Decisions of people on texts, the latest last: ``coupon_id, segment, channel, language, variant,
         hook, decision, at``.
+    places
+        Where the tables stand, by which findings name files and rows as people open them.
+    spellings
+        How the file spells the numbers of columns that users may be grouped by, as of `UserLabels`.
+    contact
+        The columns of the file of users that say who may be contacted; the frame holds what they come to
+        as ``consent_<channel>`` and ``holdout``.
     """
 
     folder: Path
@@ -71,11 +84,23 @@ class Campaign:
     notes: tuple[str, ...] = ()
     orders: pl.DataFrame | None = None
     reviewed: pl.DataFrame | None = None
+    places: Places = field(default_factory=Places)
+    spellings: Mapping[str, Mapping[float, str]] = field(default_factory=dict, repr=False)
+    contact: Contact = NO_CONTACT
 
     @property
     def active_coupons(self) -> pl.DataFrame:
         """The coupons that this campaign can send, in file order."""
         return self.coupons.filter(self.coupons["active"])
+
+    @property
+    def labels(self) -> UserLabels:
+        """The columns of users as the labels that limits name."""
+        return UserLabels(self.users, self.spellings, self.config.sets)
+
+    def start_of(self, later: int = 0) -> dt.datetime:
+        """Return when the day of the decision begins, or one so many days later, in UTC."""
+        return start_of_day(self.as_of, self.config.campaign.time_zone, later)
 
     @cached_property
     def user_ids(self) -> NDArray[np.str_]:

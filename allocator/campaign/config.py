@@ -13,12 +13,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from allocator.campaign.columns.meanings import Columns
+from allocator.campaign.formats.settings import Format, Tables
+from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, in_utc, is_time_zone
 from allocator.campaign.languages import canonical_tag, language_of
 from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness, MaxMin, ProportionalFairness
@@ -32,6 +36,9 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Fee = Annotated[Number, Field(ge=0)]
 Moment = Annotated[dt.datetime, Field(strict=False)]  # also as text, as JSON and a run's own file have it
 Risk = Literal["mean", "pessimistic"]
+Separator = Annotated[
+    str, Field(min_length=1, max_length=5), AfterValidator(lambda mark: mark.strip() or mark)
+]
 Notice = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -46,6 +53,12 @@ def _setting(value: Any) -> Any:
     raise ValueError("input should be a number, a text or a list of texts")
 
 
+def _day(day: dt.date | None) -> dt.date | None:
+    if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"the year should be {FIRST_YEAR} to {LAST_YEAR}")
+    return day
+
+
 Setting = Annotated[Any, AfterValidator(_setting)]
 
 
@@ -53,6 +66,23 @@ class Table(BaseModel):
     """A table of campaign.toml; a key it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CampaignTable(Table):
+    """``[campaign]``: where the campaign runs.
+
+    `time_zone` is a name such as ``Europe/Berlin``, of all dates, and of times that do not say how far they
+    are from UTC.
+    """
+
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _exists(cls, name: str | None) -> str | None:
+        if name is not None and not is_time_zone(name):
+            raise ValueError("there is no such time zone; name one such as Europe/Berlin or America/New_York")
+        return name
 
 
 class Objective(Table):
@@ -108,7 +138,7 @@ class Solve(Table):
 class Eligibility(Table):
     """``[eligibility]``: who may be sent anything at all."""
 
-    max_messages_7d: int | None = Field(default=None, ge=0)
+    max_messages_7d: int | None = Field(default=None, ge=1)  # 0 would leave out everyone
 
 
 class CopyTable(Table):
@@ -157,8 +187,8 @@ class CopyTable(Table):
 class Online(Table):
     """``[online]``: when users arrive, for decisions at request time.
 
-    Between `starts_at` and `ends_at` (without an offset: UTC); `profile` is the volume expected in equal
-    parts of that time, in any unit.
+    Between `starts_at` and `ends_at` (without an offset: in the campaign's time zone); `profile` is the
+    volume expected in equal parts of that time, in any unit.
     """
 
     starts_at: Moment | None = None
@@ -178,11 +208,11 @@ class Online(Table):
             raise ValueError("a profile must not be all 0")
         return self
 
-    def times(self) -> dict[str, float]:
+    def times(self, time_zone: str | None = None) -> dict[str, float]:
         """Return what is stated of `starts_at` and `ends_at`, in seconds since the epoch."""
         stated = {"starts_at": self.starts_at, "ends_at": self.ends_at}
         return {
-            name: (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
+            name: (at if at.tzinfo else in_utc(at, time_zone).replace(tzinfo=dt.UTC)).timestamp()
             for name, at in stated.items()
             if at is not None
         }
@@ -223,12 +253,17 @@ class Config(Table):
     name: str = Field(min_length=1, max_length=120)
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     seed: int = Field(default=7, ge=0, lt=2**32)
-    as_of: dt.date | None = None
+    as_of: Annotated[dt.date | None, AfterValidator(_day)] = None
+    campaign: CampaignTable = CampaignTable()
+    tables: Tables = Tables()
+    format: Format = Format()
     objective: Objective = Objective()
     predict: Predict = Predict()
     solve: Solve = Solve()
     eligibility: Eligibility = Eligibility()
+    sets: dict[str, Separator] = {}
     sending_cost: dict[Channel, Fee] = {}
+    columns: Columns = {}
     limits: list[dict[str, Any]] = []
     copy_: CopyTable = Field(default=CopyTable(), alias="copy")
     scenarios: list[Scenario] = []
@@ -287,9 +322,17 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _other_case(folder: Path) -> str | None:
+    """Return the name of a file that differs from campaign.toml by case alone."""
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else iter(())
+    return next((name for name in names if name.lower() == FILE), None)
+
+
 def read_config(folder: Path) -> Config:
     """Read ``campaign.toml`` in `folder`."""
     path = folder / FILE
+    if not path.is_file() and (other := _other_case(folder)) is not None:
+        raise InputError(Finding("the file's name is not in small letters; rename it", other, expected=FILE))
     if not path.is_file():
         raise InputError(
             Finding("file is missing; `allocate init DIR` writes one to start from", file=str(path))
@@ -298,3 +341,24 @@ def read_config(folder: Path) -> Config:
         return parse_config(path.read_text(encoding="utf-8-sig"), path.name)
     except UnicodeDecodeError as error:
         raise InputError(Finding("file is not UTF-8; save it as UTF-8", file=path.name)) from error
+
+
+def table_settings(folder: Path) -> tuple[Tables, Format, Columns] | None:
+    """Return ``[tables]``, ``[format]`` and ``[columns]``, also where the rest of campaign.toml is wrong.
+
+    None if they are wrong themselves or cannot be told, which `read_config` reports.
+    """
+    try:
+        text = (folder / FILE).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return Tables(), Format(), {}
+    try:
+        data = tomllib.loads(text)
+        tables = Tables.model_validate(data.get("tables", {}))
+        columns = TypeAdapter(Columns).validate_python(data.get("columns", {}))
+        return tables, Format.model_validate(data.get("format", {})), columns
+    except ValidationError:
+        return None
+    except tomllib.TOMLDecodeError:
+        stated = any(f"[{table}" in text for table in ("tables", "format", "columns"))
+        return None if stated else (Tables(), Format(), {})

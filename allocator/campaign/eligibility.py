@@ -43,7 +43,7 @@ def eligibility(campaign: Campaign) -> Eligibility:
     A coupon that starts after the day of the decision may be given: the campaign's notes name it.
     """
     users, coupons = campaign.users, campaign.active_coupons
-    consent = _consent(campaign)
+    consent = consents(campaign)
     channel = np.full((users.height, coupons.height), NO_CHANNEL, np.int8)
     preferred = _preferred_channel(campaign, consent)
     for j, name in enumerate(coupons["channel"]):
@@ -68,7 +68,7 @@ def eligibility(campaign: Campaign) -> Eligibility:
     return Eligibility(channel, reason)
 
 
-def _consent(campaign: Campaign) -> NDArray[np.bool_]:
+def consents(campaign: Campaign) -> NDArray[np.bool_]:
     """Return (n_users, n_channels) consent.
 
     Without any consent column everyone counts as consenting; with some, a channel without a column
@@ -107,7 +107,8 @@ def _used_up(campaign: Campaign) -> NDArray[np.bool_]:
     limited = coupons.filter(coupons["per_user_limit"].is_not_null())
     if campaign.history is None or limited.height == 0:
         return used
-    redeemed = campaign.history.filter(pl.col("redeemed")).group_by("user_id", "coupon_id").len()
+    past = pl.col("sent_at") < campaign.start_of(later=1)
+    redeemed = campaign.history.filter(past & pl.col("redeemed")).group_by("user_id", "coupon_id").len()
     over = redeemed.join(limited.select("coupon_id", "per_user_limit"), on="coupon_id").filter(
         pl.col("len") >= pl.col("per_user_limit")
     )

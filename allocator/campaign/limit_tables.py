@@ -12,7 +12,8 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from allocator.campaign.config import FILE, toml_finding
-from allocator.campaign.grouping import column_finding, coupon_groups, group_columns, grouping_of
+from allocator.campaign.grouping import UserLabels, coupon_groups, group_columns
+from allocator.campaign.stocks import COLUMNS, measure_of, stock_of, undeclared_stocks
 from allocator.errors import Finding, InputError, PluginError
 from allocator.limits import Inventory
 from allocator.limits.rows import LimitLike, Row
@@ -22,12 +23,12 @@ from allocator.problem import Problem
 
 def parse_limits(
     tables: Sequence[Mapping[str, Any]],
-    users: pl.DataFrame,
+    users: UserLabels,
     coupons: pl.DataFrame,
     measures: Iterable[str] = ("cost",),
     problem: Problem | None = None,
 ) -> list[LimitLike]:
-    """Make limits of the tables, and one of the coupons' inventory column if no table does.
+    """Make limits of the tables, and of the coupons' columns `stocks.COLUMNS` those that no table states.
 
     Parameters
     ----------
@@ -50,13 +51,9 @@ def parse_limits(
         limit = _parse_limit(f"limits[{i}]", dict(table), coupons, findings)
         if limit is not None:
             limits.append((f"limits[{i}]", limit))
-    stock = _stock(coupons)
-    if (
-        stock
-        and not any(isinstance(limit, Inventory) for _, limit in limits)
-        and not _names_inventory(tables)
-    ):
-        limits.append(("the inventory column of coupons.csv", Inventory(stock)))
+    measures = set(measures)
+    for column, stock in undeclared_stocks(tables, coupons, measures).items():
+        limits.append((f"the {column} column of coupons.csv", stock))
     findings += _repeated_labels(limits)
     if not findings:
         findings += _check_against_data(limits, users, coupons, measures, problem)
@@ -83,9 +80,14 @@ def _parse_limit(
         findings.append(Finding(str(error), FILE, column=f"{place}.kind"))
         return None
     if cls is Inventory and "at_most" not in table:
-        table["at_most"] = _stock(coupons)
-        if coupons["inventory"].is_null().all():
-            message = "no coupon has an inventory in coupons.csv; add some, or state at_most here"
+        measure = measure_of(table)
+        table["at_most"] = stock_of(coupons, measure)
+        column = COLUMNS.get(measure)
+        if column is None or column not in coupons.columns or coupons[column].is_null().all():
+            what = (
+                f"no coupon states {column} in coupons.csv; add it" if column else "there is no column for it"
+            )
+            message = f"{what}, or state at_most here"
             findings.append(Finding(message, FILE, column=f"{place}.at_most"))
     parameters = inspect.signature(cls).parameters
     accepted = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
@@ -136,16 +138,6 @@ def _make(cls: type[Any], keys: dict[str, Any]) -> LimitLike:
     return limit
 
 
-def _stock(coupons: pl.DataFrame) -> dict[str, float]:
-    """Return the inventory of each active coupon that states one."""
-    stocked = coupons.filter(pl.col("active") & pl.col("inventory").is_not_null())
-    return {str(c): float(s) for c, s in stocked.select("coupon_id", "inventory").iter_rows()}
-
-
-def _names_inventory(tables: Sequence[Mapping[str, Any]]) -> bool:
-    return any(table.get("kind") == "inventory" for table in tables)
-
-
 def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:
     first: dict[str, str] = {}
     findings = []
@@ -159,7 +151,7 @@ def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:
 
 def _check_against_data(
     limits: Sequence[tuple[str, LimitLike]],
-    users: pl.DataFrame,
+    users: UserLabels,
     coupons: pl.DataFrame,
     measures: Iterable[str],
     problem: Problem | None,
@@ -169,9 +161,7 @@ def _check_against_data(
     usable = []
     known = set() if problem is None else set(problem.groups)
     for place, limit in limits:
-        wrong = [
-            column_finding(place, column, users) for column in group_columns([limit]) if column not in known
-        ]
+        wrong = [users.finding(place, column) for column in group_columns([limit]) if column not in known]
         findings += [finding for finding in wrong if finding is not None]
         if not any(wrong):
             usable.append((place, limit))
@@ -190,15 +180,15 @@ def _check_against_data(
 
 
 def _blank_problem(
-    users: pl.DataFrame, coupons: pl.DataFrame, columns: Iterable[str], measures: Iterable[str]
+    users: UserLabels, coupons: pl.DataFrame, columns: Iterable[str], measures: Iterable[str]
 ) -> Problem:
     """Return a problem with the users' and coupons' labels, in which every number is 0."""
-    blank = np.zeros((users.height, max(coupons.height, 1)), np.float32)
+    blank = np.zeros((users.users.height, max(coupons.height, 1)), np.float32)
     return Problem(
         blank,
         dict.fromkeys(measures, blank),
         coupon_ids=coupons["coupon_id"].to_list() or None,
-        groups={column: grouping_of(users[column]) for column in columns},
+        groups={column: users.grouping(column) for column in columns},
         coupon_groups=coupon_groups(coupons) if coupons.height else {},
     )
 

@@ -9,12 +9,20 @@ import polars as pl
 
 from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
 
+PREDICTED = ("cost", "cost_variance", "conversions", "redemptions")
+"""What limits can count where predictions are used."""
+
 
 def known_measures(scores: pl.DataFrame | None) -> list[str]:
-    """Return the measures that limits can name: those of predictions, and those of the scores."""
+    """Return the measures that limits can name, with predictions or with the scores."""
+    return sorted({*measures_of(scores, predicted=True), *measures_of(scores, predicted=False)})
+
+
+def measures_of(scores: pl.DataFrame | None, *, predicted: bool) -> list[str]:
+    """Return the measures that limits can name with predictions, or else with the scores."""
     others = {"user_id", "coupon_id", "value", "value_error"}
     scored = set() if scores is None else set(scores.columns) - others
-    return sorted({"cost", "cost_variance", "conversions", "redemptions", *MESSAGE_MEASURES} | scored)
+    return sorted({*MESSAGE_MEASURES, *(PREDICTED if predicted else scored)})
 
 
 def message_measures(tables: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -94,6 +94,22 @@ def briefs(campaign: Campaign, sent: pl.DataFrame) -> list[Brief]:
     ]
 
 
+def possible_briefs(campaign: Campaign, task: Task) -> list[Brief]:
+    """Return a brief for each coupon, channel and language that some user may get, whatever the plan.
+
+    What a message states depends on nothing else; all of them are to everyone, in their first variant.
+    """
+    tags = campaign.config.copy_.languages
+    of_user = _languages(campaign.users["locale"], tags).cast(pl.Enum(tags)).to_physical().to_numpy()
+    eligible, rows = task.problem.eligible(), []
+    for coupon, channel, may in zip(
+        task.problem.coupon_ids.tolist(), task.eligibility.channel.T, eligible.T, strict=True
+    ):
+        found = np.unique(np.stack([channel[may].astype(np.int64), of_user[may].astype(np.int64)]), axis=1)
+        rows += [(coupon, EVERYONE, CHANNELS[code], tags[tag], "A") for code, tag in found.T.tolist()]
+    return briefs(campaign, pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row"))
+
+
 def key_of(brief: Brief) -> tuple[str, ...]:
     """Return the key of a brief's message, as in the columns `KEY`."""
     return (

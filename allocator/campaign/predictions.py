@@ -12,13 +12,32 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
+from allocator.campaign.formats import FIRST_ROW, Place, Source, source_of_file
+from allocator.campaign.formats.columnar import scan_columnar, text_of
+from allocator.campaign.schema import COUPON_ID, USER_ID, Column, TableSchema
+from allocator.campaign.table_reading import read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids, write_table
 from allocator.plugins.predictions import Predictions
+from allocator.problem.alignment import Axis
+from allocator.problem.frames import Matrix
 
 PREDICTED = ("conversion", "uplift", "redemption", "revenue", "expected_cost")
 
 PERHAPS_PREDICTED = ("uplift_error", "baseline_revenue", "cost_variance")
+
+NEVER_NEGATIVE = ("expected_cost", "uplift_error", "cost_variance")
+
+TABLE = TableSchema(
+    "predictions",
+    (
+        USER_ID,
+        COUPON_ID,
+        *(Column(name, "number", required=True) for name in PREDICTED),
+        *(Column(name, "number") for name in PERHAPS_PREDICTED),
+    ),
+    extra="features",
+)
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -52,29 +71,25 @@ def read_predictions(path: Path) -> Predictions:
     InputError
         If the file, a column, a number or a pair is missing.
     """
-    text = {"user_id": pl.String, "coupon_id": pl.String}
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            frame = pl.read_csv(path, schema_overrides=text)
-            frame = restore_ids(frame) if set(text) <= set(frame.columns) else frame
-    except (pl.exceptions.PolarsError, OSError) as error:
-        message = f"these predictions cannot be read: {str(error).splitlines()[0]}"
-        raise InputError(Finding(message, file=path.name)) from error
-    if missing := [name for name in (*text, *PREDICTED) if name not in frame.columns]:
-        raise InputError(
-            [Finding("required column is missing", file=path.name, column=name) for name in missing]
-        )
-    numbers = [*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in frame.columns)]
-    frame = frame.select(pl.col(*text).cast(pl.String), pl.col(*numbers).cast(pl.Float64, strict=False))
+    source = source_of_file(path, "predictions")
+    if source.kind in ("parquet", "arrow"):
+        frame, stands = _typed(source)
+    else:
+        table = read_table(source, TABLE)
+        frame, stands = restore_ids(table.frame), table.place
+    numbers = [*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in stands.columns)]
     findings = [
-        Finding(
-            "this value cannot be used", path.name, bad[0] + 2, name, repr(frame[name][bad[0]]), "a number"
-        )
+        stands.of(Finding("this value cannot be used", path.name, bad[0] + FIRST_ROW, name,
+                         repr(frame[name][bad[0]]), "a number"))
         for name in numbers
         if len(bad := (~frame[name].is_finite().fill_null(False)).arg_true())
-    ]
+    ]  # fmt: skip
+    findings += [
+        stands.of(Finding("this cannot be negative", path.name, bad[0] + FIRST_ROW, name,
+                          f"{frame[name][bad[0]]:g}", "0 or more"))
+        for name in NEVER_NEGATIVE
+        if name in numbers and len(bad := (frame[name] < 0).fill_null(False).arg_true())
+    ]  # fmt: skip
     if findings:
         raise InputError(findings)
     users, user = _codes(frame["user_id"])
@@ -94,6 +109,26 @@ def read_predictions(path: Path) -> Predictions:
         name: frame[name].to_numpy()[order].reshape(len(users), len(coupons)) for name in numbers
     }
     return Predictions(users, coupons, **arrays)
+
+
+def _typed(source: Source) -> tuple[pl.DataFrame, Place]:
+    """Read a file whose columns have types, so that no number is made a text and back."""
+    assert source.path is not None
+    try:
+        scan = scan_columnar(source.path, source.kind)
+        schema = scan.collect_schema()
+        missing = [name for name in ("user_id", "coupon_id", *PREDICTED) if name not in schema]
+        if missing:
+            raise InputError(
+                [Finding("required column is missing", source.name, column=name) for name in missing]
+            )
+        ids = [text_of(name, schema[name]) for name in ("user_id", "coupon_id")]
+        numbers = pl.col(*PREDICTED, *(name for name in PERHAPS_PREDICTED if name in schema))
+        frame = scan.select(*ids, numbers.cast(pl.Float64, strict=False)).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        message = f"these predictions cannot be read: {str(error).splitlines()[0]}"
+        raise InputError(Finding(message, file=source.name)) from error
+    return frame, Place(source.name, columns=tuple(frame.columns))
 
 
 def _codes(labels: pl.Series) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
@@ -127,6 +162,40 @@ def _predictions_file(path: Path) -> Path:
     return file
 
 
+def checked_predictions(predictions: Any) -> Predictions:
+    """Return predictions whose arrays are finite numbers, users x coupons, as float64.
+
+    Raises
+    ------
+    InputError
+        With every array that is not, and names that come with one and are not those of its rows or columns.
+    """
+    if not isinstance(predictions, Predictions):
+        found = type(predictions).__name__
+        raise InputError(Finding("these are no Predictions", column="predictions", found=found))
+    shape = (len(predictions.user_ids), len(predictions.coupon_ids))
+    rows = Axis.of("rows", "users", predictions.user_ids)
+    columns = Axis.of("columns", "coupons", predictions.coupon_ids)
+    findings: list[Finding] = []
+    changes: dict[str, Any] = {}
+    for name in (*PREDICTED, *PERHAPS_PREDICTED):
+        given = getattr(predictions, name)
+        if given is None and name in PERHAPS_PREDICTED:
+            continue
+        table = Matrix.of(given, name, "these are no numbers", findings)
+        rows.check(table.rows, name, findings)
+        columns.check(table.columns, name, findings)
+        array = changes[name] = table.array.astype(np.float64, copy=False)
+        if array.shape != shape or not np.isfinite(array).all():
+            message = f"it must be {shape[0]:,} users x {shape[1]:,} coupons of finite numbers"
+            findings.append(Finding(message, "predictions", None, name, str(array.shape)))
+        elif name in NEVER_NEGATIVE and (array < 0).any():
+            findings.append(Finding("it must be 0 or more", "predictions", None, name, f"{array.min():g}"))
+    if findings:
+        raise InputError(findings)
+    return replace(predictions, **changes)
+
+
 def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
     """Return the predictions in the campaign's order of users and coupons.
 
@@ -135,6 +204,7 @@ def in_order_of(campaign: Campaign, predictions: Predictions) -> Predictions:
     InputError
         If they are of other users or coupons.
     """
+    predictions = checked_predictions(predictions)
     labels = (
         ("user_id", campaign.user_ids, predictions.user_ids),
         ("coupon_id", campaign.coupon_ids, predictions.coupon_ids),

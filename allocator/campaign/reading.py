@@ -8,27 +8,23 @@ from pathlib import Path
 
 import polars as pl
 
+from allocator.campaign import instants
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.checks import check_coupons, check_references, late_starts, missing_columns
+from allocator.campaign.checks import check_coupons, check_references, missing_columns
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
-from allocator.campaign.grouping import column_finding
+from allocator.campaign.coupon_terms import term_notes
+from allocator.campaign.formats import Tables
+from allocator.campaign.grouping import UserLabels, label_findings
+from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
-from allocator.campaign.schema import (
-    COUPONS,
-    EVENTS,
-    HISTORY,
-    ORDERS,
-    REVIEWED_COPY,
-    SCORES,
-    USERS,
-    TableSchema,
-)
-from allocator.campaign.tables import parse_table
+from allocator.campaign.past_checks import check_past
+from allocator.campaign.schema import REVIEWED_COPY
+from allocator.campaign.stocks import stock_notes
+from allocator.campaign.table_context import TableContext
+from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
-from allocator.files import restore_ids
-from allocator.limits.groups import columns_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -38,7 +34,8 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     ----------
     folder
         Folder with ``campaign.toml``, ``users`` and ``coupons``, and optionally ``history``,
-        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, each as CSV or Parquet.
+        ``events``, ``orders``, ``scores`` and ``reviewed_copy``, in any form that
+        `allocator.campaign.formats` opens.
     as_of
         The day of the decision where campaign.toml names none; today unless given.
 
@@ -47,45 +44,59 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     InputError
         With every finding in every file.
     """
-    folder, today = Path(folder), as_of or dt.date.today()
+    if not isinstance(folder, str | Path):
+        raise InputError(Finding("this is no folder", column="folder", found=type(folder).__name__))
+    if as_of is not None and not isinstance(as_of, dt.date):
+        raise InputError(Finding("this is no date", column="as_of", found=repr(as_of)))
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(Finding("there is no such folder", file=str(folder)))
     findings: list[Finding] = []
     config = _collect(findings, read_config, folder)
+    zone = None if config is None else config.campaign.time_zone
+    day = as_of or (dt.date.today() if zone is None else instants.today(zone))
+    if config is not None and config.as_of is not None:
+        day = config.as_of
+    context = TableContext(zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = _digest(folder / "campaign.toml")
-    tables = {
-        schema.name: _collect(findings, _read_file, folder, schema, digests)
-        for schema in (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES, REVIEWED_COPY)
-    }
+    files = read_tables(folder, None if config is None else config.currency, findings, context)
+    digests |= files.digests
+    tables = files.frames()
+    final = len(findings)  # of these, files and rows are as people open them
     users, coupons = tables["users"], tables["coupons"]
     notes: list[str] = []
     if config is not None and coupons is not None:
-        findings += check_coupons(coupons, config, config.as_of or today)
+        findings += check_coupons(coupons, config, day)
     if users is not None and coupons is not None:
-        found, notes, tables = check_references(tables)
+        found, said, tables = check_references(tables)
         findings += found
+        notes += said
     if config is not None and users is not None and coupons is not None:
+        found, said, tables = check_past(tables, day, instants.start_of_day(day, zone, later=1))
+        findings += found
+        notes += said
         measures = known_measures(tables["scores"])
-        _collect(findings, parse_limits, config.limits, users, coupons, measures)
-    if config is not None and users is not None and (segment := config.copy_.segment_by) is not None:
-        wrong = column_finding("copy.segment_by", segment, users)
-        findings += [wrong] if wrong is not None else []
+        labels = UserLabels(users, context.spellings, config.sets)
+        limits = _collect(findings, parse_limits, config.limits, labels, coupons, measures)
+        if limits is not None:
+            notes += label_notes(labels, limits)
     if config is not None and users is not None:
         findings += missing_columns("copy.may_mention", config.copy_.may_mention, users)
-        wrongs = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
-        findings += [wrong for wrong in wrongs if wrong is not None]
+        findings += label_findings(UserLabels(users, context.spellings, config.sets), config)
     if tables["reviewed_copy"] is not None:
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
-        notes += late_starts(coupons, config.as_of or today)
+        notes += term_notes(coupons, day)
+        notes += stock_notes(coupons, tables["scores"], tables["history"])
+    places = files.places
     if findings or config is None or users is None or coupons is None:
-        raise InputError(findings)
+        raise InputError([*findings[:final], *places.of(findings[final:])])
     return Campaign(
         folder=folder,
         config=config,
-        as_of=config.as_of or today,
+        as_of=day,
         users=users,
         coupons=coupons,
         history=tables["history"],
@@ -94,16 +105,22 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         scores=tables["scores"],
         reviewed=tables["reviewed_copy"],
         digests=digests,
-        notes=tuple(notes),
+        notes=(*files.notes(), *context.notes, *map(places.named, notes)),
+        places=places,
+        spellings=context.spellings,
+        contact=files.read["users"].contact,
     )
 
 
 def read_decisions(folder: Path) -> pl.DataFrame | None:
     """Read what people decided on texts, ``reviewed_copy``; None if there is no such file."""
-    decisions = _read_file(folder, REVIEWED_COPY, {})
-    if decisions is not None and (findings := list(check_decisions(decisions))):
-        raise InputError(findings)
-    return decisions
+    source = find_table(folder, REVIEWED_COPY, Tables())
+    if source is None:
+        return None
+    table = read_found(source, REVIEWED_COPY)
+    if findings := list(check_decisions(table.frame)):
+        raise InputError(table.place.of_all(findings))
+    return table.frame
 
 
 def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyped-def]
@@ -118,23 +135,3 @@ def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyp
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_file(folder: Path, schema: TableSchema, digests: dict[str, str]) -> pl.DataFrame | None:
-    paths = [path for ending in ("csv", "parquet") if (path := folder / f"{schema.name}.{ending}").is_file()]
-    if len(paths) > 1:
-        raise InputError(Finding("both a CSV and a Parquet file are there; keep one", file=schema.name))
-    if not paths:
-        if schema.required:
-            raise InputError(
-                Finding(
-                    "file is missing",
-                    file=f"{schema.name}.csv",
-                    expected=f"{schema.name}.csv or .parquet in {folder}",
-                )
-            )
-        return None
-    digests[paths[0].name] = _digest(paths[0])
-    table = parse_table(paths[0], schema)
-    # Of all campaign files, this one alone is written by Allocate.
-    return restore_ids(table, ("coupon_id", "segment", "hook")) if schema is REVIEWED_COPY else table

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from allocator.campaign.cell_types import MOST_AMOUNT
+
 Type = Literal["text", "number", "integer", "flag", "date", "time"]
+Unit = Literal["money", "offer", "share"]
 
 COUPON_KINDS = ("percent", "amount", "free_shipping")
 CHANNELS = ("sms", "push", "email", "in_app")
 MESSAGE_MEASURES = tuple(f"messages_{channel}" for channel in CHANNELS)
+CONSENT = {channel: f"consent_{channel}" for channel in CHANNELS}
+OPT_OUT = {channel: f"opt_out_{channel}" for channel in CHANNELS}
 EVENT_KINDS = ("view", "search", "cart", "purchase")
 
 
@@ -25,8 +30,8 @@ class Column:
         The column must be there and every row must have a value.
     default
         Value of an absent column or an empty cell.
-    at_least, at_most
-        Bounds of a number.
+    above, at_least, at_most
+        Bounds of a number; `above` is the one that it must exceed.
     one_of
         Allowed texts.
     unique
@@ -35,6 +40,15 @@ class Column:
         Other names that exports of common tools use.
     label
         A text of which NA and none are values, as in every required text.
+    unit
+        Of a number that may be written with a sign: ``money`` with a currency's, a ``share`` of 1 with a
+        percent sign, the value of an ``offer`` with either, by the offer's kind.
+    unlimited
+        Says where something ends: an empty cell, or the word, means that it does not.
+    zero_is_none
+        Under its other names, 0 means no limit: so do the tools that export them.
+    bound
+        Of a date: which day a time of day stands for, the first or the last whole one.
     """
 
     name: str
@@ -47,13 +61,20 @@ class Column:
     unique: bool = False
     aliases: tuple[str, ...] = ()
     label: bool = False
+    unit: Unit | None = None
+    above: float | None = None
+    unlimited: bool = False
+    zero_is_none: bool = False
+    bound: Literal["first", "last"] = "last"
 
 
 @dataclass(frozen=True)
 class TableSchema:
     """One file: its name without ending, its columns, and whether further columns are welcome.
 
-    `reserved` are names that no further column may have.
+    `reserved` are names that no further column may have. `contact` is what a further column may say of
+    who may be contacted: such columns are read as that, and are no features. `parts` are columns that may
+    stand for others: ``percent_off`` and ``amount_off`` for kind and value of an offer.
     """
 
     name: str
@@ -62,6 +83,8 @@ class TableSchema:
     extra: Literal["features", "measures", "error"] = "error"
     key: tuple[str, ...] = field(default=())
     reserved: tuple[str, ...] = ()
+    contact: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 USER_ID = Column("user_id", required=True, aliases=("external_id", "customer_id", "household_id"))
@@ -77,6 +100,7 @@ USERS = TableSchema(
     ),
     required=True,
     extra="features",
+    contact=(*CONSENT.values(), *OPT_OUT.values(), "consent", "opt_out"),
 )
 
 COUPONS = TableSchema(
@@ -84,14 +108,38 @@ COUPONS = TableSchema(
     (
         Column("coupon_id", required=True, unique=True, aliases=COUPON_ID.aliases),
         Column("kind", required=True, one_of=COUPON_KINDS),
-        Column("value", "number", required=True, at_least=0),
-        Column("max_discount", "number", at_least=0),
+        Column("value", "number", required=True, at_least=0, at_most=MOST_AMOUNT, unit="offer"),
+        # A cap of 0 would make the coupon free, against all that it costs; some tools write it for no cap.
+        Column(
+            "max_discount",
+            "number",
+            above=0,
+            at_most=MOST_AMOUNT,
+            unit="money",
+            unlimited=True,
+            zero_is_none=True,
+        ),
         Column("currency"),
-        Column("min_spend", "number", at_least=0, aliases=("minimumRequirement",)),
-        Column("starts_at", "date", aliases=("startdate",)),
+        Column(
+            "min_spend",
+            "number",
+            at_least=0,
+            at_most=MOST_AMOUNT,
+            aliases=("minimumRequirement",),
+            unit="money",
+        ),
+        Column("starts_at", "date", bound="first", aliases=("startdate",)),
         Column("ends_at", "date", aliases=("expirydate",)),
-        Column("inventory", "integer", at_least=0, aliases=("limitval", "usageLimit")),
-        Column("per_user_limit", "integer", at_least=0),
+        Column("inventory", "integer", at_least=0, unlimited=True),
+        Column(
+            "max_redemptions",
+            "integer",
+            at_least=0,
+            unlimited=True,
+            zero_is_none=True,
+            aliases=("limitval", "usageLimit"),
+        ),
+        Column("per_user_limit", "integer", at_least=0, unlimited=True, zero_is_none=True),
         Column("channel", one_of=CHANNELS),
         Column("category"),
         Column("code", aliases=("Coupon Code",)),
@@ -99,6 +147,16 @@ COUPONS = TableSchema(
         Column("active", "flag", default=True),
     ),
     required=True,
+    parts=("percent_off", "amount_off"),
+)
+
+# What a tool that sends messages tells of them; not learnt from.
+TOLD = (
+    Column("delivered", "flag"),
+    Column("opened", "flag"),
+    Column("clicked", "flag"),
+    Column("unsubscribed", "flag"),
+    Column("observed_until", "time"),
 )
 
 # `revenue` is before the coupon's discount, so that what was paid is revenue less discount.
@@ -109,12 +167,30 @@ HISTORY = TableSchema(
         Column("coupon_id", aliases=COUPON_ID.aliases),
         Column("treated", "flag"),
         Column("sent_at", "time", required=True),
-        Column("propensity", "number", at_least=0, at_most=1),
+        Column("propensity", "number", at_least=0, at_most=1, unit="share"),
         Column("converted", "flag", required=True),
         Column("redeemed", "flag", default=False),
-        Column("revenue", "number", default=0.0, at_least=0),
-        Column("discount", "number", default=0.0, at_least=0),
+        Column("revenue", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        Column("discount", "number", default=0.0, at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        *TOLD,
     ),
+)
+
+# Of one run; empty where it is not known. It can be added to the history.
+OUTCOMES = TableSchema(
+    "outcomes",
+    (
+        USER_ID,
+        Column("coupon_id", aliases=COUPON_ID.aliases),
+        Column("sent_at", "time", required=True),
+        Column("converted", "flag"),
+        Column("redeemed", "flag"),
+        Column("revenue", "number", at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        Column("discount", "number", at_least=0, at_most=MOST_AMOUNT, unit="money"),
+        *TOLD,
+    ),
+    required=True,
+    extra="features",
 )
 
 EVENTS = TableSchema(
@@ -125,7 +201,7 @@ EVENTS = TableSchema(
         Column("kind", required=True, one_of=EVENT_KINDS),
         Column("item"),
         Column("category"),
-        Column("amount", "number"),
+        Column("amount", "number", unit="money"),
     ),
 )
 
@@ -136,8 +212,22 @@ ORDERS = TableSchema(
         Column("at", "time", required=True, aliases=("ordered_at", "order_date", "created_at")),
         Column("order_id", aliases=("basket_id", "transaction_id")),
         Column("category"),
-        Column("amount", "number", required=True, at_least=0, aliases=("paid", "total", "sales_value")),
-        Column("discount", "number", default=0.0, at_least=0, aliases=("discount_amount", "total_discounts")),
+        Column(
+            "amount",
+            "number",
+            required=True,
+            at_least=0,
+            aliases=("paid", "total", "sales_value"),
+            unit="money",
+        ),
+        Column(
+            "discount",
+            "number",
+            default=0.0,
+            at_least=0,
+            aliases=("discount_amount", "total_discounts"),
+            unit="money",
+        ),
     ),
 )
 
@@ -146,9 +236,9 @@ SCORES = TableSchema(
     (
         USER_ID,
         COUPON_ID,
-        Column("value", "number", required=True),
-        Column("cost", "number", required=True, at_least=0),
-        Column("value_error", "number", at_least=0),
+        Column("value", "number", required=True, unit="money"),
+        Column("cost", "number", required=True, at_least=0, unit="money"),
+        Column("value_error", "number", at_least=0, unit="money"),
     ),
     extra="measures",
     key=("user_id", "coupon_id"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from allocator.campaign.campaign import Campaign
+from allocator.campaign.reach import reach_of
 from allocator.campaign.task import Task
 from allocator.files import versions
 from allocator.limits import Budget
@@ -56,6 +57,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "users": problem.n_users,
         "coupons": problem.n_coupons,
         "eligible_users": int(task.eligibility.allowed.any(axis=1).sum()),
+        "reach": reach_of(campaign, task.eligibility).document(),
         "assigned": len(user),
         "spend": spend,
         "budget": _budget(task),
@@ -112,14 +114,19 @@ def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
     }
 
 
-def caution(summary: Mapping[str, Any]) -> str | None:
-    """Say so where the predictions behind the figures rank users no better than chance."""
+def cautions(summary: Mapping[str, Any]) -> list[str]:
+    """Return what to know before a plan is believed or sent: who was taken to consent, and whether the
+    predictions behind the figures rank users no better than chance.
+    """
+    found = list((summary.get("reach") or {}).get("cautions", ()))
     evaluation = summary.get("evaluation") or {}
     noise = evaluation.get("metrics", {}).get("qini_noise")
     pooled = evaluation["arms"][0]["qini"] if evaluation.get("arms") else None
-    if noise is None or pooled is None or not pooled <= 2 * noise:  # NaN tells nothing
-        return None
-    return "on held-out sends the predictor ranks users no better than chance: the value is a guess"
+    if noise is not None and pooled is not None and pooled <= 2 * noise:  # NaN tells nothing
+        found.append(
+            "on held-out sends the predictor ranks users no better than chance: the value is a guess"
+        )
+    return found
 
 
 def skip_reasons(task: Task, solution: Solution) -> list[str]:
@@ -189,13 +196,14 @@ def _by(
     problem: Problem, grouping: Grouping, code: Any, user: Any, coupon: Any, sizes: Any = None
 ) -> list[dict[str, Any]]:
     n = len(grouping.labels)
-    count = np.bincount(code, minlength=n)
+    count = grouping.by_name(np.bincount(code, minlength=n))
     # What a pessimistic plan is worth on average, too, so that all tables add up and compare.
     worth = "expected_value" if "expected_value" in problem.measures else "value"
-    value = np.bincount(code, amount(problem, worth, user, coupon), n)
-    spend = np.bincount(code, amount(problem, "cost", user, coupon), n)
+    value = grouping.by_name(np.bincount(code, amount(problem, worth, user, coupon), n))
+    spend = grouping.by_name(np.bincount(code, amount(problem, "cost", user, coupon), n))
+    sizes = None if sizes is None else grouping.by_name(sizes)
     rows = []
-    for g, label in enumerate(grouping.labels):
+    for g, label in enumerate(grouping.names):
         row = {
             "label": str(label),
             "assigned": int(count[g]),

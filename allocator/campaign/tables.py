@@ -1,75 +1,161 @@
-"""One CSV or Parquet file -> a typed frame, or every finding in it."""
+"""One table -> a typed frame, or every finding in it."""
 
 from __future__ import annotations
 
-import csv
-import io
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from allocator.campaign.schema import CHANNELS, Column, TableSchema
+from allocator.campaign import cell_types, instants, label_spelling
+from allocator.campaign.cells import Cells
+from allocator.campaign.columns.applying import in_whole_units
+from allocator.campaign.columns.meanings import NOTHING, Meaning
+from allocator.campaign.consent.contact import Contact
+from allocator.campaign.formats import FIRST_ROW as FIRST_ROW
+from allocator.campaign.formats import PROGRAM
+from allocator.campaign.naming import name_columns
+from allocator.campaign.schema import Column, TableSchema
+from allocator.campaign.table_context import TableContext
 from allocator.errors import Finding, InputError
+from allocator.wording import counted
 
-FIRST_ROW = 2  # the header is line 1
 SHOWN = 5  # findings of one kind in one column that are listed one by one
 MOSTLY = 0.95  # a feature with this share of numbers is a number column with stray text in it
 
-TRUE = ("1", "true", "yes", "y", "t")
-FALSE = ("0", "false", "no", "n", "f")
-MISSING = ("na", "n/a", "null", "none")
-# A date, then perhaps a time of day, then perhaps Z, UTC or an offset such as +08:00, and nothing else.
-TIME = (
-    r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>(?:[01]\d|2[0-3]):[0-5]\d)(?:(?P<second>:[0-5]\d)(?:\.\d+)?)?"
-    r" ?(?:Z|UTC|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?)?$"
-)
 # What a terminal obeys (C0, C1), line ends of other alphabets, and marks that turn the reading direction.
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{2028}\x{2029}\x{202B}\x{202D}\x{202E}\x{2067}]"
+NOTHING_LACKS: Mapping[str, str] = {}
+UNCLEAN = rf"^(?:\s|$)|\s$|{CONTROL}"
 
 
-def parse_table(path: Path, schema: TableSchema) -> pl.DataFrame:
-    """Read `path` and return a frame with the schema's columns under canonical names and types.
+@dataclass(frozen=True)
+class Parsed:
+    """A typed frame, what it says of who may be contacted, and what is worth a note."""
+
+    frame: pl.DataFrame
+    contact: Contact
+    notes: tuple[str, ...]
+
+
+def parse_frame(
+    raw: pl.DataFrame, schema: TableSchema, file: str, context: TableContext | None = None
+) -> pl.DataFrame:
+    """Return the frame of `parse`."""
+    return parse(raw, schema, file, context=context).frame
+
+
+def parse(
+    raw: pl.DataFrame,
+    schema: TableSchema,
+    file: str,
+    meanings: Mapping[str, Meaning] = NOTHING,
+    context: TableContext | None = None,
+) -> Parsed:
+    """Parse a frame of text that a program wrote, as `read_table` does a file.
+
+    Parameters
+    ----------
+    raw
+        Cells as text; null where empty.
+    schema
+        Its columns.
+    file
+        What findings name.
+    meanings
+        What ``[columns]`` says of the columns.
+    context
+        What it is read by; what else there is to say of it is added.
 
     Raises
     ------
     InputError
-        With every finding in the file.
+        With every finding; rows count from 2.
     """
-    return parse_frame(_read_text_frame(path), schema, path.name)
+    named = name_columns(raw, schema, file, meanings)
+    findings = list(named.findings)
+    cells = Cells(named.frame, schema, PROGRAM, named.renamed)
+    try:
+        frame = parse_cells(
+            cells, schema, file, findings, context or TableContext(), named.features, named.lacks
+        )
+    except InputError as error:
+        raise InputError([_of_file(finding, named.rows) for finding in error.findings]) from error
+    return Parsed(in_whole_units(frame, named.cents), named.contact, named.notes)
 
 
-def parse_frame(raw: pl.DataFrame, schema: TableSchema, file: str) -> pl.DataFrame:
-    """Parse a frame of text as `parse_table` does a file; `file` is what findings name.
+def _of_file(finding: Finding, rows: pl.Series | None) -> Finding:
+    """Return a finding on a row of what was kept as one on the row of the whole."""
+    if rows is None or finding.row is None or finding.row < FIRST_ROW:
+        return finding
+    return replace(finding, row=int(rows[finding.row - FIRST_ROW]) + FIRST_ROW)
+
+
+def parse_cells(
+    cells: Cells,
+    schema: TableSchema,
+    file: str,
+    findings: list[Finding],
+    context: TableContext,
+    features: Collection[str] = (),
+    lacks: Mapping[str, str] = NOTHING_LACKS,
+) -> pl.DataFrame:
+    """Return the typed frame of a table whose columns have their canonical names.
+
+    Parameters
+    ----------
+    cells, schema
+        The table.
+    file
+        What findings name.
+    findings
+        What is known to be wrong; more is added.
+    context
+        What it is read by; what else there is to say of it is added.
+    features
+        Columns that are features whatever their names say.
+    lacks
+        Why a column may be missing, by its name.
 
     Raises
     ------
     InputError
-        With every finding.
+        With `findings` and every finding more; rows count from 2.
     """
-    findings: list[Finding] = []
-    raw = _rename_aliases(raw, schema, file, findings)
-    columns = [_parse_column(raw, column, file, findings) for column in schema.columns]
+    findings += cells.findings(schema, file)
+    columns = [
+        _parse_column(cells, column, file, findings, context)
+        for column in schema.columns
+        if column.name not in cells.refused
+    ]
     known = {column.name for column in schema.columns}
-    for name in raw.columns:
-        if name in known:
+    for name in cells.raw.columns:
+        if name in known or name in cells.refused:
             continue
         if wrong := _wrong_name(name, schema, file):
             findings.append(wrong)
-        elif schema.extra == "error":
-            close = ", ".join(sorted(known))
-            findings.append(
-                Finding("unknown column; rename or remove it", file, 1, name, expected=f"one of {close}")
-            )
+        elif name in schema.contact and name not in features:
+            contact = Column(name, "flag", default=False)
+            columns.append(_parse_column(cells, contact, file, findings, context))
         elif schema.extra == "measures":
-            columns.append(_parse_column(raw, Column(name, "number", required=True), file, findings))
-        else:
-            columns.append(_parse_feature(raw, name, file, findings))
-    present = [series for series in columns if series is not None]
+            measure = Column(name, "number", required=True)
+            columns.append(_parse_column(cells, measure, file, findings, context))
+        elif schema.extra == "features":
+            columns.append(_parse_feature(cells, name, file, findings, context))
+    findings[:] = [_with_reason(finding, lacks) for finding in findings]
+    frame = pl.DataFrame([series for series in columns if series is not None])
+    findings += cells.findings_by_kind(frame, file)
     if not findings and schema.key:
-        findings += _duplicates(pl.DataFrame(present), schema.key, file)
+        findings += _duplicates(frame, schema.key, file)
     if findings:
         raise InputError(findings)
-    return pl.DataFrame(present)
+    return frame
+
+
+def _with_reason(finding: Finding, lacks: Mapping[str, str]) -> Finding:
+    """Say why an export does not have a column that is required."""
+    why = lacks.get(finding.column or "") if finding.row == 1 else None
+    return replace(finding, message=f"{finding.message}; {why}") if why else finding
 
 
 def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
@@ -82,22 +168,6 @@ def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
     return None
 
 
-def _read_text_frame(path: Path) -> pl.DataFrame:
-    """Return the file with every column as text; empty cells are null."""
-    if path.suffix == ".parquet":
-        try:
-            frame = pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(Finding(f"this is not a Parquet file: {error}", file=path.name)) from error
-        frame = _parquet_as_text(frame, path.name)
-    else:
-        frame = _read_csv(path)
-    frame = _without_blank_end(clean_text(frame, path.name))
-    if frame.height == 0:
-        raise InputError(Finding("the file has a header but no rows", file=path.name))
-    return frame
-
-
 def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     """Strip the cells of a frame of text; empty ones become null. `file` is what findings name.
 
@@ -106,171 +176,50 @@ def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     InputError
         If a cell holds control characters.
     """
-    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
-    _check_characters(frame, file)
-    return frame
+    unclean = [text for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
+    cleaned = [text.str.strip_chars().replace("", None) for text in unclean]  # a name such as * is no pattern
+    _check_characters(cleaned, file)
+    return frame.with_columns(cleaned)
 
 
-def _parquet_as_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]
-    if nested:
-        raise InputError(
-            [
-                Finding(
-                    "the column holds lists or binary data; flatten or remove it",
-                    file,
-                    column=name,
-                    found=str(frame.schema[name]),
-                )
-                for name in nested
-            ]
-        )
-    return frame.with_columns(pl.all().cast(pl.String, strict=False))
-
-
-def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop the blank lines that editors and spreadsheets leave at the end of a file."""
-    filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    return frame.head(filled[-1] + 1 if len(filled) else 0)
-
-
-def _check_characters(frame: pl.DataFrame, file: str) -> None:
+def _check_characters(columns: list[pl.Series], file: str) -> None:
     """Refuse control characters: they hide in ids, and a terminal would obey them."""
     findings: list[Finding] = []
-    for text in frame.iter_columns():
+    for text in columns:
         bad = text.str.contains(CONTROL).fill_null(False)
         _report(text, bad, Column(text.name), "text without control characters", file, findings)
     if findings:
         raise InputError(findings)
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            Finding(
-                "the file is not UTF-8; save it as 'CSV UTF-8'",
-                path.name,
-                row,
-                found=f"byte {data[error.start]:#04x}",
-            )
-        ) from error
-    if not text.strip():
-        raise InputError(Finding("the file is empty", file=path.name))
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    try:
-        header = [name.strip() for name in next(csv.reader(io.StringIO(text)))]
-        _check_header(header, path.name)
-        frame = pl.read_csv(text.encode(), infer_schema=False)
-        ragged = _ragged_rows(text, len(header), path.name) if _may_be_ragged(text, frame) else []
-    except (pl.exceptions.PolarsError, csv.Error) as error:
-        raise InputError(_why_unreadable(text, path.name, str(error))) from error
-    if ragged:
-        raise InputError(ragged)
-    frame.columns = header
-    return frame
-
-
-def _may_be_ragged(text: str, frame: pl.DataFrame) -> bool:
-    """Tell cheaply when no row is short, which Polars fills up without a word."""
-    return '"' in text or text.count(",") != (frame.height + 1) * (frame.width - 1)
-
-
-def _why_unreadable(text: str, file: str, error: str) -> list[Finding]:
-    try:
-        ragged = _ragged_rows(text, len(next(csv.reader(io.StringIO(text)))), file)
-    except csv.Error as second:
-        ragged, error = [], str(second)
-    message = f"this cannot be read as CSV; look for quotes that do not pair up: {error.splitlines()[0]}"
-    return ragged or [Finding(message, file)]
-
-
-def _check_header(names: list[str], file: str) -> None:
-    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and mark in names[0]:
-            raise InputError(
-                Finding(f"the columns are separated by {word}; save the file with commas", file, 1)
-            )
-    findings = [
-        Finding("a column name holds a control character", file, 1, found=repr(name))
-        for name in names
-        if any(ord(character) < 32 or ord(character) == 127 for character in name)
-    ]
-    findings += [
-        Finding("two columns have this name; rename or remove one", file, 1, name)
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    if "" in names:
-        findings.append(Finding("a column has no name", file, 1, found=f"column {names.index('') + 1}"))
-    if findings:
-        raise InputError(findings)
-
-
-def _ragged_rows(text: str, width: int, file: str) -> list[Finding]:
-    rows = enumerate(csv.reader(io.StringIO(text, newline="")), start=1)
-    bad = [(i, len(row)) for i, row in rows if row and len(row) != width]
-    return [
-        Finding(
-            "the row has another number of cells than the header", file, i, found=str(n), expected=str(width)
-        )
-        for i, n in bad[:SHOWN]
-    ]
-
-
-def _rename_aliases(
-    raw: pl.DataFrame, schema: TableSchema, file: str, findings: list[Finding]
-) -> pl.DataFrame:
-    """Give aliased columns their canonical name; the canonical name wins where both are there."""
-    renames: dict[str, str] = {}
-    for column in schema.columns:
-        aliases = [alias for alias in column.aliases if alias in raw.columns]
-        if column.name in raw.columns or not aliases:
-            continue
-        if len(aliases) > 1:
-            message = f"more than one column could be '{column.name}'; rename one to '{column.name}'"
-            findings.append(Finding(message, file, 1, column.name, found=", ".join(aliases)))
-        renames[aliases[0]] = column.name
-    return raw.rename(renames)
-
-
-def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[Finding]) -> pl.Series | None:
+def _parse_column(
+    cells: Cells, column: Column, file: str, findings: list[Finding], context: TableContext
+) -> pl.Series | None:
+    raw = cells.raw
     if column.name not in raw.columns:
         if column.required:
             found = ", ".join(raw.columns)
-            message = "required column is missing"
+            message = "required column is missing" + cells.header_below(column.name)
             findings.append(Finding(message, file, 1, column.name, found=f"columns {found}"))
             return None
-        text = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
+        text = spelled = pl.Series(column.name, [None] * raw.height, dtype=pl.String)
+    elif column.type == "text" and (column.required or column.label):
+        text = spelled = raw[column.name]
     else:
-        text = raw[column.name]
-        if column.type != "text" or not (column.required or column.label):
-            text = _without_missing(text)
-    value = _cast(text, column.type)
-    _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type], file, findings)
+        text, spelled = cells.known(column.name), cells.spelled(column.name)
+    if column.zero_is_none and column.name in cells.origin:
+        text, spelled = _without_zeros(text, spelled, f"{file}, {cells.origin[column.name]}", context)
+    value = _cast(spelled, column, context.time_zone)
+    if column.type == "date" and (
+        note := instants.days_note(spelled, value, column.bound, context.time_zone)
+    ):
+        context.notes.append(f"{file}, {column.name}: {note}")
+    none = ", or an empty cell where there is no limit" if column.unlimited else ""
+    _report(text, value.is_null() & text.is_not_null(), column, _EXPECTED[column.type] + none, file, findings)
     if column.required:
         _report(text, text.is_null(), column, "a value in every row", file, findings)
-    if column.at_least is not None:
-        _report(
-            text,
-            (value < column.at_least).fill_null(False),
-            column,
-            f"at least {column.at_least:g}",
-            file,
-            findings,
-        )
-    if column.at_most is not None:
-        _report(
-            text,
-            (value > column.at_most).fill_null(False),
-            column,
-            f"at most {column.at_most:g}",
-            file,
-            findings,
-        )
+    for outside, bound in _outside(value, column):
+        _report(text, outside.fill_null(False), column, bound + none, file, findings)
     if column.one_of:
         allowed = value.is_in(column.one_of).fill_null(True)
         _report(text, ~allowed, column, "one of " + ", ".join(column.one_of), file, findings)
@@ -280,79 +229,72 @@ def _parse_column(raw: pl.DataFrame, column: Column, file: str, findings: list[F
     return value if column.default is None else value.fill_null(column.default)
 
 
-_EXPECTED = {
-    "text": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "flag": "1 or 0 (true or false, yes or no)",
-    "date": "a date such as 2026-11-30",
-    "time": "a date or time such as 2026-11-30 or 2026-11-30T18:00:00",
-}
+def _without_zeros(
+    text: pl.Series, spelled: pl.Series, place: str, context: TableContext
+) -> tuple[pl.Series, pl.Series]:
+    """Make null the zeros under another tool's name, where that tool means no limit, and say so."""
+    zero = (spelled.cast(pl.Float64, strict=False) == 0).fill_null(False)
+    if n := int(zero.sum()):
+        rows = counted(n, "row")
+        context.notes.append(f"{place}: 0 is read as no limit, as its exporter means it ({rows})")
+    return cell_types.where(text, ~zero), cell_types.where(spelled, ~zero)
 
 
-def _cast(text: pl.Series, kind: str) -> pl.Series:
-    """Cast text to `kind`; what cannot be cast (NaN and infinity included) becomes null."""
-    if kind == "number":
-        number = text.cast(pl.Float64, strict=False)
-        return _where(number, number.is_finite())
-    if kind == "integer":
-        number = text.cast(pl.Float64, strict=False)
-        return _where(number, number.is_finite() & (number == number.round())).cast(pl.Int64)
-    if kind == "flag":
-        lower = text.str.to_lowercase()
-        return _where(lower.is_in(TRUE), lower.is_in(TRUE + FALSE)).alias(text.name)
-    if kind == "date":
-        day = text.str.extract(TIME, 1)
-        return day.str.to_date("%Y-%m-%d", strict=False)
-    if kind == "time":
-        return _time(text)
+def _outside(value: pl.Series, column: Column) -> Iterator[tuple[pl.Series, str]]:
+    """Yield where a value breaks each of the column's bounds, with the bound in words."""
+    if column.above is not None:
+        yield value <= column.above, f"above {column.above:g}"
+    if column.at_least is not None:
+        yield value < column.at_least, f"at least {column.at_least:g}"
+    if column.at_most is not None:
+        yield value > column.at_most, f"at most {column.at_most:g}"
+
+
+_EXPECTED = {**cell_types.EXPECTED, **instants.EXPECTED}
+
+
+def _cast(text: pl.Series, column: Column, time_zone: str | None) -> pl.Series:
+    """Cast text to the column's type; what cannot be cast becomes null."""
+    if column.type == "number":
+        return cell_types.cast_number(text)
+    if column.type == "integer":
+        return cell_types.cast_integer(text)
+    if column.type == "flag":
+        return cell_types.cast_flag(text)
+    if column.type == "date":
+        return instants.days(text, column.bound, time_zone)
+    if column.type == "time":
+        return instants.times(text, time_zone)
     return text
 
 
-def _time(text: pl.Series) -> pl.Series:
-    """Cast text to times in UTC: what is ahead of UTC is taken off, fractions of a second are left out."""
-    parts = text.str.extract_groups(TIME).struct.unnest()
-    local = pl.col("day") + "T" + pl.col("clock").fill_null("00:00") + pl.col("second").fill_null(":00")
-    minutes = 60 * pl.col("hours").cast(pl.Int64) + pl.col("minutes").cast(pl.Int64).fill_null(0)
-    ahead = pl.when(pl.col("sign") == "-").then(-minutes).otherwise(minutes).fill_null(0)
-    utc = local.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False) - pl.duration(minutes=ahead)
-    return parts.select(utc.alias(text.name)).to_series()
-
-
-def _without_missing(text: pl.Series) -> pl.Series:
-    """Make NA, null and the like null; not in labels, where NA may be North America."""
-    return _where(text, ~text.str.to_lowercase().is_in(MISSING))
-
-
-def _where(value: pl.Series, keep: pl.Series) -> pl.Series:
-    return pl.select(pl.when(keep).then(value)).to_series().alias(value.name)
-
-
-def _parse_feature(raw: pl.DataFrame, name: str, file: str, findings: list[Finding]) -> pl.Series | None:
-    """Type a free column: consent columns are flags; numbers where (almost) all cells are."""
-    if name.startswith("consent_"):
-        if name.removeprefix("consent_") not in CHANNELS:
-            expected = "one of " + ", ".join(f"consent_{channel}" for channel in CHANNELS)
-            findings.append(Finding("there is no such channel", file, 1, name, expected=expected))
-        return _parse_column(raw, Column(name, "flag", default=False), file, findings)
-    label, text = raw[name], _without_missing(raw[name])
-    number = text.cast(pl.Float64, strict=False)
+def _parse_feature(
+    cells: Cells, name: str, file: str, findings: list[Finding], context: TableContext
+) -> pl.Series | None:
+    """Type a free column: numbers where (almost) all cells are."""
+    label, text, respelled = cells.raw[name], cells.known(name), cells.spelled(name)
+    number = respelled.cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
-    if known and number.null_count() == text.null_count():
-        _report(
-            text,
-            ~number.is_finite().fill_null(True),
-            Column(name),
-            "a finite number or an empty cell",
-            file,
-            findings,
-        )
-        return number
-    if known >= 20 and number.count() >= MOSTLY * known and number.n_unique() > 10:
+    if not known or number.count() < MOSTLY * known or (known < 20 and number.count() < known):
+        return label
+    distinct = label_spelling.distinct_cells(respelled)
+    if distinct is not None and (code := label_spelling.code_among(distinct)) is not None:
+        context.notes.append(f"{file}, {name}: values such as '{code}' are read as labels, not as numbers")
+        return label
+    if number.null_count() > text.null_count():
+        if number.n_unique() <= 10:
+            return label
         stray = number.is_null() & text.is_not_null()
         _report(text, stray, Column(name), "a number, as in the other rows", file, findings)
         return None
-    return label
+    finite = number.is_finite().fill_null(True)
+    _report(text, ~finite, Column(name), "a finite number or an empty cell", file, findings)
+    if distinct is not None and finite.all():
+        if (twice := label_spelling.one_number(distinct)) is not None:
+            context.notes.append(f"{file}, {name}: {twice} are one number, and one label")
+        if spelled := label_spelling.spellings(distinct):
+            context.spellings[name] = spelled
+    return number
 
 
 def _report(

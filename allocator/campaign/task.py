@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.eligibility import Eligibility, eligibility
-from allocator.campaign.grouping import coupon_groups, user_groups
+from allocator.campaign.grouping import coupon_groups, group_columns
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.worth import worth_of
+from allocator.limits.groups import columns_of
 from allocator.limits.rows import LimitLike
 from allocator.plugins.predictions import Predictions
 from allocator.problem import Problem
+from allocator.problem.labels import Grouping
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,22 @@ def build_task(
     """
     allowed = eligibility(campaign)
     worth = worth_of(campaign, predictions, allowed, value_factor, expected)
-    limits = parse_limits(campaign.config.limits, campaign.users, campaign.coupons, worth.measures)
+    limits = parse_limits(campaign.config.limits, campaign.labels, campaign.coupons, worth.measures)
     problem = Problem(
         worth.value,
         worth.measures,
         user_ids=campaign.user_ids,
         coupon_ids=campaign.coupon_ids,
-        groups=user_groups(campaign, limits),
+        groups=_user_groups(campaign, limits),
         coupon_groups=coupon_groups(campaign.active_coupons),
     )
     return Task(problem, tuple(limits), allowed, () if predictions is None else predictions.notes)
+
+
+def _user_groups(campaign: Campaign, limits: Iterable[LimitLike]) -> dict[str, Grouping]:
+    """Return the groups of users by each column that limits group by or that results are broken down by."""
+    config = campaign.config
+    columns = {*group_columns(limits), *columns_of(config.objective.by)}
+    if config.copy_.segment_by is not None:
+        columns.add(config.copy_.segment_by)
+    return {column: campaign.labels.grouping(column) for column in sorted(columns)}

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from allocator.certificate.recount import Groups, Recount, recount
 from allocator.certificate.unfit import Unfit
-from allocator.limits.rows import LimitLike, Row, Term
+from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_numbers
+from allocator.limits.rows import LimitLike, Row, Term, checked_limits
 from allocator.problem import Problem
+from allocator.problem.arrays import array_of, shown
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-9  # relative rounding error of a float64 sum that is not called a violation
@@ -91,8 +94,13 @@ def certify(
     unfit_by
         Labels of rows that rule some pairs out: those that alone use more than all other users can leave.
         Which they are is worked out here, and the bound does not count them.
+
+    Raises
+    ------
+    InputError
+        If choices are no whole numbers, a row for each user, or prices no numbers by label.
     """
-    choice = np.asarray(choice).reshape(problem.n_users, -1)
+    limits, choice, prices = checked_limits(limits), _choices(problem, choice), _prices(prices)
     if choice.min(initial=-1) < -1 or choice.max(initial=-1) >= problem.n_coupons:
         outside = (choice < -1) | (choice >= problem.n_coupons)
         return Certificate(math.nan, math.nan, (), (f"{int(outside.sum()):,} choices name no coupon",))
@@ -174,6 +182,30 @@ def _place(groups: Groups, term: Term) -> tuple[NDArray[np.intp], ...]:
     return np.ix_(groups.of(term), np.flatnonzero(term.coupons))
 
 
+def _choices(problem: Problem, choice: object) -> NDArray[np.integer]:
+    """Return choices as (n_users, k) whole numbers."""
+    if not isinstance(problem, Problem):
+        raise InputError(Finding("this is no Problem", column="problem", found=type(problem).__name__))
+    findings: list[Finding] = []
+    array = array_of(choice, "choice", findings)
+    if array is not None and (array.dtype.kind not in "iu" or array.ndim not in (1, 2)):
+        findings.append(Finding("must be indices of coupons", column="choice", found=shown(choice)))
+    elif array is not None and len(array) != problem.n_users:
+        found, expected = str(array.shape), f"{problem.n_users:,} rows"
+        findings.append(Finding("there is not one row for each user", None, None, "choice", found, expected))
+    if findings or array is None:
+        raise InputError(findings)
+    return array.reshape(problem.n_users, -1)
+
+
+def _prices(prices: object) -> dict[str, float]:
+    findings: list[Finding] = []
+    found: dict[str, float] = read_numbers("prices", prices, findings)
+    if findings:
+        raise InputError(findings)
+    return found
+
+
 def _charges(
     groups: Groups, rows: Sequence[Row], prices: Mapping[str, float]
 ) -> tuple[float, Array, list[str]]:
@@ -190,7 +222,7 @@ def _charges(
         if not math.isfinite(price) or abs(price) > row.penalty * (1 + 1e-12):
             problems.append(f"the price of '{row.label}' is not a price: {price:g}")
             continue
-        side = row.at_most if price > 0 else row.at_least
+        side = row.whole_bounds[1] if price > 0 else row.whole_bounds[0]
         if row.is_exclusion:
             for term in row.terms:
                 table[COUNT][_place(groups, term)] = np.inf

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.grouping import grouping_of
 from allocator.campaign.summary import amount, reasons_for_nothing
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
+from allocator.problem.labels import composed
 from allocator.solver.model import compile_model
 from allocator.wording import number, percentage
 
@@ -144,14 +144,14 @@ def _members(campaign: Campaign, column: str, label: str) -> NDArray[np.bool_]:
         raise InputError(
             Finding("users have no such column", column="segment", found=repr(column), expected=known)
         )
-    grouping = grouping_of(users[column])
-    if label not in grouping.labels:
-        shown = ", ".join(grouping.labels[:MOST_LABELS]) + (
-            ", ..." if len(grouping.labels) > MOST_LABELS else ""
-        )
+    grouping = campaign.labels.grouping(column)
+    codes = grouping.having(composed(label))
+    if not codes:
+        names = grouping.names
+        shown = ", ".join(names[:MOST_LABELS]) + (", ..." if len(names) > MOST_LABELS else "")
         message = f"no user has this '{column}'"
         raise InputError(Finding(message, column="segment", found=repr(label), expected=f"one of {shown}"))
-    return np.asarray(grouping.codes == grouping.labels.index(label))
+    return np.isin(grouping.codes, list(codes))
 
 
 def _pairs(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_fields
 from allocator.limits.rows import Risk, Row, check_bounds, row
 from allocator.limits.scope import Coupons, Users, select, term
 from allocator.problem import Problem
@@ -43,6 +44,8 @@ class Budget:
     coupon_error: float | Mapping[str, float] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        read_fields(self)
+        check_bounds(self.label, None, self.at_most, None)
         if self.at_most <= 0:
             raise InputError(
                 Finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_fields
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import Coupons, Users, select
 from allocator.problem import Problem
@@ -26,6 +27,7 @@ class Capacity:
     penalty: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        read_fields(self)
         check_bounds(self.label, None, self.at_most, self.penalty)
         if self.channel is not None and self.coupons is not None:
             raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_fields
 from allocator.limits.rows import Row, row
 from allocator.limits.scope import Coupons, Users, term
 from allocator.problem import Problem
@@ -19,6 +20,7 @@ class Exclude:
     coupons: Coupons | None = None
 
     def __post_init__(self) -> None:
+        read_fields(self)
         if self.users is None and self.coupons is None:
             raise InputError(Finding(f"exclusion '{self.label}' must name users or coupons", column="users"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from allocator.limits.fields import read_fields
 from allocator.limits.groups import By, check_by, groups_of
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import Coupons, Users, select
@@ -34,6 +35,7 @@ class Floor:
     penalty: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        read_fields(self)
         check_bounds(self.label, self.at_least, None, self.penalty)
         check_by(self.label, self.by, self.users)
 

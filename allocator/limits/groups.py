@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def groups_of(problem: Problem, label: str, by: By | None, users: Users | None =
     """Return the groups of `by` among some users, sorted by label; without `by`, one of them all.
 
     Labels are ``label[east]``, or ``label[east, 18-24]`` for several columns. A combination that no user
-    has is no group.
+    has is no group. A user with a set of labels is in the group of each.
 
     Raises
     ------
@@ -64,8 +65,9 @@ def groups_of(problem: Problem, label: str, by: By | None, users: Users | None =
         return [Group(label, {}, int(found.sizes[inside].sum()))]
     size: dict[tuple[str, ...], int] = {}
     for codes, n in zip(found.codes[inside].tolist(), found.sizes[inside].tolist(), strict=True):
-        names = tuple(problem.groups[c].labels[code] for c, code in zip(columns, codes, strict=False))
-        size[names] = size.get(names, 0) + n
+        own = [problem.groups[c].names_of(code) for c, code in zip(columns, codes, strict=False)]
+        for names in product(*own):  # one, unless a column holds sets of labels
+            size[names] = size.get(names, 0) + n
     return [
         Group(f"{label}[{', '.join(names)}]", dict(zip(columns, names, strict=True)), n)
         for names, n in size.items()

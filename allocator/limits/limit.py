@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from allocator.limits.fields import read_fields
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import Coupons, Users, term
 from allocator.problem import Problem
@@ -36,6 +37,7 @@ class Limit:
     penalty: float | None = None
 
     def __post_init__(self) -> None:
+        read_fields(self)
         check_bounds(self.label, self.at_least, self.at_most, self.penalty)
 
     def rows(self, problem: Problem) -> list[Row]:

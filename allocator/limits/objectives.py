@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from allocator.limits.fields import read_fields
 from allocator.limits.groups import By
 
 
@@ -27,6 +28,9 @@ class ProportionalFairness:
     by: By
     weights: Mapping[str, float] | None = None
 
+    def __post_init__(self) -> None:
+        read_fields(self)
+
 
 @dataclass(frozen=True)
 class MaxMin:
@@ -46,6 +50,9 @@ class MaxMin:
 
     by: By
     weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        read_fields(self)
 
 
 Fairness = ProportionalFairness | MaxMin

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_fields
 from allocator.limits.groups import By, check_by, groups_of
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import select
 from allocator.problem import Problem
+
+Rate = Literal["assigned", "benefit"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,17 @@ class Parity:
     by: By
     tolerance: float
     label: str = field(default="parity", kw_only=True)
-    rate: Literal["assigned", "benefit"] = field(default="assigned", kw_only=True)
+    rate: Rate = field(default="assigned", kw_only=True)
     penalty: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        read_fields(self)
         check_bounds(self.label, None, self.tolerance, self.penalty)
         check_by(self.label, self.by)
+        if self.rate not in get_args(Rate):
+            expected = " or ".join(get_args(Rate))
+            message = f"parity '{self.label}' has no such rate"
+            raise InputError(Finding(message, None, None, "rate", repr(self.rate), expected))
         if self.tolerance < 0:
             raise InputError(
                 Finding(f"parity '{self.label}' needs a tolerance of at least 0", column="tolerance")

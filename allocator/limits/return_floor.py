@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from allocator.limits.fields import read_fields
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import Coupons, Users, select
 from allocator.problem import Problem
@@ -21,6 +22,7 @@ class ReturnFloor:
     penalty: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        read_fields(self)
         check_bounds(self.label, self.at_least, None, self.penalty)
 
     def rows(self, problem: Problem) -> list[Row]:

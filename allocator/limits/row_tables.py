@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from allocator.limits.rows import Row
 from allocator.problem import Problem
+from allocator.problem.label_sets import LabelSets, labels_in
+from allocator.problem.labels import composed
 
 Array = NDArray[np.float64]
-Key = tuple[str | None, ...]
+Key = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class NamedTerm:
     measure, weight
         As in `allocator.limits.rows.Term`.
     users
-        By group column the labels that count; every column must match, none: all users.
+        By group column the labels that count; every column must match, none: all users. Where a user has a
+        set of labels, one of them is enough.
     coupons
         Ids of the coupons that count.
     """
@@ -42,19 +45,26 @@ class NamedTerm:
 
 
 def named_terms(problem: Problem, row: Row) -> tuple[NamedTerm, ...]:
-    """Return a row's terms with the labels that their codes stand for."""
+    """Return a row's terms with the labels that their codes stand for, or that were asked for of sets."""
     return tuple(
         NamedTerm(
             term.measure,
             float(term.weight),
             {
-                column: tuple(problem.groups[column].labels[code] for code in sorted(codes))
+                column: term.labels.get(column)
+                or tuple(problem.groups[column].labels[code] for code in sorted(codes))
                 for column, codes in term.users.items()
             },
             tuple(problem.coupon_ids[term.coupons].tolist()),
         )
         for term in row.terms
     )
+
+
+def separators_of(problem: Problem) -> dict[str, str]:
+    """Return what stands between the labels of the columns in which a user has several."""
+    groups = problem.groups.items()
+    return {column: sets.separator for column, sets in groups if isinstance(sets, LabelSets)}
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ class RowTables:
         The terms of each row.
     excluded
         Terms of assignments that never happen.
+    separators
+        What stands between the labels of columns in which a user has several.
     """
 
     def __init__(
@@ -94,6 +106,7 @@ class RowTables:
         coupon_ids: Sequence[str],
         rows: Sequence[Sequence[NamedTerm]],
         excluded: Sequence[NamedTerm] = (),
+        separators: Mapping[str, str] | None = None,
     ) -> None:
         place = {coupon: j for j, coupon in enumerate(coupon_ids)}
         self._n_coupons = len(place)
@@ -101,15 +114,22 @@ class RowTables:
         self._excluded = [(term, _places(term, place)) for term in excluded]
         terms = [*(term for row in rows for term in row), *excluded]
         self.columns = tuple(sorted({column for term in terms for column in term.users}))
-        self._labels: dict[str, set[str]] = {column: set() for column in self.columns}
+        named: dict[str, set[str]] = {column: set() for column in self.columns}
         for term in terms:
             for column, labels in term.users.items():
-                self._labels[column].update(labels)
+                named[column].update(labels)
+        self._named = [
+            _Named(column, {label: (label,) for label in labels}, (separators or {}).get(column))
+            for column, labels in named.items()
+        ]
 
     def key(self, groups: Mapping[str, str]) -> Key:
-        """Return what tells combinations apart: in each column the label, None if no row names it."""
+        """Return what tells combinations apart: in each column the labels that some row names."""
         return tuple(
-            [label if (label := groups[column]) in self._labels[column] else None for column in self.columns]
+            [
+                named.labels.get(groups[named.column]) or named.among(groups[named.column])
+                for named in self._named
+            ]
         )
 
     def make(self, key: Key) -> RowTable:
@@ -117,7 +137,7 @@ class RowTables:
         own = dict(zip(self.columns, key, strict=True))
 
         def inside(term: NamedTerm) -> bool:
-            return all(own[column] in labels for column, labels in term.users.items())
+            return all(any(label in labels for label in own[column]) for column, labels in term.users.items())
 
         counting = [
             (r, found)
@@ -135,6 +155,21 @@ class RowTables:
             if inside(term):
                 excluded[places] = True
         return RowTable(np.array([r for r, _ in counting], np.intp), tuple(weights.items()), excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The labels of a column that some row names, and what stands between those of one user, if several."""
+
+    column: str
+    labels: Mapping[str, tuple[str, ...]]
+    separator: str | None
+
+    def among(self, text: str) -> tuple[str, ...]:
+        """Return those among a user's labels, of a text that is none of them as it stands."""
+        if self.separator is None:
+            return self.labels.get(composed(text), ())
+        return tuple(label for label in labels_in(composed(text), self.separator) if label in self.labels)
 
 
 def _places(term: NamedTerm, place: Mapping[str, int]) -> list[int]:

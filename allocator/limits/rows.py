@@ -7,8 +7,8 @@ with the same pieces as the built-in ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,19 +16,25 @@ from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
+from allocator.problem.arrays import entries_of, shown
+
+NEAR = 1e-9  # relative: a bound this close to a whole number is one
 
 
 @dataclass(frozen=True)
 class Term:
     """`weight` x `measure` of the assignments of `users` x `coupons`.
 
-    `users` maps group columns to label codes (empty: all users); `coupons` is (n_coupons,) bool.
+    `users` maps group columns to label codes (empty: all users); `coupons` is (n_coupons,) bool. `labels`
+    has, of columns that hold sets of labels, those that were asked for: codes are of the sets of these users,
+    and users who come later may have others.
     """
 
     measure: str
     weight: float
     users: Mapping[str, frozenset[int]]
     coupons: NDArray[np.bool_]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,16 @@ class Row:
         return math.isinf(self.at_least) and math.isinf(self.at_most)
 
     @property
+    def whole_bounds(self) -> tuple[float, float]:
+        """The bounds, moved in to whole numbers where a hard row counts assignments: no plan comes nearer."""
+        counts = all(term.measure == "count" and float(term.weight).is_integer() for term in self.terms)
+        if not counts or math.isfinite(self.penalty):
+            return self.at_least, self.at_most
+        least = _whole(math.ceil, self.at_least, -NEAR)
+        most = _whole(math.floor, self.at_most, NEAR)
+        return (least, most) if least <= most else (self.at_least, self.at_most)
+
+    @property
     def is_exclusion(self) -> bool:
         """Whether the row says that some assignments never happen: a hard count of at most 0.
 
@@ -82,6 +98,10 @@ class Row:
         """
         counts = all(term.measure == "count" and term.weight > 0 for term in self.terms)
         return counts and self.at_most == 0 and self.at_least <= 0 and math.isinf(self.penalty)
+
+
+def _whole(rounded: Callable[[float], int], bound: float, near: float) -> float:
+    return float(rounded(bound + near * max(abs(bound), 1.0))) if math.isfinite(bound) else bound
 
 
 @runtime_checkable
@@ -96,6 +116,20 @@ class LimitLike(Protocol):
     def rows(self, problem: Problem) -> list[Row]:
         """State the limit for a problem."""
         ...
+
+
+def checked_limits(limits: Iterable[LimitLike]) -> tuple[LimitLike, ...]:
+    """Return the limits, or raise InputError if one of them is none."""
+    if isinstance(limits, LimitLike):
+        raise InputError(Finding("limits must be a list, even if there is only one", column="limits"))
+    entries = entries_of(limits)
+    if entries is None:
+        raise InputError(Finding("limits must be a list of limits", column="limits", found=shown(limits)))
+    checked = tuple(entries)
+    for limit in checked:
+        if not isinstance(limit, LimitLike):
+            raise InputError(Finding("this is not a limit", column="limits", found=shown(limit)))
+    return checked
 
 
 def is_risky(problem: Problem, limits: Iterable[LimitLike]) -> bool:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from allocator.errors import Finding, InputError
 from allocator.limits.rows import Term
 from allocator.problem import Problem
-from allocator.problem.labels import Grouping
+from allocator.problem.label_sets import LabelSets
+from allocator.problem.labels import Grouping, composed
 from allocator.problem.problem import BUILT_IN_MEASURES
 
 Label = str | int
@@ -77,7 +78,16 @@ def select(
     inside = _coupons(problem, coupons, label, findings)
     if findings:
         raise InputError(findings)
-    return Term(measure, weight, codes, inside)
+    return Term(measure, weight, codes, inside, _set_labels(problem, users or {}))
+
+
+def _set_labels(problem: Problem, users: Users) -> dict[str, tuple[str, ...]]:
+    """Return the labels asked for of columns that hold sets of them."""
+    return {
+        column: labels_named(labels)
+        for column, labels in users.items()
+        if isinstance(problem.groups[column], LabelSets)
+    }
 
 
 def _coupons(
@@ -109,11 +119,12 @@ def match_labels(
         if column not in groups:
             findings.append(unknown_column(where, column, groups))
             continue
-        known = {label: code for code, label in enumerate(groups[column].labels)}
-        labels = [str(label) for label in ([labels] if isinstance(labels, str | int) else labels)]
-        for label in labels:
-            if label not in known:
-                shown = ", ".join(list(known)[:12])
+        grouping, codes = groups[column], set[int]()
+        for label in labels_named(labels):
+            found = grouping.having(label)
+            codes |= found
+            if not found:
+                shown = ", ".join(grouping.names[:12])
                 findings.append(
                     Finding(
                         f"{where}: no '{column}' is called this",
@@ -122,8 +133,13 @@ def match_labels(
                         expected=f"one of {shown}",
                     )
                 )
-        result[column] = frozenset(known[label] for label in labels if label in known)
+        result[column] = frozenset(codes)
     return result
+
+
+def labels_named(labels: Label | Sequence[Label]) -> tuple[str, ...]:
+    """Return one label, or several, as text, as groups have them."""
+    return tuple(composed(str(label)) for label in ([labels] if isinstance(labels, str | int) else labels))
 
 
 def unknown_column(where: str, column: str, groups: Mapping[str, Grouping]) -> Finding:

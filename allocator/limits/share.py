@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_fields
 from allocator.limits.groups import By, check_by, groups_of
 from allocator.limits.rows import Row, check_bounds, row
 from allocator.limits.scope import Coupons, Users, select
@@ -30,6 +31,7 @@ class Share:
     penalty: float | None = None
 
     def __post_init__(self) -> None:
+        read_fields(self)
         check_bounds(self.label, self.at_least, self.at_most, self.penalty)
         check_by(self.label, self.by, self.users)
         if self.users is None and self.coupons is None and self.by is None:

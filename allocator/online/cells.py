@@ -83,6 +83,7 @@ class Cells:
             plan.coupon_ids,
             [row.terms for row in self.rows],
             [term for row in plan.rows if row.is_exclusion for term in row.terms],
+            plan.separators,
         )
         self._expected = [None if row.is_open else row.label for row in self.rows]
         self._held = [row.label if row.is_guaranteed else None for row in self.rows]

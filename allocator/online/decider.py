@@ -18,7 +18,14 @@ from allocator.online.cells import Cells
 from allocator.online.ledger import Entries, Ledger
 from allocator.online.pacing import Pacer
 from allocator.online.plan import OnlinePlan
-from allocator.online.records import MILLIONTHS, DecisionRequest, Outcome, Reservation, State
+from allocator.online.records import (
+    MILLIONTHS,
+    DecisionRequest,
+    Outcome,
+    Reservation,
+    State,
+    wrong_numbers,
+)
 from allocator.online.settling import Settlement, settle
 from allocator.online.visit import Visit, why_nothing
 
@@ -87,8 +94,8 @@ class Decider:
         if pacing not in ("adaptive", "fixed"):
             message = "must be adaptive or fixed"
             raise InputError(Finding(message, column="pacing", found=repr(pacing)))
-        if not hold_for > 0:
-            raise InputError(Finding("must be more than 0", column="hold_for", found=f"{hold_for:g}"))
+        if isinstance(hold_for, bool) or not (isinstance(hold_for, int | float) and hold_for > 0):
+            raise InputError(Finding("must be more than 0", column="hold_for", found=repr(hold_for)))
         self.plan = plan
         self._ledger = ledger
         self._clock = clock
@@ -289,9 +296,13 @@ class Decider:
         """Return what stands for a user in the ledger: not the id, and another one in every plan."""
         return blake2b(f"{self.plan.plan_id}\0{user_id}".encode(), digest_size=16).hexdigest()
 
-    def _check(self, requests: Sequence[DecisionRequest]) -> None:
-        findings = []
+    def _check(self, requests: Sequence[object]) -> None:
+        findings: list[Finding] = []
         for request in requests:
+            if not isinstance(request, DecisionRequest):
+                found = type(request).__name__
+                findings.append(Finding("this is no DecisionRequest", column="requests", found=found))
+                continue
             where = f"request '{request.request_id}'"
             findings += [
                 Finding(f"{where}: a row needs this measure", column=name)
@@ -303,6 +314,7 @@ class Decider:
                 for column in self._columns
                 if column not in request.groups
             ]
+            findings += wrong_numbers(request, len(self.plan.coupon_ids), where)
         if findings:
             raise InputError(findings)
 

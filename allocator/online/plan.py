@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_number
+from allocator.limits.row_tables import separators_of
 from allocator.online.plan_rows import PlanRow, plan_rows
+from allocator.problem.arrays import entries_of, shown
 from allocator.solution import Solution
 
 
@@ -37,6 +40,8 @@ class OnlinePlan:
         time is not known, and the pace goes by the number of arrivals alone.
     profile
         Forecast of the volume in equal parts of that time, in any unit; uniform unless given.
+    separators
+        What stands between labels, by group column in which a user has several.
 
     Raises
     ------
@@ -54,11 +59,16 @@ class OnlinePlan:
     starts_at: float | None = None
     ends_at: float | None = None
     profile: tuple[float, ...] = ()
+    separators: Mapping[str, str] = field(default_factory=dict)
 
     __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        if findings := [*self._own_findings(), *self._row_findings()]:
+        try:
+            findings = [*self._own_findings(), *self._row_findings()]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(Finding(f"this is not what a plan holds: {error}", column="plan")) from error
+        if findings:
             raise InputError(findings)
 
     @property
@@ -146,6 +156,14 @@ class OnlinePlan:
         InputError
             If the plan is for a fair objective, which prices alone do not carry; state fairness as a limit.
         """
+        if not isinstance(solution, Solution):
+            raise InputError(Finding("this is no Solution", column="solution", found=type(solution).__name__))
+        volumes, findings = entries_of(profile), list[Finding]()
+        if volumes is None:
+            findings.append(Finding("must be volumes of 0 or more", column="profile", found=shown(profile)))
+        stated = [read_number("profile", volume, findings) for volume in volumes or ()]
+        if findings:
+            raise InputError(findings)
         if solution.utility is not None:
             message = "a plan for a fair objective cannot be decided from prices; state fairness as a limit"
             raise InputError(Finding(message, column="objective"))
@@ -154,13 +172,14 @@ class OnlinePlan:
             plan_id=plan_id,
             coupon_ids=tuple(problem.coupon_ids.tolist()),
             per_user=problem.per_user,
-            groups={column: tuple(grouping.labels) for column, grouping in problem.groups.items()},
+            groups={column: tuple(grouping.names) for column, grouping in problem.groups.items()},
             rows=plan_rows(solution),
             users=problem.n_users,
             objective=float(solution.objective),
             starts_at=starts_at,
             ends_at=ends_at,
-            profile=tuple(map(float, profile)),
+            profile=tuple(map(float, stated)),
+            separators=separators_of(problem),
         )
 
     def to_json(self) -> str:

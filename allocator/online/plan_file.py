@@ -17,8 +17,11 @@ PLAN_FILE = "plan.json"
 
 
 def to_json(plan: OnlinePlan) -> str:
-    """Return the plan as a JSON document; open bounds and times that are not known are left out."""
-    return json.dumps({"schema": SCHEMA_VERSION} | _plain(asdict(plan)), indent=1, ensure_ascii=False) + "\n"
+    """Return the plan as a JSON document; open bounds, and what is not known or not there, are left out."""
+    document = {"schema": SCHEMA_VERSION} | _plain(asdict(plan))
+    if not plan.separators:
+        del document["separators"]
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str | bytes, file: str | None = None) -> OnlinePlan:
@@ -40,7 +43,7 @@ def from_json(text: str | bytes, file: str | None = None) -> OnlinePlan:
 
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(Finding(f"this plan cannot be read as JSON: {error}", file=file)) from error
     if not isinstance(document, dict) or document.pop("schema", None) != SCHEMA_VERSION:
         message = "this is no plan of this version; solve again, or write it with OnlinePlan"

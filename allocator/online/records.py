@@ -7,12 +7,14 @@ compared with its limit to the last unit. An amount rounds up, a limit down.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from allocator.errors import Finding
 
 Array = NDArray[np.float64]
 
@@ -57,6 +59,32 @@ class DecisionRequest:
     groups: Mapping[str, str] = field(default_factory=dict)
     user_id: str | None = None
     most: Mapping[str, Array] = field(default_factory=dict)
+
+
+def wrong_numbers(request: DecisionRequest, n_coupons: int, where: str) -> Iterator[Finding]:
+    """Yield a finding for each array of a request that is not one number for each coupon."""
+    value = request.value
+    if not _is_row(value, n_coupons) or np.isinf(value).any():
+        message = f"{where}: there must be a number for each coupon, NaN where it is not open"
+        yield Finding(message, column="value", found=_form(value), expected=f"({n_coupons},)")
+        return
+    for kind in ("measures", "most"):
+        for name, amounts in getattr(request, kind).items():
+            if not _is_row(amounts, n_coupons):
+                message = f"{where}: there must be a number for each coupon"
+                expected = f"({n_coupons},)"
+                yield Finding(message, column=f"{kind}.{name}", found=_form(amounts), expected=expected)
+            elif not np.isfinite(amounts).all() and (~np.isfinite(amounts) & ~np.isnan(value)).any():
+                message = f"{where}: the measure is missing or infinite where value is given"
+                yield Finding(message, column=f"{kind}.{name}")
+
+
+def _is_row(array: object, n: int) -> bool:
+    return isinstance(array, np.ndarray) and array.shape == (n,) and array.dtype.kind in "fiu"
+
+
+def _form(array: object) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 class State(StrEnum):

@@ -65,16 +65,23 @@ class RequestReader:
             if given is not None and not (isinstance(given, str) and 0 < len(given) <= LONGEST_ID):
                 expected = f"text of 1 to {LONGEST_ID} characters"
                 findings.append(Finding("cannot be used as an id", column=name, expected=expected))
+        measures = {} if measures is None else measures
+        groups = {} if groups is None else groups
+        most = {} if most is None else most
+        unread = _not_by_name({"value": value, "groups": groups})
+        unread += _not_by_name({"measures": measures, "most": most}, nested=True)
+        if unread:
+            raise InputError([*findings, *unread])
         worth = self._array(value, "value", math.nan, findings)
         open_ = [coupon for coupon in value if coupon in self._place]
         return self._finish(
             DecisionRequest(
                 request_id,
                 worth,
-                self._amounts(measures or {}, open_, findings),
-                self._labels(groups or {}, findings),
+                self._amounts(measures, open_, findings),
+                self._labels(groups, findings),
                 user_id,
-                self._most(most or {}, findings),
+                self._most(most, findings),
             ),
             findings,
         )
@@ -156,6 +163,17 @@ class RequestReader:
             else:
                 array[self._place[coupon]] = amount
         return array
+
+
+def _not_by_name(given: Mapping[str, Any], nested: bool = False) -> list[Finding]:
+    """Return a finding for each thing given that is no mapping; where `nested`, for what is in it, too."""
+    findings = []
+    for name, amounts in given.items():
+        if not isinstance(amounts, Mapping):
+            findings.append(Finding("must be given by name", column=name, found=type(amounts).__name__))
+        elif nested:
+            findings += _not_by_name({f"{name}.{key}": amount for key, amount in amounts.items()})
+    return findings
 
 
 def _some(names: list[str]) -> str:

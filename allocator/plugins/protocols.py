@@ -146,6 +146,26 @@ class ResumablePredictor(Predictor, Protocol):
 
 
 @runtime_checkable
+class PreparedPredictor(Predictor, Protocol):
+    """A predictor that can tell beforehand that it could not be trained, and what it would bring.
+
+    Attributes
+    ----------
+    estimates_errors
+        Whether its predictions bring `uplift_error`, which pessimistic plans need.
+    """
+
+    @property
+    def estimates_errors(self) -> bool:
+        """Whether predictions bring the standard error of uplift."""
+        ...
+
+    def prepare(self, campaign: Campaign, *, device: str = "auto") -> None:
+        """Raise `InputError` with what `fit` would find wrong with history and device, without training."""
+        ...
+
+
+@runtime_checkable
 class CopyWriter(Protocol):
     """Writes messages (group `allocate.copywriters.v1`).
 
@@ -180,6 +200,19 @@ class PreparedCopyWriter(CopyWriter, Protocol):
         """Raise `PluginError` if what it needs to write any of `languages` is missing.
 
         Called before the work of a run begins, most of which comes before the copy.
+        """
+        ...
+
+
+@runtime_checkable
+class CheckingCopyWriter(CopyWriter, Protocol):
+    """A copy writer that can tell beforehand which messages it could not write."""
+
+    def check_briefs(self, briefs: Sequence[Brief]) -> None:
+        """Raise `InputError` with everything for which `write` would refuse one of `briefs`.
+
+        Called before a plan is made, with a brief for each coupon, channel and language that some user may
+        get.
         """
         ...
 

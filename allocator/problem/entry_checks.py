@@ -12,6 +12,12 @@ from allocator.problem.batch import Batch
 
 AT_ONCE = 65_536  # users checked at once: masks of a part stay small and in the cache
 
+NEGATIVE_COST = "cost is negative"
+EXPECTED = {
+    NEGATIVE_COST: "at least 0: add what an assignment earns to value, or count it in a measure of another "
+    "name, which may be negative"
+}
+
 
 class EntryChecks:
     """Collects what is wrong with the entries of a problem.
@@ -38,7 +44,12 @@ class EntryChecks:
     def findings(self, id_of: Callable[[int], str]) -> list[Finding]:
         """Return one finding for each kind of wrong entry; `id_of` names a user."""
         findings = [
-            Finding(message, column=column, found=f"{count:,} entries, first at user {user}, coupon {coupon}")
+            Finding(
+                message,
+                column=column,
+                found=f"{count:,} entries, first at user {user}, coupon {coupon}",
+                expected=EXPECTED.get(message),
+            )
             for (message, column), (count, user, coupon) in self._wrong.items()
         ]
         if self._short is not None:
@@ -65,7 +76,7 @@ class EntryChecks:
             self._note(message, name, ~np.isfinite(measure) & ~np.isnan(value), start)
         if name == "cost" and not measure.min() >= 0:
             negative = np.isfinite(measure) & (measure < 0) & ~np.isnan(value)
-            self._note("cost is negative", name, negative, start)
+            self._note(NEGATIVE_COST, name, negative, start)
 
     def _note(self, message: str, column: str, bad: NDArray[np.bool_], start: int) -> None:
         if bad.any():

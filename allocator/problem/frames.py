@@ -6,15 +6,17 @@ these libraries is needed, nor imported here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError, PluginError
+from allocator.problem.alignment import Axis, Names
+from allocator.problem.arrays import numbers_of, readable, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,14 +56,17 @@ def pick(table: object, wanted: Iterable[str], name: str, findings: list[Finding
     InputError
         If it is no table.
     """
-    columns = columns_of(table)
+    columns: list[tuple[str, Any]] | None = None
+    unread: list[Finding] = []
+    with readable(unread, "this table cannot be read", column=name):
+        columns = columns_of(table)
     if columns is None:
         raise InputError(
-            Finding("this is not a table", column=name, found=type(table).__name__, expected=KINDS)
+            unread or Finding("this is not a table", None, None, name, type(table).__name__, KINDS)
         )
     names = [column for column, _ in columns]
     found = {}
-    for column in dict.fromkeys(wanted):
+    for column in dict.fromkeys(map(str, wanted)):
         if names.count(column) == 1:
             found[column] = columns[names.index(column)][1]
         elif column in names:
@@ -74,24 +79,21 @@ def pick(table: object, wanted: Iterable[str], name: str, findings: list[Finding
             findings.append(
                 Finding("the column is missing", file=name, column=column, expected=f"one of {shown}")
             )
+    if isinstance(table, Mapping):  # a real table sees to these
+        _check_alike(found, name, findings)
     return found
 
 
-def numbers_of(column: object, file: str | None, name: str, findings: list[Finding]) -> NDArray[np.floating]:
-    """Return a column as float32 (if it is) or float64, NaN where it is null; note what is no number."""
-    array = np.asarray(column)
-    if array.dtype.kind == "O":
-        array = np.array([np.nan if is_missing(x) else x for x in array.tolist()], dtype=object)
-        if any(isinstance(x, str) for x in array):
-            array = array.astype(np.str_)
-    if array.dtype.kind in "biufO":
-        try:
-            return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
-        except (TypeError, ValueError):
-            pass
-    kind = str(getattr(column, "dtype", None) or getattr(column, "type", array.dtype))
-    findings.append(Finding("the column does not hold numbers", file=file, column=name, found=kind))
-    return np.full(array.shape, np.nan)
+def _check_alike(columns: Mapping[str, Any], name: str, findings: list[Finding]) -> None:
+    """Note if the columns of a dict differ in length, or in the index that they come with."""
+    lengths = {}
+    for label, column in columns.items():
+        with readable(findings, "this is no column", file=name, column=label):
+            lengths[label] = len(column)
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{label}: {length:,}" for label, length in lengths.items())
+        findings.append(Finding("the columns differ in length", file=name, found=found))
+    rows_of(columns, list(columns.items()), name, findings)
 
 
 @dataclass(frozen=True)
@@ -101,48 +103,51 @@ class Matrix:
     Parameters
     ----------
     array
-        What the table or array holds, of any shape and type.
+        Of any shape: float32, or float64.
     columns, rows
         Names of a table's columns, and the index of a pandas table; None where there is none.
     """
 
-    array: NDArray[Any]
-    columns: list[str] | None = None
-    rows: NDArray[Any] | None = None
+    array: NDArray[np.floating]
+    columns: Names | None = None
+    rows: Names | None = None
 
     @classmethod
-    def of(cls, table: object, name: str, findings: list[Finding]) -> Self:
-        """Read a table, or whatever NumPy makes an array of; add what is wrong to `findings`."""
-        columns = columns_of(table)
+    def of(cls, given: object, name: str, message: str, findings: list[Finding]) -> Self:
+        """Read a table, or whatever NumPy makes an array of; add what is wrong to `findings`.
+
+        A series with an index goes along the columns: one number for each coupon.
+        """
+        columns: list[tuple[str, Any]] | None = None
+        with readable(findings, "this table cannot be read", column=name):
+            columns = columns_of(given)
         if columns is None:
-            return cls(np.asarray(table))
+            array = numbers_of(given, None, name, findings, message)
+            return cls(array, Names.of_index(given) if array.ndim == 1 else None)
         arrays = [numbers_of(column, name, label, findings) for label, column in columns]
-        index = getattr(table, "index", None)
+        if len({array.shape for array in arrays}) > 1 or any(array.ndim != 1 for array in arrays):
+            shapes = sorted({str(array.shape) for array in arrays})
+            findings.append(Finding("the columns differ in length", column=name, found=", ".join(shapes)))
+            return cls(np.empty((0, 0)))
+        table = np.column_stack(arrays) if arrays else np.empty((0, 0))
         return cls(
-            np.column_stack(arrays) if arrays else np.empty((0, 0)),
-            [label for label, _ in columns],
-            None if index is None or callable(index) else np.asarray(index),
+            table, Names.stated([label for label, _ in columns]), rows_of(given, columns, name, findings)
         )
 
-    def check_order(self, other: Matrix, name: str, findings: list[Finding]) -> None:
-        """Note if another table has the same columns or rows in another order: both go by position."""
-        check_order("columns", self.columns, other.columns, name, findings)
-        check_order("rows", self.rows, other.rows, name, findings)
 
-
-def check_order(
-    what: str, mine: ArrayLike | None, theirs: ArrayLike | None, name: str, findings: list[Finding]
-) -> None:
-    """Note if some names are the same in another order, where both go by position."""
-    if mine is None or theirs is None:
-        return
-    one, other = np.asarray(mine), np.asarray(theirs)
-    differ = one.shape == other.shape and not np.array_equal(one, other)
-    if differ and set(one.tolist()) == set(other.tolist()):
-        k = int(np.argmax(one != other))
-        message = f"the {what} are in another order than those of value, and go by position: reorder them"
-        found, expected = repr(str(other[k])), repr(str(one[k]))
-        findings.append(Finding(message, column=name, found=found, expected=expected))
+def rows_of(
+    table: object, columns: Sequence[tuple[str, Any]], name: str, findings: list[Finding]
+) -> Names | None:
+    """Return the index of a table, or of the series that a dict of columns holds, which must agree."""
+    if not isinstance(table, Mapping):
+        return Names.of_index(table)
+    axis, first = Axis("rows", "rows"), None
+    for label, column in columns:
+        index = Names.of_index(column)
+        axis.check(index, f"{name}, {label}", findings)
+        if first is None or first.counted:
+            first = index or first
+    return first
 
 
 def table_as(make: Callable[[], pl.DataFrame], kind: Kind) -> Any:
@@ -155,9 +160,9 @@ def table_as(make: Callable[[], pl.DataFrame], kind: Kind) -> Any:
     PluginError
         If its library is not installed.
     """
-    if kind not in get_args(Kind):
+    if not isinstance(kind, str) or kind not in get_args(Kind):
         expected = ", ".join(get_args(Kind))
-        raise InputError(Finding("unknown kind of table", column="to", found=repr(kind), expected=expected))
+        raise InputError(Finding("unknown kind of table", column="to", found=shown(kind), expected=expected))
     if kind == "polars":
         return make()
     if kind == "arrow":
@@ -171,8 +176,3 @@ def _library(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise PluginError(f"A table of {name} needs {name}, which cannot be imported: {error}.") from error
-
-
-def is_missing(x: object) -> bool:
-    """Return whether an entry is none: None, NaN, or what pandas writes for it."""
-    return x is None or type(x).__name__ in ("NAType", "NaTType") or bool(x != x)

@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.problem import Problem
+from allocator.problem.alignment import Axis
+from allocator.problem.arrays import readable, shown
 from allocator.problem.batch import SHELF, Batch
 from allocator.problem.entry_checks import EntryChecks
 from allocator.problem.labels import Grouping, code_type
-from allocator.problem.problem import BUILT_IN_MEASURES
+from allocator.problem.problem import BUILT_IN_MEASURES, by_name
 
 Columns = str | Sequence[str]
 """One list or array column of a number for each coupon, or one column for each coupon."""
@@ -48,34 +50,49 @@ class ParquetProblem(Problem):
         coupon_groups: Mapping[str, ArrayLike] | None = None,
         per_user: tuple[int, int] = (0, 1),
     ) -> None:
-        self.files = _files(Path(path))
-        self.id_column = user_id
-        self._columns = {"value": value, **(measures or {})}
-        self._user_ids = None
-        findings = [
+        findings: list[Finding] = []
+        measures = by_name(measures, "measures", findings)
+        self._columns = {
+            name: _stated_columns(columns, name, findings)
+            for name, columns in {"value": value, **measures}.items()
+        }
+        groups = _stated_columns(list(groups) if isinstance(groups, tuple) else groups, "groups", findings)
+        if isinstance(groups, str):
+            findings.append(Finding("must be a list of columns", column="groups", found=repr(groups)))
+        with readable(findings, "must be a file or folder", column="path"):
+            path = Path(path)
+        if findings:
+            raise InputError(findings)
+        findings += [
             Finding(f"'{name}' is built in; give the measure another name", column=name)
             for name in BUILT_IN_MEASURES
-            if name in (measures or {})
+            if name in measures
         ]
+        self.files = _files(Path(path))
+        self.id_column = user_id
+        self._user_ids = None
         self._schema = _common_schema(self.files, findings)
         widths = [self._width(name, findings) for name in self._columns]
-        for column in (*groups, *([user_id] if user_id else [])):
-            self._present(column, findings)
+        for column in groups:
+            self._are_labels(column, findings)
+        if user_id is not None:
+            self._are_ids(user_id, findings)
         if findings:
             raise InputError(findings)
         self._scan = pl.scan_parquet(self.files)
-        self._n_users = int(self._scan.select(pl.len()).collect().item())
+        self._n_users = int(self._collect(self._scan.select(pl.len())).item())
         if self._n_users == 0:
             raise InputError(Finding("there are no rows: a problem needs a user", file=str(path)))
         self._n_coupons = widths[0]
-        self._label(widths[0], coupon_ids, coupon_groups, per_user, findings)
-        if user_id and not self._schema[user_id].is_integer():
+        columns = Axis.of("columns", "coupons", coupon_ids)
+        self._label(widths[0], coupon_ids, coupon_groups, per_user, columns, findings)
+        if user_id is not None and not self._schema[user_id].is_integer():
             self.id_types["user_id"] = np.dtype(np.str_)
         self.groups = {column: self._grouping(column) for column in groups}
-        self.measures = _OnDisk(measures or {})
+        self.measures = _OnDisk(measures)
         self._types = self._number_types()
         self._checked = False
-        if user_id:
+        if user_id is not None:
             findings += self._wrong_ids(user_id)
         if findings:
             raise InputError(findings)
@@ -106,7 +123,7 @@ class ParquetProblem(Problem):
             return users.astype(np.str_)
         first, last = int(users.min()), int(users.max())
         column = pl.col(self.id_column).cast(pl.String)
-        labels = self._scan.select(column).slice(first, last - first + 1).collect().to_series()
+        labels = self._collect(self._scan.select(column).slice(first, last - first + 1)).to_series()
         return labels.gather(users - first).to_numpy().astype(np.str_)
 
     def reader(self) -> ParquetProblem:
@@ -145,6 +162,32 @@ class ParquetProblem(Problem):
                 raise InputError(findings)
             self._checked = True
 
+    def _collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Read from disk; whatever goes wrong there is the files' fault."""
+        findings: list[Finding] = []
+        found = pl.DataFrame()
+        with readable(findings, "the Parquet files cannot be read", file=str(self.files[0].parent)):
+            found = rows.collect()
+        if findings:
+            raise InputError(findings)
+        return found
+
+    def _are_labels(self, column: str, findings: list[Finding]) -> None:
+        """Note it if there is no such column, or if what it holds cannot be the label of a group."""
+        if self._present(column, findings):
+            kind, file = self._schema[column], self.files[0].name
+            if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration, pl.Null):
+                message = "the column holds no labels"
+                findings.append(Finding(message, file=file, column=column, found=str(kind)))
+
+    def _are_ids(self, column: str, findings: list[Finding]) -> None:
+        """Note it if there is no such column, or if it holds neither text nor whole numbers."""
+        if self._present(column, findings):
+            kind = self._schema[column]
+            if not (kind.is_integer() or kind in (pl.String, pl.Categorical, pl.Enum)):
+                message, file = "ids must be text or whole numbers", self.files[0].name
+                findings.append(Finding(message, file=file, column=column, found=str(kind)))
+
     def _batch_size(self, names: Sequence[str]) -> int:
         """Return how many users to read at once: whole shelves, so that no block lies in two batches."""
         width = self.n_coupons * sum(np.dtype(self._types[name]).itemsize for name in names)
@@ -153,7 +196,8 @@ class ParquetProblem(Problem):
     def _read(self, start: int, size: int, names: Sequence[str]) -> Batch:
         size = min(size, self.n_users - start)
         wanted = [column for name in names for column in self._of(name)]
-        frame = self._scan.select(list(dict.fromkeys(wanted))).slice(start, size).collect()
+        numbers = [_as_floats(column, self._schema[column]) for column in dict.fromkeys(wanted)]
+        frame = self._collect(self._scan.select(numbers).slice(start, size))
         if frame.height != size:
             raise InputError(
                 Finding("the files changed while they were read; start again", file=str(self.files[0].parent))
@@ -231,7 +275,7 @@ class ParquetProblem(Problem):
         kind = self._schema[column]
         if isinstance(kind, pl.Array):
             return int(kind.size)
-        first = pl.scan_parquet(self.files).select(pl.col(column).list.len()).head(1).collect()
+        first = self._collect(pl.scan_parquet(self.files).select(pl.col(column).list.len()).head(1))
         return int(first.item() or 0) if first.height else 0
 
     def _grouping(self, column: str) -> Grouping:
@@ -267,7 +311,7 @@ class ParquetProblem(Problem):
     def _parts_of(self, column: str) -> Iterator[tuple[slice, pl.Series]]:
         """Yield a column in parts: text takes many times the memory of its codes."""
         for start in range(0, self.n_users, TEXTS):
-            part = self._scan.select(column).slice(start, TEXTS).collect().to_series()
+            part = self._collect(self._scan.select(column).slice(start, TEXTS)).to_series()
             yield slice(start, start + len(part)), part
 
 
@@ -299,6 +343,25 @@ def _not_in_memory(name: str) -> InputError:
             column=name,
         )
     )
+
+
+def _stated_columns(given: object, name: str, findings: list[Finding]) -> Columns:
+    """Return a column, or columns; note it if it is neither."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Sequence | np.ndarray) and all(isinstance(column, str) for column in given):
+        return [str(column) for column in given]
+    findings.append(Finding("must be a column, or a list of columns", column=name, found=shown(given)))
+    return []
+
+
+def _as_floats(column: str, kind: pl.DataType) -> pl.Expr:
+    """Return a column, or the numbers of its lists, in a type that NumPy has with nulls in it."""
+    if _number(kind).is_float():
+        return pl.col(column)
+    if isinstance(kind, pl.Array):
+        return pl.col(column).cast(pl.Array(pl.Float64, kind.size))
+    return pl.col(column).cast(pl.List(pl.Float64) if isinstance(kind, pl.List) else pl.Float64)
 
 
 def _number(kind: pl.DataType) -> pl.DataType:

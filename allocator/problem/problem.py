@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from operator import index
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
+from allocator.problem.alignment import Axis
+from allocator.problem.arrays import array_of, numbers_of, shown
 from allocator.problem.batch import Batch
 from allocator.problem.combinations import Combinations
 from allocator.problem.entry_checks import EntryChecks
-from allocator.problem.frames import Matrix, check_order
+from allocator.problem.frames import Matrix
 from allocator.problem.labels import Grouping, groupings_of, labels_of
 
 BUILT_IN_MEASURES = ("count", "value")
@@ -37,11 +40,15 @@ class Problem:
         and ``value`` are built in; ``cost`` is the usual other one.
     user_ids, coupon_ids
         Labels, text or whole numbers; 0, 1, 2, ... unless given. Names of columns and rows of a table are
-        used only where given here, as in ``coupon_ids=frame.columns``.
+        used only where given here, as in ``coupon_ids=frame.columns``. Everything goes by position: names
+        that come with tables and series of pandas must agree with each other and, where they are ids, with
+        these.
     groups
-        Labels of users by column, for example ``{"region": labels}``, each (n_users,).
+        Labels of users by column, for example ``{"region": labels}``, each (n_users,), or by id as in
+        ``{"region": {"u1": "north"}}``; or a table with a column for each. Several labels for one user as
+        `LabelSets`.
     coupon_groups
-        Labels of coupons by column, for example ``{"channel": labels}``, each (n_coupons,).
+        Labels of coupons by column, for example ``{"channel": labels}``, each (n_coupons,); or as `groups`.
     per_user
         Fewest and most coupons a user may get.
 
@@ -61,24 +68,36 @@ class Problem:
         *,
         user_ids: ArrayLike | None = None,
         coupon_ids: ArrayLike | None = None,
-        groups: Mapping[str, ArrayLike | Grouping] | None = None,
-        coupon_groups: Mapping[str, ArrayLike | Grouping] | None = None,
+        groups: Mapping[str, ArrayLike | Grouping] | Table | None = None,
+        coupon_groups: Mapping[str, ArrayLike | Grouping] | Table | None = None,
         per_user: tuple[int, int] = (0, 1),
     ) -> None:
         findings: list[Finding] = []
-        table = Matrix.of(value, "value", findings)
+        rows, columns = Axis.of("rows", "users", user_ids), Axis.of("columns", "coupons", coupon_ids)
+        table = Matrix.of(value, "value", "value must be numbers", findings)
         tables = {
-            name: Matrix.of(measure, f"measures[{name}]", findings)
-            for name, measure in (measures or {}).items()
+            name: Matrix.of(measure, f"measures[{name}]", "the measure must be numbers", findings)
+            for name, measure in by_name(measures, "measures", findings).items()
         }
         if findings:
             raise InputError(findings)
         self.value = _matrix(table.array)
         n, m = self.value.shape
-        for name, measure in tables.items():
-            table.check_order(measure, f"measures[{name}]", findings)
-        check_order("columns", table.columns, coupon_ids, "coupon_ids", findings)
-        check_order("rows", table.rows, user_ids, "user_ids", findings)
+        for name, part in {
+            "value": table,
+            **{f"measures[{name}]": part for name, part in tables.items()},
+        }.items():
+            rows.check(part.rows, name, findings)
+            columns.check(part.columns, name, findings)
+        findings += [
+            Finding(
+                "one number for each user is no number for each coupon: give users x coupons",
+                column=f"measures[{name}]",
+            )
+            for name, part in tables.items()
+            if part.array.ndim == 1 and part.columns is not None
+            if rows.knows(part.columns) and not columns.knows(part.columns)
+        ]
         # Compiled passes want one type for all measures: the narrow one only if every measure has it.
         narrow = all(measure.array.dtype == np.float32 for measure in tables.values())
         self._measure_type = np.float32 if narrow else np.float64
@@ -87,15 +106,18 @@ class Problem:
             for name, measure in tables.items()
             if (wide := self._measure(name, measure.array, findings)) is not None
         }
-        self._label(m, coupon_ids, coupon_groups, per_user, findings)
+        self._label(m, coupon_ids, coupon_groups, per_user, columns, findings)
         self._user_ids: NDArray[np.str_] | None = None
         if user_ids is not None:
             self._user_ids, self.id_types["user_id"] = labels_of(user_ids, n, "user_ids", findings)
-        self.groups = groupings_of(groups, n, "groups", findings)
+        self.groups = groupings_of(groups, rows, n, "groups", findings)
         checks = EntryChecks(self.per_user[0])
         for batch in self.batches():
             checks.see(batch)
-        findings += checks.findings(lambda user: str(self.ids_of(np.array([user]))[0]))
+        named = self._user_ids is None or self._user_ids.shape == (n,)
+        findings += checks.findings(
+            lambda user: str(self.ids_of(np.array([user]))[0]) if named else str(user)
+        )
         if findings:
             raise InputError(findings)
 
@@ -103,8 +125,9 @@ class Problem:
         self,
         n_coupons: int,
         coupon_ids: ArrayLike | None,
-        coupon_groups: Mapping[str, ArrayLike | Grouping] | None,
+        coupon_groups: Mapping[str, ArrayLike | Grouping] | Table | None,
         per_user: tuple[int, int],
+        axis: Axis,
         findings: list[Finding],
     ) -> None:
         """Set all but the users: coupons, `per_user`, and room for what is counted later."""
@@ -115,12 +138,8 @@ class Problem:
         self.coupon_ids, of_coupons = labels_of(names, n_coupons, "coupon_ids", findings)
         self.id_types = {"user_id": np.dtype(np.int64), "coupon_id": of_coupons}
         self._combinations: dict[tuple[str, ...], Combinations] = {}
-        self.coupon_groups = groupings_of(coupon_groups, n_coupons, "coupon_groups", findings)
-        self.per_user = (int(per_user[0]), int(per_user[1]))
-        fewest, most = self.per_user
-        if not 0 <= fewest <= most or most < 1:
-            message = "must be (fewest, most) with 0 <= fewest <= most and most >= 1"
-            findings.append(Finding(message, column="per_user", found=str(self.per_user)))
+        self.coupon_groups = groupings_of(coupon_groups, axis, n_coupons, "coupon_groups", findings)
+        self.per_user = _per_user(per_user, findings)
 
     @property
     def n_users(self) -> int:
@@ -269,8 +288,13 @@ class Problem:
         ----------
         users, measures
             As in `batches`.
+
+        Raises
+        ------
+        InputError
+            If these are no indices of users.
         """
-        wanted = np.asarray(users, dtype=np.int64)
+        wanted = self._places(users)
         parts = []
         for batch in self.batches(measures, wanted):
             assert isinstance(batch.users, slice)
@@ -285,20 +309,41 @@ class Problem:
         )
 
     def combinations(self, columns: Sequence[str]) -> Combinations:
-        """Return the combinations of labels over some group columns, counted once for all who ask."""
+        """Return the combinations of labels over some group columns, counted once for all who ask.
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        """
         key = tuple(columns)
+        if unknown := [column for column in key if column not in self.groups]:
+            expected = "one of " + ", ".join(self.groups)
+            raise InputError(
+                Finding("unknown group column", None, None, "groups", repr(unknown[0]), expected)
+            )
         if key not in self._combinations:
             self._combinations[key] = Combinations.of([self.groups[c] for c in key], self.n_users)
         return self._combinations[key]
 
     def measure(self, name: str) -> NDArray[np.floating]:
-        """Return a stored measure (not ``count``), (n_users, n_coupons)."""
+        """Return a stored measure (not ``count``), (n_users, n_coupons); InputError if there is none."""
+        if not isinstance(name, str) or (name != "value" and name not in self.measures):
+            expected = "one of " + ", ".join(("value", *self.measures))
+            raise InputError(Finding("unknown measure", None, None, "measures", shown(name), expected))
         return self.value if name == "value" else self.measures[name]
 
     def with_values(self, value: NDArray[np.floating]) -> Self:
         """Return the problem with other values of the same pairs, (n_users, n_coupons)."""
+        findings: list[Finding] = []
+        numbers = numbers_of(value, None, "value", findings, "value must be numbers")
+        if not findings and numbers.shape != self.value.shape:
+            found, expected = str(numbers.shape), str(self.value.shape)
+            findings.append(Finding("value must be users x coupons", None, None, "value", found, expected))
+        if findings:
+            raise InputError(findings)
         part = copy(self)
-        part.value = value
+        part.value = numbers
         return part
 
     def of_coupons(self, kept: NDArray[np.bool_]) -> Self:
@@ -309,6 +354,12 @@ class Problem:
         kept
             (n_coupons,) which stay.
         """
+        stays = array_of(kept, "kept", [])
+        if stays is None or stays.shape != (self.n_coupons,) or stays.dtype != np.bool_:
+            expected = f"{self.n_coupons} times True or False"
+            raise InputError(
+                Finding("must say which coupons stay", None, None, "kept", shown(kept), expected)
+            )
         part = copy(self)
         part.value = np.compress(kept, self.value, axis=1)
         part.measures = {name: np.compress(kept, array, axis=1) for name, array in self.measures.items()}
@@ -321,16 +372,29 @@ class Problem:
 
     def of_users(self, users: NDArray[np.int64]) -> Self:
         """Return the problem with some of its users only, by their indices; in memory."""
+        users = self._places(users)
         rows = self.gather(users)
         part = copy(self)
         part.value, part.measures = rows.value, rows.measures
         part.groups = {
-            column: Grouping(grouping.codes[users], grouping.labels)
-            for column, grouping in self.groups.items()
+            column: grouping.with_codes(grouping.codes[users]) for column, grouping in self.groups.items()
         }
         part._user_ids = self.ids_of(users)
         part._combinations = {}
         return part
+
+    def _places(self, users: object) -> NDArray[np.int64]:
+        """Return indices of users, or raise InputError if they are none."""
+        findings: list[Finding] = []
+        places = array_of(users, "users", findings)
+        if places is None or places.dtype.kind not in "iu" or places.ndim != 1:
+            whole = places is not None and places.size == 0 and places.ndim == 1
+            if not whole or places is None:
+                raise InputError(Finding("must be indices of users", column="users", found=shown(users)))
+        if places.size and not (int(places.min()) >= 0 and int(places.max()) < self.n_users):
+            expected = f"0 to {self.n_users - 1}"
+            raise InputError(Finding("there are no such users", None, None, "users", shown(users), expected))
+        return places.astype(np.int64, copy=False)
 
     def eligible(self) -> NDArray[np.bool_]:
         """Return where a coupon may be given, (n_users, n_coupons)."""
@@ -342,11 +406,7 @@ class Problem:
         if name in BUILT_IN_MEASURES:
             findings.append(Finding(f"'{name}' is built in; give the measure another name", column=name))
             return None
-        try:
-            numbers = np.asarray(array, dtype=self._measure_type)
-        except (TypeError, ValueError):
-            findings.append(Finding("the measure must be numbers", column=name, found=str(array.dtype)))
-            return None
+        numbers = np.asarray(array, dtype=self._measure_type)
         try:
             wide = np.broadcast_to(numbers, self.value.shape)
         except ValueError:
@@ -360,16 +420,32 @@ class Problem:
         return np.ascontiguousarray(wide)
 
 
-def _matrix(array: NDArray[Any]) -> NDArray[np.floating]:
-    if array.dtype != np.float32:
-        try:
-            array = array.astype(np.float64, copy=False)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                Finding("value must be numbers", column="value", found=str(array.dtype))
-            ) from error
+def _matrix(array: NDArray[np.floating]) -> NDArray[np.floating]:
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(
             Finding("value must be users x coupons", column="value", found=f"shape {array.shape}")
         )
     return np.ascontiguousarray(array)
+
+
+def by_name(given: object, place: str, findings: list[Finding]) -> dict[str, Any]:
+    """Return what is given by name, or note that it is not."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
+        return dict(given)
+    message = "must be given by name, such as {'cost': table}"
+    findings.append(Finding(message, column=place, found=type(given).__name__))
+    return {}
+
+
+def _per_user(given: object, findings: list[Finding]) -> tuple[int, int]:
+    try:
+        fewest, most = (index(number) for number in given)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        fewest, most = -1, -1
+    if not 0 <= fewest <= most or not 1 <= most <= MOST_COUPONS:
+        message = "must be (fewest, most) with 0 <= fewest <= most and most >= 1"
+        findings.append(Finding(message, column="per_user", found=shown(given)))
+        return 0, 1
+    return fewest, most

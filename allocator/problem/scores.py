@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.problem.frames import numbers_of, pick
+from allocator.problem.arrays import entries_of, numbers_of, shown
+from allocator.problem.frames import pick
 from allocator.problem.labels import ids_of
 
 Names = Sequence[str] | Mapping[str, str]
@@ -43,7 +45,17 @@ class ScoreTables:
         InputError
             With every finding.
         """
-        of_measure = _by_name(measures)
+        stated: dict[str, object] = {"user_id": user_id, "coupon_id": coupon_id, "value": value}
+        self.findings += [
+            Finding("must be a column", column=place, found=shown(name))
+            for place, name in stated.items()
+            if not isinstance(name, str)
+        ]
+        self._stop_if_wrong()
+        of_measure, of_group, of_coupon_group = (
+            _by_name(names, place, self.findings)
+            for names, place in ((measures, "measures"), (groups, "groups"), (coupon_groups, "coupon_groups"))
+        )
         wanted = [user_id, coupon_id, value, *of_measure.values()]
         columns = pick(self.scores, wanted, "scores", self.findings)
         numbers = {
@@ -51,8 +63,14 @@ class ScoreTables:
             for name, column in {"value": value, **of_measure}.items()
             if column in columns
         }
-        users = self._side("users", self.users, columns, user_id, _by_name(groups))
-        coupons = self._side("coupons", self.coupons, columns, coupon_id, _by_name(coupon_groups))
+        users = self._side("users", self.users, columns, user_id, of_group)
+        coupons = self._side("coupons", self.coupons, columns, coupon_id, of_coupon_group)
+        lengths = {name: np.shape(array) for name, array in numbers.items()}
+        if users is not None and coupons is not None:
+            lengths |= {user_id: np.shape(users.place), coupon_id: np.shape(coupons.place)}
+        if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
+            found = ", ".join(f"{name}: {shape}" for name, shape in lengths.items())
+            self.findings.append(Finding("the columns differ in length", file="scores", found=found))
         self._stop_if_wrong()
         assert users is not None
         assert coupons is not None
@@ -138,9 +156,17 @@ class _Side:
     groups: dict[str, Any]
 
 
-def _by_name(columns: Names) -> dict[str, str]:
+def _by_name(columns: object, place: str, findings: list[Finding]) -> dict[str, str]:
     """Return the column of each name, where columns may be given by their own names."""
-    return dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+    names = entries_of(columns)
+    pairs = list(columns.items()) if isinstance(columns, Mapping) else [(name, name) for name in names or ()]
+    if (names is None and not isinstance(columns, Mapping)) or not all(
+        isinstance(name, str) for name in chain(*pairs)
+    ):
+        message = "must be a list of columns, or the column of each by its name"
+        findings.append(Finding(message, column=place, found=shown(columns)))
+        return {}
+    return dict(pairs)
 
 
 def _repeated(ids: NDArray[Any]) -> str:

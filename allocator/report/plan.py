@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from allocator.campaign.summary import caution
+from allocator.campaign.summary import cautions
 from allocator.report.drawing import can_draw
 from allocator.report.page import Document, plain, render
 from allocator.report.plan_charts import coupon_chart, fairness_chart, group_chart, limit_chart, used_up
@@ -92,7 +92,7 @@ def _view(document: Document, units: Units, charts: bool) -> dict[str, Any]:
     return {
         "aim": document["maximize"].replace("_", " "),
         "given": given,
-        "caution": caution(document),
+        "cautions": cautions(document),
         "fairness": _fairness(document["fairness"]),
         "coupons": by_value,
         "limits": by_use,

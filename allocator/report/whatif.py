@@ -20,7 +20,9 @@ View = dict[str, Any]
 MOST_ROWS, MOST_MOVES = 30, 10  # of tables of what a scenario changes
 
 
-def render_scenarios(rows: Sequence[Mapping[str, Any]], name: str, units: Units) -> str:
+def render_scenarios(
+    rows: Sequence[Mapping[str, Any]], name: str, units: Units, *, cautions: Sequence[str] = ()
+) -> str:
     """Return the page of plans side by side.
 
     Parameters
@@ -29,22 +31,28 @@ def render_scenarios(rows: Sequence[Mapping[str, Any]], name: str, units: Units)
         Of `allocator.whatif.comparison.compare`.
     name, units
         Of the campaign.
+    cautions
+        What to know before anything is sent: `allocator.campaign.reach.cautions_of`.
     """
-    document = plain({"name": name, "currency": units.currency, "scenarios": rows})
+    document = plain({"name": name, "currency": units.currency, "cautions": cautions, "scenarios": rows})
     view = _titled(scenarios_view(document["scenarios"], units), "Plans side by side")
     return render("whatif.html.j2", document, view=view, units=units)
 
 
-def render_frontier(frontier: Frontier, name: str, units: Units, under: str | None = None) -> str:
+def render_frontier(
+    frontier: Frontier, name: str, units: Units, under: str | None = None, *, cautions: Sequence[str] = ()
+) -> str:
     """Return the page of what a range of one bound earns, or of two, under a scenario if one is named."""
-    document = plain({"name": name, "currency": units.currency, **asdict(frontier)})
+    document = plain({"name": name, "currency": units.currency, "cautions": cautions, **asdict(frontier)})
     view = frontier_view(frontier, units)
     return render("whatif.html.j2", document, view=_titled(view, view["title"], under), units=units)
 
 
-def render_sensitivity(found: Sensitivity, name: str, units: Units, under: str | None = None) -> str:
+def render_sensitivity(
+    found: Sensitivity, name: str, units: Units, under: str | None = None, *, cautions: Sequence[str] = ()
+) -> str:
     """Return the page of how far a plan's prices hold and what its coupons may cost."""
-    document = plain({"name": name, "currency": units.currency, **asdict(found)})
+    document = plain({"name": name, "currency": units.currency, "cautions": cautions, **asdict(found)})
     view = _titled(sensitivity_view(document, units), "How far prices hold, and what coupons may cost", under)
     return render("whatif.html.j2", document, view=view, units=units)
 

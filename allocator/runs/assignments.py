@@ -8,7 +8,7 @@ import polars as pl
 
 from allocator.campaign import Campaign
 from allocator.campaign.schema import COUPON_ID, USER_ID, Column, TableSchema
-from allocator.campaign.tables import parse_table
+from allocator.campaign.table_reading import read_file
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
 from allocator.runs.run_folder import MANIFEST
@@ -30,7 +30,7 @@ def read_plan(path: Path, campaign: Campaign) -> dict[str, str]:
     Parameters
     ----------
     path
-        A finished run folder, or a CSV or Parquet file with ``user_id`` and ``coupon_id`` (empty:
+        A finished run folder, or a file of any form with ``user_id`` and ``coupon_id`` (empty:
         nothing); other columns are not read.
     campaign
         Whose users and coupons it names.
@@ -42,7 +42,7 @@ def read_plan(path: Path, campaign: Campaign) -> dict[str, str]:
         its users is in the campaign.
     """
     file = _plan_file(path)
-    table = restore_ids(parse_table(file, PLAN)).drop_nulls("coupon_id")
+    table = restore_ids(read_file(file, PLAN).frame).drop_nulls("coupon_id")
     known = set(campaign.coupons["coupon_id"].to_list())
     findings = [
         Finding("coupons.csv has no such coupon; add it with active = 0 if it is a past one", str(path),

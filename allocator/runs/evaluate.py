@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from allocator.campaign import Campaign
-from allocator.campaign.grouping import column_finding
+from allocator.campaign.history_checks import FILE as PAST_SENDS
 from allocator.campaign.predictions import find_predictions
 from allocator.errors import Finding, InputError
 from allocator.limits.groups import columns_of
@@ -97,7 +97,8 @@ def evaluate_campaign(
         notes.append(
             "A plan made from predictions that learnt from these sends looks better here than it will be."
         )
-    return replace(evaluation, predictor=name, held_out=held_out, notes=(*notes, *evaluation.notes))
+    doubts = [note for note in campaign.notes if note.startswith(PAST_SENDS)]
+    return replace(evaluation, predictor=name, held_out=held_out, notes=(*notes, *doubts, *evaluation.notes))
 
 
 def _history(campaign: Campaign) -> pl.DataFrame:
@@ -120,7 +121,7 @@ def _checked(
         columns = _grouped(campaign)
     else:
         columns = list(dict.fromkeys(by))
-        wrong = [column_finding("--by", column, campaign.users) for column in columns]
+        wrong = [campaign.labels.apart("--by", column) for column in columns]
         findings += [replace(finding, file=None) for finding in wrong if finding is not None]
     assigned = {}
     for path in plans:
@@ -137,7 +138,8 @@ def _grouped(campaign: Campaign) -> list[str]:
     """Return the columns that limits and objective group users by."""
     tables = [limit.get("by") for limit in campaign.config.limits]
     names = [name for by in (*tables, campaign.config.objective.by) for name in columns_of(by)]
-    return [name for name in dict.fromkeys(names) if name in campaign.users.columns]
+    sets = campaign.config.sets  # no groups that rows of the history could be split into
+    return [name for name in dict.fromkeys(names) if name in campaign.users.columns and name not in sets]
 
 
 def _two_sided(history: pl.DataFrame, rows: NDArray[np.bool_]) -> bool:

@@ -56,7 +56,11 @@ def load_model(folder: Path, device: str = "auto") -> tuple[Predictor, str]:
                 "there is no trained model here", file=str(folder), expected="a folder of `allocate train`"
             )
         )
-    name = json.loads((folder / MODEL).read_text(encoding="utf-8"))["predictor"]
+    try:
+        name = str(json.loads((folder / MODEL).read_text(encoding="utf-8"))["predictor"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        message = f"this is not what `allocate train` wrote; train again: {error}"
+        raise InputError(Finding(message, str(folder / MODEL))) from error
     return _load_predictor(folder, name, device), name
 
 
@@ -112,7 +116,12 @@ def unseen_rows(history: pl.DataFrame, folder: Path) -> NDArray[np.bool_]:
     if not (folder / SEEN).is_file():
         return np.zeros(history.height, dtype=bool)
     rows = pl.DataFrame({"user": _hashes(history["user_id"]), "sent_at": history["sent_at"]})
-    rows = rows.join(pl.read_parquet(folder / SEEN), on="user", how="left", maintain_order="left")
+    try:
+        seen = pl.read_parquet(folder / SEEN).select("user", "last")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        message = f"this is not what `allocate train` wrote; train again: {str(error).splitlines()[0]}"
+        raise InputError(Finding(message, str(folder / SEEN))) from error
+    rows = rows.join(seen, on="user", how="left", maintain_order="left")
     unseen = rows["last"].is_null() | (rows["sent_at"] > rows["last"])
     return unseen.to_numpy().astype(bool)
 

@@ -20,7 +20,7 @@ from allocator.campaign.task import Task, build_task
 from allocator.errors import Finding, InputError
 from allocator.plugins.predictions import Predictions
 from allocator.runs.assignments import read_assignments
-from allocator.runs.run_folder import MANIFEST, STATE
+from allocator.runs.run_folder import MANIFEST, STATE, why_unfinished
 from allocator.solution import Solution, Status
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
     """
     if not (folder / MANIFEST).is_file():
         message = (
-            "the run is unfinished; call `allocate run` again with this --out"
+            why_unfinished(folder)
             if is_run(folder)
             else "there is no run here; a run folder comes from `allocate run` or `allocate solve --out`"
         )
@@ -75,7 +75,12 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
     if changed:
         raise InputError(
             [
-                Finding("the file has changed since the run; run again", file=str(source / name))
+                Finding(
+                    "the file has changed since the run; run again"
+                    if (source / name).exists()
+                    else "the table has changed since the run, or is read from elsewhere; run again",
+                    file=str(source / name) if (source / name).exists() else name,
+                )
                 for name in changed
             ]
         )
@@ -83,16 +88,33 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
     stored = folder / "predictions.parquet"
     predictions = find_predictions(stored) if stored.is_file() else None
     task = build_task(campaign, predictions)
+    return OpenRun(campaign, predictions, task, summary, prices, assignments, _by_user(assignments))
+
+
+def saved_plan(folder: Path, campaign: Campaign, task: Task) -> tuple[Solution, dict[str, Any]]:
+    """Read the plan of an unfinished run whose messages are still to be written, and its figures.
+
+    Raises
+    ------
+    InputError
+        Naming the first file that someone removed or spoilt.
+    """
+    *_, summary, prices, assignments = _read_outputs(folder, finished=False)
+    run = OpenRun(campaign, None, task, summary, prices, assignments, _by_user(assignments))
+    return plan_of_run(run), summary
+
+
+def _by_user(assignments: pl.DataFrame) -> dict[str, list[str]]:
     assigned: dict[str, list[str]] = defaultdict(list)
     for user, coupon in assignments.select("user_id", "coupon_id").iter_rows():
         assigned[user].append(coupon)
-    return OpenRun(campaign, predictions, task, summary, prices, assignments, dict(assigned))
+    return dict(assigned)
 
 
 def _read_outputs(
-    folder: Path,
+    folder: Path, *, finished: bool = True
 ) -> tuple[dict[str, Any], Config, dict[str, Any], dict[str, float], pl.DataFrame]:
-    """Return manifest, resolved configuration, summary, prices and assignments.
+    """Return manifest (empty before the end), resolved configuration, summary, prices and assignments.
 
     Raises
     ------
@@ -101,7 +123,9 @@ def _read_outputs(
     """
     name = MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if finished else {}
+        if finished:
+            str(manifest["campaign"]), dict(manifest["inputs"]["digests"]), dict(manifest["files"])
         name = "campaign.toml"
         config = parse_config((folder / name).read_text(encoding="utf-8"))
         name = "summary.json"

@@ -18,7 +18,7 @@ from allocator.runs.opening import OpenRun, open_run, plan_of_run
 from allocator.runs.stages import solve_task
 from allocator.solution import Solution, Status
 from allocator.whatif.comparison import compare
-from allocator.whatif.frontier import Sweep, trace_frontier
+from allocator.whatif.frontier import Sweep, check_sweeps, trace_frontier
 from allocator.whatif.scenario import check_scenarios, solve_scenarios
 from allocator.whatif.sensitivity import Sensitivity, sensitivity
 
@@ -69,6 +69,8 @@ def report_run(
     run = open_run(folder, campaign_folder)
     if scenarios:
         check_scenarios(run.campaign)
+    for each in sweeps:
+        check_sweeps(run.campaign, each, floor=floor if len(each) == 1 else None)
     plan = plan_of_run(run)
     predict = coupon_predictor(folder, run.campaign.config)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from allocator.campaign import Campaign
 from allocator.campaign.messages import briefs, copy_table
-from allocator.campaign.predictions import PERHAPS_PREDICTED, PREDICTED, read_predictions, write_predictions
+from allocator.campaign.predictions import checked_predictions, read_predictions, write_predictions
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError, PluginError
 from allocator.files import dump_json, write_folder, write_text
@@ -24,14 +23,13 @@ from allocator.plugins.evaluation import Evaluation, restore
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import PartwisePredictor, ResumablePredictor
 from allocator.progress import Progress, no_progress
+from allocator.runs.ready import ready_predictor
 from allocator.runs.run_folder import RunFolder
 from allocator.solution import Solution
 
 if TYPE_CHECKING:
     from allocator.plugins.protocols import Predictor
     from allocator.solver.pricing.settings import Kind
-
-NEVER_NEGATIVE = ("uplift_error", "cost_variance")
 
 
 def predict_campaign(
@@ -89,21 +87,11 @@ def predict_in_parts(
 
 
 def _checked(predictions: Predictions, name: str) -> Predictions:
-    shape = (len(predictions.user_ids), len(predictions.coupon_ids))
-    changes: dict[str, Any] = {}
-    for field in (*PREDICTED, *PERHAPS_PREDICTED):
-        array = getattr(predictions, field)
-        if array is None and field in PERHAPS_PREDICTED:
-            continue
-        changes[field] = np.asarray(array, dtype=np.float64)
-        if changes[field].shape != shape or not np.isfinite(changes[field]).all():
-            raise PluginError(
-                f"The predictor '{name}' returned a bad '{field}': it must be {shape[0]:,} users x "
-                f"{shape[1]:,} coupons of finite numbers."
-            )
-        if field in NEVER_NEGATIVE and (changes[field] < 0).any():
-            raise PluginError(f"The predictor '{name}' returned a negative '{field}'; it must be 0 or more.")
-    return replace(predictions, **changes)
+    try:
+        return checked_predictions(predictions)
+    except InputError as error:
+        wrong = "; ".join(f"'{finding.column}': {finding.message}" for finding in error.findings)
+        raise PluginError(f"The predictor '{name}' returned bad predictions: {wrong}.") from error
 
 
 def train_campaign(
@@ -125,7 +113,7 @@ def train_campaign(
             )
         )
     settings = campaign.config.predict
-    predictor: Predictor = registry.create(registry.PREDICTORS, settings.predictor, settings.options)
+    predictor = ready_predictor(campaign)
     if isinstance(predictor, ResumablePredictor):
         predictor.checkpoint = checkpoint
     with registry.blamed(registry.PREDICTORS, settings.predictor, progress) as report:
@@ -190,5 +178,9 @@ def write_copy(
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read an evaluation that a run saved; what JSON wrote as null was NaN."""
-    evaluation: Evaluation = restore(Evaluation, json.loads(path.read_text(encoding="utf-8")))
+    try:
+        evaluation: Evaluation = restore(Evaluation, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        message = f"this is not what the run wrote; delete the folder, or name another with --out: {error}"
+        raise InputError(Finding(message, str(path))) from error
     return evaluation

@@ -11,7 +11,7 @@ import polars as pl
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.reading import read_campaign
 from allocator.campaign.schema import CHANNELS, DECISIONS, REVIEWED_COPY, Column, TableSchema
-from allocator.campaign.tables import FIRST_ROW, parse_table
+from allocator.campaign.table_reading import read_file
 from allocator.errors import Finding, InputError, PluginError
 from allocator.files import require_new, write_folder
 from allocator.plugins import registry
@@ -53,7 +53,7 @@ def train_copy(
     Parameters
     ----------
     data
-        CSV or Parquet file of hooks (see `HOOKS`), or a campaign folder or run with reviewed copy.
+        File of hooks in any form (see `HOOKS`), or a campaign folder or run with reviewed copy.
     out
         New folder; it appears when it is complete.
     writer, options
@@ -106,17 +106,19 @@ def read_approved(data: Path) -> list[ApprovedHook]:
     """
     if data.is_dir():
         campaign = open_run(data).campaign if is_run(data) else read_campaign(data)
-        table, file = _of_campaign(campaign), f"{REVIEWED_COPY.name}.csv"
+        table, place = _of_campaign(campaign), campaign.places.of_table(REVIEWED_COPY.name)
     elif data.is_file():
-        table, file = parse_table(data, HOOKS), data.name
+        read = read_file(data, HOOKS)
+        table, place = read.frame, read.place
     else:
         raise InputError(Finding("there is no such file or folder", file=str(data)))
     hook, decision = pl.col("hook").str.to_lowercase(), pl.col("decision")
-    table = table.with_row_index("row", FIRST_ROW)
+    rows = [place.rows.row(record) for record in range(table.height)]
+    table = table.with_columns(pl.Series("row", rows, pl.Int64))
     banned = table.filter(decision == "banned").select(hook).to_series()
     table = table.filter(~hook.is_in(banned.implode()))
     if not table.height:
-        raise InputError(Finding("there is no approved hook to learn from", file, None, "hook"))
+        raise InputError(Finding("there is no approved hook to learn from", place.name, None, "hook"))
     return [
         ApprovedHook(
             row["hook"],
@@ -125,7 +127,7 @@ def read_approved(data: Path) -> list[ApprovedHook]:
             row["tone"],
             row["language"].partition("-")[0].lower(),
             row["channel"],
-            file,
+            place.name,
             row["row"],
         )
         for row in table.iter_rows(named=True)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
+from allocator.campaign.config import table_settings
+from allocator.campaign.formats import find_source
+from allocator.campaign.formats.columnar import scan_columnar
+from allocator.campaign.schema import SCORES
 from allocator.errors import Finding, InputError
 
 CONFIG = "campaign.toml"
@@ -29,16 +35,19 @@ def find_campaign(folder: Path | None, name: str) -> Path:
 
 
 def is_small(folder: Path, most: int) -> bool:
-    """Return whether a campaign's scores have at most so many pairs, without reading large ones."""
-    table = folder / "scores.csv"
-    if table.is_file():
-        return table.stat().st_size <= 200 * most and table.read_bytes().count(b"\n") <= most + 1
-    table = folder / "scores.parquet"
-    if not table.is_file():
-        return True  # there is nothing to solve with, which is said at once
-    import polars as pl
+    """Return whether a campaign's scores have at most so many pairs, without reading large ones.
 
+    Only of a plain CSV file and of Parquet is that known before they are read.
+    """
+    settings = table_settings(folder)
     try:
-        return int(pl.scan_parquet(table).select(pl.len()).collect().item()) <= most
-    except (pl.exceptions.PolarsError, OSError):
+        source = None if settings is None else find_source(folder, SCORES.name, settings[0].of(SCORES.name))
+        if source is None or source.path is None:
+            return source is None  # there is nothing to solve with, which is said at once
+        if source.kind == "parquet":
+            return int(scan_columnar(source.path, source.kind).select(pl.len()).collect().item()) <= most
+        plain = source.kind == "text" and source.path.suffix not in (".gz", ".zst")
+        small = plain and source.path.stat().st_size <= 200 * most
+        return small and source.path.read_bytes().count(b"\n") <= most + 1
+    except (InputError, pl.exceptions.PolarsError, OSError):
         return True  # as above

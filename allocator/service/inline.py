@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,24 @@ import polars as pl
 
 from allocator.campaign import Campaign, Config
 from allocator.campaign.checks import check_coupons, check_references
+from allocator.campaign.columns.meanings import NOTHING, Meaning, TableName
 from allocator.campaign.config import toml_finding
-from allocator.campaign.grouping import column_finding
+from allocator.campaign.coupon_terms import term_notes
+from allocator.campaign.grouping import UserLabels, label_findings
+from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
-from allocator.campaign.tables import FIRST_ROW, clean_text, parse_frame
+from allocator.campaign.stocks import stock_notes
+from allocator.campaign.table_context import TableContext
+from allocator.campaign.tables import FIRST_ROW, Parsed, clean_text, parse
 from allocator.errors import Finding, InputError
-from allocator.limits.groups import columns_of
 from allocator.service.schemas.solve import Columns, InlineProblem
 
 REQUEST = "request"
 TABLES = {"scores.csv": "pairs", "users.csv": "users", "coupons.csv": "coupons", "campaign.toml": REQUEST}
 OFFER = {"kind": "amount", "value": 0}  # of coupons that the pairs alone describe
 CELLS = (str, int, float, bool, type(None))
-Tables = dict[str, pl.DataFrame | None]
 
 
 def campaign_of(problem: InlineProblem, body: bytes) -> Campaign:
@@ -54,20 +57,30 @@ def campaign_of(problem: InlineProblem, body: bytes) -> Campaign:
 def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
     findings: list[Finding] = []
     config = _config(problem, findings)
-    tables = _tables(problem, findings)
-    today = dt.date.today()
+    context = TableContext()
+    parsed = _tables(problem, {} if config is None else config.columns, findings, context)
+    tables = {name: None if found is None else found.frame for name, found in parsed.items()}
+    today, notes = dt.date.today(), context.notes
     users, coupons = tables["users"], tables["coupons"]
     if users is not None and coupons is not None:
         findings += check_coupons(coupons, config, today) if config is not None else []
-        wrong, _, tables = check_references(tables)
+        wrong, said, tables = check_references(tables)
         findings += wrong
+        # Of coupons that the pairs alone describe, nothing was said that could be doubted.
+        terms = term_notes(coupons, today) if "value" in (problem.coupons or {}) else []
+        notes = [*notes, *said, *terms, *stock_notes(coupons, tables["scores"], None)]
     if config is not None and users is not None and coupons is not None:
-        findings += _limit_findings(config, users, coupons, tables["scores"])
-    if findings or config is None or users is None or coupons is None:
+        labels = UserLabels(users, context.spellings, config.sets)
+        wrong, said = _check_limits(config, labels, coupons, tables["scores"])
+        findings += wrong
+        notes = [*notes, *said]
+    if findings or config is None or users is None or coupons is None or parsed["users"] is None:
         raise InputError(findings)
     return Campaign(
         folder=Path(REQUEST), config=config, as_of=today, users=users, coupons=coupons, history=None,
         events=None, scores=tables["scores"], digests={REQUEST: hashlib.sha256(body).hexdigest()},
+        notes=tuple(map(_note_of_request, [*parsed["users"].notes, *notes])),
+        spellings=context.spellings, contact=parsed["users"].contact,
     )  # fmt: skip
 
 
@@ -79,10 +92,10 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         solve["gap"] = 0.0
     settings: dict[str, Any] = {
         "schema": 1, "name": problem.name, "currency": problem.currency, "limits": problem.limits,
-        "solve": solve,
+        "solve": solve, "columns": problem.columns,
     }  # fmt: skip
     settings |= {} if problem.seed is None else {"seed": problem.seed}
-    tables = {"objective": problem.objective, "online": problem.online}
+    tables = {"objective": problem.objective, "online": problem.online, "sets": problem.sets}
     settings |= {name: table for name, table in tables.items() if table is not None}
     try:
         return Config.model_validate(settings)
@@ -91,7 +104,12 @@ def _config(problem: InlineProblem, findings: list[Finding]) -> Config | None:
         return None
 
 
-def _tables(problem: InlineProblem, findings: list[Finding]) -> Tables:
+def _tables(
+    problem: InlineProblem,
+    meanings: Mapping[TableName, Mapping[str, Meaning]],
+    findings: list[Finding],
+    context: TableContext,
+) -> dict[str, Parsed | None]:
     pairs, users, coupons = dict(problem.pairs), problem.users, problem.coupons
     if users is None:
         users = {"user_id": _distinct(pairs.get("user_id", []))}
@@ -99,11 +117,11 @@ def _tables(problem: InlineProblem, findings: list[Finding]) -> Tables:
         coupons = {"coupon_id": _distinct(pairs.get("coupon_id", []))}
     size = max((len(cells) for cells in coupons.values()), default=0)
     coupons = {**{key: [value] * size for key, value in OFFER.items() if key not in coupons}, **coupons}
-    empty: Tables = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
+    empty: dict[str, Parsed | None] = dict.fromkeys(("history", "events", "orders", "reviewed_copy"))
     return empty | {
-        "scores": _table("pairs", pairs, SCORES, findings),
-        "users": _table("users", users, USERS, findings),
-        "coupons": _table("coupons", coupons, COUPONS, findings),
+        "scores": _table("pairs", pairs, SCORES, meanings.get("scores", NOTHING), findings, context),
+        "users": _table("users", users, USERS, meanings.get("users", NOTHING), findings, context),
+        "coupons": _table("coupons", coupons, COUPONS, meanings.get("coupons", NOTHING), findings, context),
     }
 
 
@@ -111,7 +129,14 @@ def _distinct(cells: Sequence[Any]) -> list[Any]:
     return list(dict.fromkeys(cell for cell in cells if isinstance(cell, CELLS)))
 
 
-def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Finding]) -> pl.DataFrame | None:
+def _table(
+    name: str,
+    columns: Columns,
+    schema: TableSchema,
+    meanings: Mapping[str, Meaning],
+    findings: list[Finding],
+    context: TableContext,
+) -> Parsed | None:
     lengths = {column: len(cells) for column, cells in columns.items()}
     wrong = [
         Finding("a cell must be a text, a number, true, false or null", name, i + FIRST_ROW, column)
@@ -130,7 +155,7 @@ def _table(name: str, columns: Columns, schema: TableSchema, findings: list[Find
         return None
     try:
         raw = pl.DataFrame([_text(column, cells) for column, cells in columns.items()])
-        return parse_frame(clean_text(raw, name), schema, name)
+        return parse(clean_text(raw, name), schema, name, meanings, context)
     except InputError as error:
         findings += error.findings
         return None
@@ -146,16 +171,21 @@ def _text(name: str, cells: Sequence[Any]) -> pl.Series:
     return pl.Series(name, [None if cell is None else str(cell) for cell in cells], pl.String)
 
 
-def _limit_findings(
-    config: Config, users: pl.DataFrame, coupons: pl.DataFrame, scores: pl.DataFrame | None
-) -> list[Finding]:
-    findings: list[Finding] = []
+def _check_limits(
+    config: Config, labels: UserLabels, coupons: pl.DataFrame, scores: pl.DataFrame | None
+) -> tuple[list[Finding], list[str]]:
+    findings = label_findings(labels, config)
     try:
-        parse_limits(config.limits, users, coupons, known_measures(scores))
+        limits = parse_limits(config.limits, labels, coupons, known_measures(scores))
     except InputError as error:
-        findings += error.findings
-    by = [column_finding("objective.by", name, users) for name in columns_of(config.objective.by)]
-    return findings + [wrong for wrong in by if wrong is not None]
+        return [*error.findings, *findings], []
+    return findings, list(label_notes(labels, limits))
+
+
+def _note_of_request(note: str) -> str:
+    for file, table in TABLES.items():
+        note = note.replace(file, table)
+    return note
 
 
 def _of_request(finding: Finding) -> Finding:

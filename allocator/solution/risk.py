@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
+from allocator.limits.fields import read_number_or_numbers
+from allocator.problem.alignment import Axis
+from allocator.problem.frames import Matrix
 from allocator.solution import Solution
 
 Array = NDArray[np.float64]
@@ -39,8 +42,7 @@ def redemption_cost(probability: ArrayLike, amount: ArrayLike) -> dict[str, Arra
     InputError
         If a probability is outside 0 to 1, or an amount negative.
     """
-    chance, size = np.broadcast_arrays(np.asarray(probability, np.float64), np.asarray(amount, np.float64))
-    _check(chance, size)
+    chance, size = _tables(probability, amount)
     return {"cost": chance * size, "cost_variance": chance * (1 - chance) * size**2}
 
 
@@ -73,8 +75,7 @@ def simulate_spend(
         (draws,) total spend. The share that is at most the budget estimates the probability that it holds.
     """
     shape = solution.problem.n_users, solution.problem.n_coupons
-    chance, size = (np.broadcast_to(np.asarray(a, np.float64), shape) for a in (probability, amount))
-    _check(chance, size)
+    chance, size = _tables(probability, amount, shape, solution.problem.coupon_ids)
     choice = solution.choice.reshape(shape[0], -1)
     user, slot = np.nonzero(choice >= 0)
     coupon = choice[user, slot].astype(np.int64)
@@ -90,17 +91,50 @@ def simulate_spend(
 
 
 def _errors(solution: Solution, given: float | Mapping[str, float] | None) -> Array:
-    coupons = solution.problem.coupon_ids.tolist()
-    if isinstance(given, Mapping):
-        return np.array([float(given.get(coupon, 0.0)) for coupon in coupons])
-    return np.full(len(coupons), 0.0 if given is None else float(given))
+    coupons, findings = solution.problem.coupon_ids.tolist(), list[Finding]()
+    errors = 0.0 if given is None else read_number_or_numbers("coupon_error", given, findings)
+    if isinstance(errors, Mapping) and (unknown := sorted(set(errors) - set(coupons))):
+        findings.append(Finding("unknown coupon", column="coupon_error", found=repr(unknown[0])))
+    if findings:
+        raise InputError(findings)
+    if isinstance(errors, Mapping):
+        return np.array([float(errors.get(coupon, 0.0)) for coupon in coupons])
+    return np.full(len(coupons), float(errors))
+
+
+def _tables(
+    probability: object, amount: object, shape: tuple[int, int] | None = None, coupon_ids: object = None
+) -> tuple[Array, Array]:
+    """Return both of one shape; names that they come with must agree."""
+    findings: list[Finding] = []
+    rows, columns = Axis("rows", "users"), Axis.of("columns", "coupons", coupon_ids)
+    tables = []
+    for name, given in (("probability", probability), ("amount", amount)):
+        table = Matrix.of(given, name, "these are no numbers", findings)
+        rows.check(table.rows, name, findings)
+        columns.check(table.columns, name, findings)
+        tables.append(table.array.astype(np.float64, copy=False))
+    if findings:
+        raise InputError(findings)
+    try:
+        wide = np.broadcast_shapes(*(table.shape for table in tables), *([] if shape is None else [shape]))
+        if shape is not None and wide != shape:
+            raise ValueError(wide)
+    except ValueError as error:
+        found = " and ".join(str(table.shape) for table in tables)
+        expected = "users x coupons" if shape is None else str(shape)
+        message = "the shapes do not go together"
+        raise InputError(Finding(message, None, None, "probability, amount", found, expected)) from error
+    chance, size = (np.broadcast_to(table, wide) for table in tables)
+    _check(chance, size)
+    return chance, size
 
 
 def _check(probability: Array, amount: Array) -> None:
     findings = []
     if not ((probability >= 0) & (probability <= 1)).all():
         findings.append(Finding("must lie between 0 and 1", column="probability"))
-    if not (amount >= 0).all():
+    if not ((amount >= 0) & (amount < np.inf)).all():
         findings.append(Finding("must be 0 or more", column="amount"))
     if findings:
         raise InputError(findings)

@@ -6,6 +6,7 @@ with equal rows form one class with a multiplicity.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from allocator.solver.model import Model
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 SPAN = 1e6  # of a row's coefficients, as solvers see them, below its greatest of 1
 
@@ -87,7 +89,12 @@ class Contested:
         return part, keep
 
 
-def contest(model: Model, batch: Batch, decided: Array) -> Contested:
+def contest(
+    model: Model,
+    batch: Batch,
+    decided: Array,
+    kept: Callable[[Batch, Index, Flags], Flags] = lambda batch, starts, allowed: allowed,
+) -> Contested:
     """Group contested users into classes, with every eligible pair.
 
     Parameters
@@ -96,13 +103,15 @@ def contest(model: Model, batch: Batch, decided: Array) -> Contested:
         Rows of the contested users.
     decided
         (n_rows,) usage of all other users.
+    kept
+        Says which eligible pairs, (n_classes, n_coupons), to keep, where not all: called with the users' rows
+        sorted by class, and where each class starts.
     """
     batch, starts = _classes(model, batch)
     first = starts[:-1]
     cell = model.cell[batch.users][first]
     value = np.asarray(batch.value[first] * model.at(model.worth, cell), dtype=np.float64)
-    allowed = ~np.isnan(value) & ~model.forbids(cell)
-    row, coupon = np.nonzero(allowed)
+    row, coupon = np.nonzero(kept(batch, starts, ~np.isnan(value) & ~model.forbids(cell)))
     uses = model.coefficients(batch, first[row], coupon)
     return Contested(
         model=model,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocator.progress import Progress, no_progress
-from allocator.solver.exact_prices import sharpen
+from allocator.solver.exact_prices import TiedError, sharpen
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.first_prices import adapted_prices, least_objective, prices_on_all, sampled_prices
 from allocator.solver.large.deciding import Rest, decide_large
 from allocator.solver.large.finding import find_large
-from allocator.solver.master import natural_scale
+from allocator.solver.master import natural_scale, oracle_of
 from allocator.solver.model import Model
 from allocator.solver.pricing import Engines
 from allocator.solver.rounding.recovery import Plan, Recovery
 from allocator.solver.search import Search
+from allocator.solver.ties import AMOUNTS, told_apart
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -45,6 +46,7 @@ def decompose(
     watch: Watch | None = None,
     large_first: bool = True,
     absolute_gap: float = 0.0,
+    ties: tuple[float, ...] = AMOUNTS,
 ) -> Outcome:
     """Solve by decomposition.
 
@@ -70,6 +72,9 @@ def decompose(
         Decide pairs that are large against a row's room in whole numbers, before all others.
     absolute_gap
         Gap in objective units that is enough whatever `gap` asks.
+    ties
+        Shares of the greatest value by which to tell values apart, one after the other, where too many users
+        tie to be decided.
     """
     engine = engines.engine_for(model)
     watch = watch or Watch(time.monotonic())
@@ -81,7 +86,18 @@ def decompose(
         first, survey = adapted_prices(search, start)
     if first.dual < least_objective(model, search.scale):
         return Outcome(Plan(None, impossible=True), first.prices)
-    exact = sharpen(search, first, survey)
+    try:
+        exact = sharpen(search, first, survey)
+    except TiedError as tied:
+        apart = told_apart(model, ties[0], seed) if ties else None
+        if apart is not None:
+            outcome = decompose(
+                apart, gap=gap, deadline=deadline, seed=seed, engines=engines, report=report, watch=watch,
+                large_first=large_first, absolute_gap=absolute_gap, ties=ties[1:],
+            )  # fmt: skip
+            dual = oracle_of(engine)
+            return replace(outcome, prices=min(outcome.prices, first.prices, key=lambda p: dual(p).dual))
+        exact = tied.exact
     del survey  # a number for each user
     if exact is None:
         return Outcome(Plan(plan_without_programs(engine, first.prices)), first.prices)
@@ -99,7 +115,7 @@ def decompose(
         recovery.close_gap()
     plan = recovery.found
     if plan.choice is None:
-        plan = Plan(plan_without_programs(engine, exact.prices))
+        plan = replace(plan, choice=plan_without_programs(engine, exact.prices))
     return Outcome(plan, exact.prices)
 
 

@@ -73,7 +73,12 @@ def _run(
     )
     # No cancelling: SCIP's build in MathOpt complains on standard error about any interrupter.
     stated = state_model(program, integer)
-    result = run_interruptibly(lambda: mathopt.solve(stated, solver, params=parameters))
+    try:
+        result = run_interruptibly(lambda: mathopt.solve(stated, solver, params=parameters))
+    except (AttributeError, RuntimeError, ValueError):
+        # How MathOpt says that the solver gave up, as over coefficients that it takes for infinite; its own
+        # translation of that fails.
+        return mathopt.TerminationReason.NUMERICAL_ERROR
     reason = result.termination.reason
     if not result.has_primal_feasible_solution():
         return reason

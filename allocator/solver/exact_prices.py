@@ -23,6 +23,21 @@ PROGRAM_USERS = 1_500  # contested classes in the first linear program; twice as
 MOST_PROGRAM_USERS = 12_000
 SHRINK, WARM_SHRINK = 10, 20  # each sharpening stage keeps one contested user in so many
 ROUNDS = 12  # recentrings of the price box
+MOST_TIED = 150_000  # pairs of one program: only where users tie are there more
+
+
+class TiedError(Exception):
+    """More users are as good as undecided between choices than a program can decide.
+
+    Parameters
+    ----------
+    exact
+        What a program over some of them says; None if there is none.
+    """
+
+    def __init__(self, exact: Exact | None) -> None:
+        self.exact = exact
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,11 @@ class Exact:
 def sharpen(search: Search, found: Prices, survey: Survey | None) -> Exact | None:
     """Make the prices exact: a linear program over the contested users of a price box, which moves
     until the prices no longer press against its sides.
+
+    Raises
+    ------
+    TiedError
+        If too many users tie.
     """
     far = price_box(search.model, search.scale)
     centre, width = found.prices, price_width(search, found)
@@ -100,6 +120,8 @@ def sharpen(search: Search, found: Prices, survey: Survey | None) -> Exact | Non
         elif len(inside) == 2 and np.isinf(found.dual):
             found = prices_on_all(search, centre)  # an earlier solve's prices are too far off
             centre, width = found.prices, price_width(search, found)
+        if last_turn:
+            raise TiedError(exact)  # every box lacks somebody as good as those in it
         width = np.where(far.touches(inside[-1].box, centre, inside[-1].width), 3.0 * width, width)
         while not inside[-1].holds(far, centre):
             inside.pop()
@@ -113,6 +135,8 @@ def _solve_contested(
     focus = inside[-1]
     every = focus.contested()
     contested, kept = every.within(centre, focus.width)
+    if len(contested.value) > MOST_TIED and before is None:
+        raise TiedError(None)
     until = with_grace(search.deadline) if before is None else search.deadline
     answer = solve_program(state_program(contested, focus.box), until)
     if answer is None:

@@ -10,13 +10,14 @@ from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
+MOST_PAIRS = 5_000_000  # of a problem whose floors are filled one after the other
 
 
 def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | None:
     """Return a feasible plan found without linear or integer programs, None if this finds none.
 
     For when time has run out: what users choose at the prices, less the choices that earn least for what
-    they use of an exceeded row; or nothing for anyone.
+    they use of an exceeded row; or nothing for anyone; or what fills floors with least.
     """
     model = engine.model
     choice = np.empty((model.problem.n_users, model.problem.per_user[1]), np.int16)
@@ -29,7 +30,44 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
         return choice
     choice[:] = -1
     nothing = np.zeros(model.n_rows)
-    return choice if _keeps_hard(model, nothing, nothing) else None
+    if _keeps_hard(model, nothing, nothing):
+        return choice
+    few = model.problem.in_memory and model.problem.n_pairs <= MOST_PAIRS
+    return choice if few and _fill_floors(engine, choice) else None
+
+
+def _fill_floors(engine: Engine, choice: NDArray[np.int16]) -> bool:
+    """Give coupons to users who have none until every row has enough; return whether that succeeds.
+
+    Row by row, the users come first who take up least of what bounds leave for each unit that they bring.
+    """
+    model, batch = engine.model, engine.batch()
+    allowed = ~np.isnan(batch.value) & ~model.forbids(model.cell[batch.users])
+    users, coupons = np.nonzero(allowed)
+    uses = model.coefficients(batch, users, coupons)
+    by_row = sp.csr_array(uses)
+    bounded = np.isfinite(model.at_most) & np.isinf(model.penalty)
+    used = np.zeros(model.n_rows)
+    gross = np.zeros(model.n_rows)
+    free = np.ones(len(choice), np.bool_)
+    for row in np.argsort(np.diff(by_row.indptr), kind="stable").tolist():  # the rarest first
+        short = float(model.at_least[row] - used[row])
+        if short <= 0 or np.isfinite(model.penalty[row]):
+            continue
+        brings = by_row[[row]].toarray().ravel()
+        pairs = np.flatnonzero((brings > 0) & free[users])
+        room = np.maximum(model.at_most - used, 1e-300)
+        harm = np.asarray(uses[:, pairs].T @ np.where(bounded, 1.0 / room, 0.0)) / brings[pairs]
+        pairs = pairs[np.argsort(harm, kind="stable")]
+        _, first = np.unique(users[pairs], return_index=True)
+        pairs = pairs[np.sort(first)]  # each user's best
+        needed = int(np.searchsorted(np.cumsum(brings[pairs]), short * (1 - 1e-12))) + 1
+        taken = pairs[:needed]
+        choice[users[taken], 0] = coupons[taken]
+        free[users[taken]] = False
+        used = used + np.asarray(uses[:, taken].sum(axis=1)).ravel()
+        gross = gross + np.asarray(abs(uses[:, taken]).sum(axis=1)).ravel()
+    return _keeps_hard(model, used, gross)
 
 
 def _drop_worst(engine: Engine, prices: Array, choice: NDArray[np.int16]) -> bool:

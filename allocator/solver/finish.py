@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from allocator.certificate import certify
+from allocator.certificate import Certificate, certify
 from allocator.errors import NoPlanError
 from allocator.limits.rows import LimitLike
 from allocator.problem import Problem
@@ -15,6 +15,7 @@ from allocator.solution import Solution, Status
 from allocator.solution.solution import relative_gap
 from allocator.solver.decomposition import Outcome
 from allocator.solver.model import Model
+from allocator.solver.steps import round_down, value_step
 from allocator.solver.watch import Watch
 
 ROUNDING = 1e-14  # of the value at stake: a bound this close to the plan differs by rounding alone
@@ -36,22 +37,22 @@ def finish(
     Raises
     ------
     NoPlanError
-        If there is no plan.
+        If there is no plan, or none that keeps its limits when all is counted again.
     """
     choice = outcome.plan.choice
     if choice is None:
-        raise NoPlanError(
-            "No plan was found that meets every limit, though no proof that none exists either: "
-            "allow more time, or relax the tightest limits a little."
-        )
+        raise NoPlanError(outcome.plan.missed)
     prices = {label: float(price) for label, price in zip(model.labels, outcome.prices, strict=True)}
     certificate = certify(model.problem, limits, choice, prices, unfit_by=unfit_by)
     if not certificate.valid:
-        raise AssertionError("the certificate rejects the plan: " + "; ".join(certificate.problems))
+        raise rejected(certificate)
     bound, source = certificate.dual_bound, "dual prices"
     if outcome.plan.bound < bound:
         bound, source = max(outcome.plan.bound, certificate.objective), outcome.plan.proof
     reached = relative_gap(certificate.objective, bound)
+    if reached > gap and (whole := round_down(bound, value_step(model))) < bound:
+        bound, source = max(whole, certificate.objective), f"{source}, in steps of the values"
+        reached = relative_gap(certificate.objective, bound)
     if reached > gap and bound - certificate.objective <= ROUNDING * _stake(model.problem):
         bound, reached = certificate.objective, 0.0  # as of a plan worth nothing that is the best there is
     return Solution(
@@ -69,6 +70,14 @@ def finish(
         seed=seed,
         unfit_by=unfit_by,
         trace=() if watch is None else watch.conclude(choice, certificate.objective, bound),
+    )
+
+
+def rejected(certificate: Certificate) -> NoPlanError:
+    """Return what is to be said of a plan that the certificate rejects."""
+    return NoPlanError(
+        "No plan was found that holds when all is counted again: the certificate says that "
+        f"{'; '.join(certificate.problems)}. Numbers of such different sizes may want another unit or method."
     )
 
 

@@ -23,7 +23,7 @@ WARM_USERS = 50_000  # in the sample that adapts an earlier solve's prices
 
 def sampled_prices(search: Search) -> Array:
     """Minimise the dual on growing samples, each part of the next."""
-    model, scale, box = search.model, search.scale, price_box(search.model, search.scale)
+    model, box = search.model, price_box(search.model, search.scale)
     prices, n = np.zeros(model.n_rows), model.problem.n_users
     smoothed = suits(search.engine)
     sizes = [size for size in ((SMOOTHED_SAMPLE,) if smoothed else SAMPLES) if 3 * size < n]
@@ -66,8 +66,8 @@ def prices_on_all(search: Search, start: Array) -> Prices:
 
     if suits(search.engine):
         return minimise_smoothed(
-            search.engine, start, box, scale, heat=HOT if cold else WARM_HEAT, tolerance=1e-7, most_passes=100,
-            deadline=search.deadline, stop_below=below, report=report,
+            search.engine, start, box, scale, heat=HOT if cold else WARM_HEAT, tolerance=1e-7,
+            most_passes=100, deadline=search.deadline, stop_below=below, report=report,
             noted=lambda prices, dual: search.watch.priced("prices", prices, dual),
             threads=search.engines.threads,
         )  # fmt: skip

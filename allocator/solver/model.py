@@ -22,6 +22,7 @@ from allocator.problem.batch import BLOCK, Batch
 
 Array = NDArray[np.float64]
 MOST_CELLS = 2_000  # combinations of columns up to which tables go by all columns together
+MANY_ROWS = 60  # from which on they go by sets of columns, too: fewer entries then differ in what rows count
 ROUNDING = 1e-12  # relative error that a float64 sum over all users may carry
 COUNT, VALUE = 0, 1  # the built-in measures come first in every table
 
@@ -256,8 +257,8 @@ def compile_model(problem: Problem, limits: Sequence[LimitLike], *, price_exclus
         problem=problem,
         labels=tuple(row.label for row in priced),
         weights=_weights(priced, measures, sets, problem.n_coupons),
-        at_least=np.array([row.at_least for row in priced], dtype=np.float64),
-        at_most=np.array([row.at_most for row in priced], dtype=np.float64),
+        at_least=np.array([row.whole_bounds[0] for row in priced], dtype=np.float64),
+        at_most=np.array([row.whole_bounds[1] for row in priced], dtype=np.float64),
         penalty=np.array([row.penalty for row in priced], dtype=np.float64),
         measures=measures,
         cell=sets.cell,
@@ -284,7 +285,8 @@ class _Sets:
         cells = problem.combinations(self.columns)
         self.cell = cells.of_users()
         named = sorted({_named(term) for row in rows for term in row.terms} | {()}, key=lambda n: (len(n), n))
-        together = len(cells.codes) <= MOST_CELLS and len(rows) < 60 or len(named)<2
+        few = len(cells.codes) <= MOST_CELLS or len(named) <= 2
+        together = (few and len(rows) < MANY_ROWS) or len(named) == 1
         self._sets = [tuple(self.columns)] if together else named
         self._codes: list[NDArray[np.int64]] = []  # of each set, the label codes of its places
         self.sizes: list[int] = []

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.certificate.relaxed import certify_relaxed, relax
-from allocator.errors import Finding, InfeasibleError, InputError, NoPlanError
+from allocator.errors import InfeasibleError, NoPlanError
 from allocator.limits.objectives import Fairness
-from allocator.limits.rows import LimitLike, is_risky
+from allocator.limits.rows import LimitLike, checked_limits, is_risky
 from allocator.problem import Problem
 from allocator.progress import Progress
 from allocator.solution import Improvement, Solution, Status
@@ -28,7 +28,8 @@ from allocator.solver.pricing import Engines, EngineSettings, shared_engines
 from allocator.solver.pricing.settings import Kind
 from allocator.solver.repairs import LeastViolation, ask, repair_together
 from allocator.solver.rounding.recovery import Plan
-from allocator.solver.settings import check_settings, checked_limits
+from allocator.solver.settings import check_settings, check_statement
+from allocator.solver.steps import SURE, value_step
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
@@ -135,6 +136,7 @@ def solve(
     limits = checked_limits(limits)
     where = EngineSettings(engine, device, threads)
     check_settings(method, objective, warm_start, gap, time_limit, seed, where, on_infeasible)
+    check_statement(problem, limits, objective, method)
     began = time.monotonic()
     with shared_engines(where) as engines, reporting(progress) as report:
         job = _Job(
@@ -152,9 +154,6 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
     model = compile_model(job.problem, limits)
     fitting = screen(model)
     risky = is_risky(job.problem, limits)
-    if risky and job.method in ("decomposition", "exact"):
-        message = "a budget with a confidence needs a cone, which this method does not have"
-        raise InputError(Finding(message, column="method", found=job.method, expected="convex or auto"))
     if risky or job.objective is not None:
         return _convex(job, model, limits)
     watch = Watch(job.began, job.on_improvement, choice)
@@ -163,7 +162,7 @@ def _attempt(job: _Job, limits: tuple[LimitLike, ...], choice: NDArray[np.int16]
             return _convex(job, model, limits)
         outcome, used = _run(job, fitting.model, watch)
         if outcome.plan.choice is None:
-            outcome = replace(outcome, plan=Plan(choice))
+            outcome = replace(outcome, plan=replace(outcome.plan, choice=choice))
         watch.keep(outcome.plan.choice, outcome.prices)
         return finish(model, limits, outcome, used, job.gap, job.began, job.seed, watch, fitting.labels)
     except KeyboardInterrupt:
@@ -226,7 +225,7 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
     start = None if job.warm_start is None else _adopted(job.warm_start, model)
     outcome = decompose(
         model, gap=job.gap, deadline=job.deadline, seed=job.seed, engines=job.engines, start=start,
-        report=job.report, watch=watch,
+        report=job.report, watch=watch, absolute_gap=(1 - 2 * SURE) * value_step(model),
     )  # fmt: skip
     small = model.problem.n_pairs <= SMALL
     missing = outcome.plan.choice is None and watch.at_hand.choice is None
@@ -237,7 +236,8 @@ def _run(job: _Job, model: Model, watch: Watch) -> tuple[Outcome, str]:
         and not outcome.plan.impossible
         and time.monotonic() < job.deadline
     ):
-        return _exact(job, model, watch), "exact"
+        whole = _exact(job, model, watch)
+        return replace(whole, plan=replace(whole.plan, missed=outcome.plan.missed)), "exact"
     return outcome, "decomposition"
 
 

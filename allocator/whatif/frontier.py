@@ -34,6 +34,8 @@ CLOSE = 0.002  # share of the range within which the floor is found
 MOST_HALVINGS = 12
 FEWEST_POINTS = 4  # of which one can be a knee
 BEND = 0.2  # how far above the straight line, as a share of the whole rise, a knee lies
+BASE = Scenario(name="base")
+"""No change at all."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ def trace_frontier(
     InputError
         If a sweep names no bound of a limit, or there are too many points.
     """
-    scenario = scenario or Scenario(name="base")
-    _check(campaign, sweeps, scenario, floor)
+    scenario = scenario or BASE
+    check_sweeps(campaign, sweeps, scenario, floor)
     tracer = _Tracer(
         campaign, predictions, scenario, tuple(sweep.path for sweep in sweeps), solve_task, predict, task
     )
@@ -225,7 +227,10 @@ def _marginal(plan: Solution, path: str, number: float) -> float | None:
     return None
 
 
-def _check(campaign: Campaign, sweeps: Sequence[Sweep], scenario: Scenario, floor: float | None) -> None:
+def check_sweeps(
+    campaign: Campaign, sweeps: Sequence[Sweep], scenario: Scenario | None = None, floor: float | None = None
+) -> None:
+    """Raise InputError with what is wrong with the sweeps of a frontier."""
     findings = []
     if not 1 <= len(sweeps) <= 2 or len({sweep.path for sweep in sweeps}) < len(sweeps):
         findings.append(Finding("a frontier is over one bound, or over two different ones", column="sweep"))
@@ -247,7 +252,7 @@ def _check(campaign: Campaign, sweeps: Sequence[Sweep], scenario: Scenario, floo
     paths = tuple(sweep.path for sweep in sweeps)
     corners = itertools.product(*((sweep.values[0], sweep.values[-1]) for sweep in sweeps))
     for at in corners:  # what is wrong with one is wrong with all: the first to fail says it
-        check_scenarios(campaign, [_at(scenario, paths, at)])
+        check_scenarios(campaign, [_at(scenario or BASE, paths, at)])
 
 
 def _knee(points: Sequence[FrontierPoint]) -> int | None:

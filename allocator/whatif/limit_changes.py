@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.config import FILE, Scenario
+from allocator.campaign.stocks import measure_of, stock_of
 from allocator.errors import Finding
 from allocator.plugins import registry
 
@@ -33,7 +34,7 @@ def changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Findin
         if not item:
             table[key] = value
             continue
-        entries = table.get(key, _stock(campaign) if table.get("kind") == "inventory" else None)
+        entries = table.get(key, _stock(campaign, table) if table.get("kind") == "inventory" else None)
         if not isinstance(entries, dict):
             message = f"{place} changes an entry, but '{key}' of '{label}' is no table of entries"
             findings.append(Finding(message, FILE, None, None, repr(path), f"{label}.{key}"))
@@ -56,7 +57,8 @@ def number_at(campaign: Campaign, path: str) -> float | None:
     label, key, item = place
     found = by_label[label].get(key)
     if item:
-        stock = _stock(campaign) if by_label[label].get("kind") == "inventory" else {}
+        table = by_label[label]
+        stock = _stock(campaign, table) if table.get("kind") == "inventory" else {}
         found = (found if isinstance(found, dict) else stock).get(item)
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
 
@@ -71,9 +73,8 @@ def _place(labels: Iterable[str], path: str) -> tuple[str, str, str] | None:
     return label, key, item
 
 
-def _stock(campaign: Campaign) -> dict[str, float]:
-    stocked = campaign.active_coupons.drop_nulls("inventory")
-    return dict(stocked.select("coupon_id", "inventory").iter_rows())
+def _stock(campaign: Campaign, table: Mapping[str, Any]) -> dict[str, float]:
+    return stock_of(campaign.coupons, measure_of(table))
 
 
 def _label(table: dict[str, Any]) -> str:

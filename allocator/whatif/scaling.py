@@ -10,8 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
-from allocator.campaign.config import FILE
-from allocator.errors import Finding, InputError
 from allocator.plugins.predictions import Predictions
 
 Array = NDArray[np.float64]
@@ -62,21 +60,11 @@ def _scaled_cost(
     return changes
 
 
-def scale_scores(campaign: Campaign, factors: dict[str, float], title: str) -> Campaign:
-    """Return a campaign with its scores multiplied.
+def scale_scores(campaign: Campaign, factors: dict[str, float]) -> Campaign:
+    """Return a campaign with its scores multiplied by factors of value, uplift and cost.
 
     Scores carry no single prediction but uplift, which value is proportional to.
-
-    Raises
-    ------
-    InputError
-        If a factor is of something that scores do not carry; `title` says whose.
     """
-    others = sorted(set(factors) - {"value", "uplift", "cost"})
-    if others:
-        message = f"{title} scales {', '.join(others)}, but scores.csv only has values and costs"
-        message += "; scale value or cost, or use predictions"
-        raise InputError(Finding(message, FILE))
     if campaign.scores is None or not factors:
         return campaign
     value, cost = factors.get("value", 1.0) * factors.get("uplift", 1.0), factors.get("cost", 1.0)

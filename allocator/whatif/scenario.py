@@ -17,16 +17,18 @@ from allocator.campaign.config import FILE, Objective, Scenario, toml_finding
 from allocator.campaign.eligibility import eligibility
 from allocator.campaign.grouping import group_columns
 from allocator.campaign.limit_tables import parse_limits
-from allocator.campaign.measures import known_measures, message_measures
+from allocator.campaign.measures import known_measures, measures_of, message_measures
 from allocator.campaign.predictions import PERHAPS_PREDICTED, PREDICTED
 from allocator.campaign.task import Task, build_task
-from allocator.campaign.worth import missing_error
 from allocator.errors import AllocateError, Finding, InputError
 from allocator.plugins.predictions import Predictions
 from allocator.progress import Progress, no_progress
 from allocator.solution import Solution
+from allocator.solver.pricing import EngineSettings
+from allocator.solver.settings import check_settings
 from allocator.whatif.coupon_changes import changed_coupons, other_coupons
 from allocator.whatif.limit_changes import changed_tables, without_coupons
+from allocator.whatif.needs import unmet_needs, values_otherwise
 from allocator.whatif.scaling import scale_predictions, scale_scores
 
 Array = NDArray[np.floating]
@@ -135,16 +137,13 @@ def build_scenario(
         task = with_limits(_reduced(base, changed, scenario), changed)
         if task is not None:
             return task
+    if unmet := list(unmet_needs(campaign, changed, predictions, scenario, predict is not None)):
+        raise InputError(unmet)
     factors = {str(name): factor for name, factor in scenario.scale.items()}
-    others = other_coupons(campaign, changed)
-    if others and (predictions is None or predict is None):
-        raise InputError(_no_predictor(scenario, others, predictions))
     if predictions is None:
-        if _values_otherwise(campaign, changed):
-            raise InputError(_ready_values(scenario))
-        return build_task(scale_scores(changed, factors, scenario.title), None)
+        return build_task(scale_scores(changed, factors), None)
     value = factors.pop("value", 1.0)
-    if others and predict is not None:
+    if (others := other_coupons(campaign, changed)) and predict is not None:
         predictions = _with_others(changed, predictions, others, predict)
     place = {coupon: j for j, coupon in enumerate(predictions.coupon_ids.tolist())}
     kept = _columns(predictions, [place[coupon] for coupon in changed.coupon_ids.tolist() if coupon in place])
@@ -156,24 +155,11 @@ def _worth_as_before(
     campaign: Campaign, changed: Campaign, predictions: Predictions, value: float
 ) -> Array | None:
     """Return what the campaign's own objective makes of each pair, where the scenario has another one."""
-    if not _values_otherwise(campaign, changed):
+    if not values_otherwise(campaign, changed):
         return None
     mean = campaign.config.objective.model_copy(update={"risk": "mean", "fairness": None})
     config = changed.config.model_copy(update={"objective": mean, "limits": []})
     return build_task(replace(changed, config=config), predictions, value).problem.value
-
-
-def _values_otherwise(campaign: Campaign, changed: Campaign) -> bool:
-    own, other = (one.config.objective for one in (campaign, changed))
-    return (own.maximize, own.margin) != (other.maximize, other.margin)
-
-
-def _ready_values(scenario: Scenario) -> Finding:
-    message = (
-        f"{scenario.title} values users by another objective, but the values of scores.csv are "
-        "ready; give predictions"
-    )
-    return Finding(message, FILE, column="objective", expected="--predictions FILE or RUN")
 
 
 def _changes_pairs(scenario: Scenario, base: Task) -> bool:
@@ -192,17 +178,6 @@ def _reduced(base: Task, changed: Campaign, scenario: Scenario) -> Task:
     if (factor := scenario.scale.get("value", 1.0)) != 1.0:
         base = replace(base, problem=base.problem.with_values(factor * base.problem.value))
     return base
-
-
-def _no_predictor(scenario: Scenario, others: list[str], predictions: Predictions | None) -> Finding:
-    message = (
-        f"{scenario.title} has coupons that nothing is predicted of: {', '.join(others)}; "
-        "give a predictor that knows what customers make of their terms"
-    )
-    if predictions is None:
-        message += " (scores.csv is about the coupons as they are)"
-    expected = "--predictions RUN of a run that trained a predictor, or --model of `allocate train`"
-    return Finding(message, FILE, expected=expected)
 
 
 def _with_others(
@@ -233,7 +208,7 @@ def with_limits(base: Task, changed: Campaign) -> Task | None:
     problem, tables = base.problem, changed.config.limits
     if not set(message_measures(tables)) <= set(problem.measures):
         return None
-    limits = parse_limits(tables, changed.users, changed.coupons, problem.measures, problem)
+    limits = parse_limits(tables, changed.labels, changed.coupons, problem.measures, problem)
     return replace(base, limits=tuple(limits)) if set(group_columns(limits)) <= set(problem.groups) else None
 
 
@@ -248,7 +223,7 @@ def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = N
             findings += error.findings
             continue
         try:
-            parse_limits(changed.config.limits, changed.users, changed.coupons, measures)
+            parse_limits(changed.config.limits, changed.labels, changed.coupons, measures)
         except InputError as error:
             findings += [_of_scenario(finding, changed, scenario) for finding in error.findings]
     if findings:
@@ -288,8 +263,8 @@ def solve_scenarios(
     predict
         As for `build_scenario`.
     """
-    _check_errors_known(campaign, predictions, scenarios)
     task = build_task(campaign, predictions)
+    _check_solvable(campaign, predictions, scenarios, predict is not None)
     base = solve_task(campaign, task, None)
     results = [ScenarioResult("base", task, base, None, campaign.config.objective)]
     for done, scenario in enumerate(scenarios):
@@ -307,13 +282,26 @@ def solve_scenarios(
     return results
 
 
-def _check_errors_known(
-    campaign: Campaign, predictions: Predictions | None, scenarios: Sequence[Scenario]
+def _check_solvable(
+    campaign: Campaign, predictions: Predictions | None, scenarios: Sequence[Scenario], can_predict: bool
 ) -> None:
-    """Raise InputError before anything is solved if a scenario is cautious about errors nobody knows."""
-    risky = [s.title for s in scenarios if "pessimistic" in (s.risk, s.objective.get("risk"))]
-    if risky and (missing := missing_error(campaign, predictions)) is not None:
-        raise InputError(replace(missing, message=f"{risky[0]}: {missing.message}"))
+    """Raise InputError, before anything is solved, with all for which some scenario could not be."""
+    findings: list[Finding] = []
+    for scenario in scenarios:
+        changed = change_campaign(campaign, scenario)
+        findings += unmet_needs(campaign, changed, predictions, scenario, can_predict)
+        measures = measures_of(campaign.scores, predicted=predictions is not None)
+        settings = changed.config.solve
+        try:
+            parse_limits(changed.config.limits, changed.labels, changed.coupons, measures)
+            check_settings(
+                settings.method, changed.config.objective.fair(), None, settings.gap, settings.time_limit,
+                changed.config.seed, EngineSettings(), "raise",
+            )  # fmt: skip
+        except InputError as error:
+            findings += [_of_scenario(finding, changed, scenario) for finding in error.findings]
+    if findings:
+        raise InputError(findings)
 
 
 def _columns(predictions: Predictions, keep: list[int]) -> Predictions:

@@ -7,6 +7,7 @@ as they are; what a larger change does is the business of a scenario.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -14,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
-from allocator.limits.rows import is_risky
+from allocator.limits.rows import LimitLike, is_risky
 from allocator.problem import Problem
 from allocator.problem.batch import BLOCK, Batch
 from allocator.solution import LimitUsage, Solution
@@ -96,6 +97,13 @@ class Sensitivity:
     without: tuple[FairnessPrice, ...]
 
 
+def check_prices_hold(problem: Problem, limits: Sequence[LimitLike], *, fair: bool) -> None:
+    """Raise InputError if a plan's prices will not say all, as with a fair objective or a confidence."""
+    if fair or is_risky(problem, limits):
+        message = "the prices of a fair objective or of a budget with a confidence do not hold by themselves"
+        raise InputError(Finding(f"{message}; compare scenarios instead", column="sensitivity"))
+
+
 def sensitivity(solution: Solution, threads: int | None = None) -> Sensitivity:
     """Return how far a plan's prices hold, what its coupons may cost, and what its limits cost.
 
@@ -111,9 +119,7 @@ def sensitivity(solution: Solution, threads: int | None = None) -> Sensitivity:
     InputError
         If the plan is for a concave objective or has a budget with a confidence: its prices are not all.
     """
-    if solution.utility is not None or is_risky(solution.problem, solution.limits):
-        message = "the prices of a fair objective or of a budget with a confidence do not hold by themselves"
-        raise InputError(Finding(f"{message}; compare scenarios instead", column="sensitivity"))
+    check_prices_hold(solution.problem, solution.limits, fair=solution.utility is not None)
     model = screen(compile_model(solution.problem, solution.limits)).model
     engine = engine_for(model, threads=threads)
     prices = np.array([solution.prices.get(label, 0.0) for label in model.labels])

@@ -52,7 +52,7 @@ def command(
 ) -> None:
     """Train the local copy writer on the approved hooks in DATA.
 
-    DATA is a CSV or Parquet file with a column `hook` and perhaps `category`, `persona`, `tone`,
+    DATA is a CSV, Excel or Parquet file with a column `hook` and perhaps `category`, `persona`, `tone`,
     `language` and `channel`; or a campaign folder or run whose texts were reviewed. A tenth of the hooks
     is held out to judge the training by, which stops when it no longer helps.
     """

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.console import Terminal, output_options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from allocator.campaign import Campaign
 
 EPILOG = """\b
 Examples:
@@ -71,8 +77,7 @@ def _explain_user(
     explanation = explain_user(opened.task, opened.prices, opened.assigned, user)
     with terminal.progress() as progress:
         explanation = explain_uplift(explanation, opened.campaign, folder, model, progress)
-    terminal.show(explanation_page(explanation))
-    terminal.emit(asdict(explanation))
+    _answer(explanation_page(explanation), asdict(explanation), opened.campaign, terminal)
 
 
 def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: Terminal) -> None:
@@ -85,8 +90,19 @@ def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: 
         raise click.BadParameter(f"'{segment}' is not COLUMN=LABEL", param_hint="--segment")
     run = open_run(folder, source)
     found = explain_segment(run.campaign, run.task, run.prices, run.assigned, column, label)
-    terminal.show(segment_page(found))
-    terminal.emit(asdict(found))
+    _answer(segment_page(found), asdict(found), run.campaign, terminal)
+
+
+def _answer(page: RenderableType, document: dict[str, Any], campaign: Campaign, terminal: Terminal) -> None:
+    """Show an explanation, and what to know of who was taken to consent."""
+    from rich.console import Group
+
+    from allocator.campaign.reach import cautions_of
+    from cli.render.reach import caution_lines
+
+    cautions = cautions_of(campaign)
+    terminal.show(Group(page, *caution_lines(cautions)))
+    terminal.emit({**document, "cautions": cautions})
 
 
 def _explain_importance(folder: Path, model: Path | None, source: Path | None, terminal: Terminal) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.console import Terminal, output_options
-from cli.options import campaign_argument, folder_options, solve_options
+from cli.options import campaign_argument, folder_options, plugin_options, solve_options
 
 EPILOG = """\b
 Examples:
@@ -27,20 +27,12 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Run folder [default: DIR/runs/<date>-<time>].",
 )
-@click.option("--predictor", help="Predictor plugin; see `allocate plugins`.")
-@click.option("--writer", help="Copy writer plugin; see `allocate plugins`.")
-@click.option("--device", help="cpu, cuda or auto.")
-@click.option(
-    "--predict/--no-predict",
-    default=True,
-    help="Train on history.csv, or use scores.csv.  [default: predict]",
-)
-@click.option("--copy/--no-copy", default=True, help="Write messages.  [default: copy]")
+@plugin_options
 @solve_options
 @folder_options
 @output_options
 def command(
-    folder: Path, out: Path | None, predict: bool, copy: bool, terminal: Terminal, **settings: Any
+    folder: Path, out: Path | None, predict: bool | None, copy: bool, terminal: Terminal, **settings: Any
 ) -> int:
     """Train, predict, solve and write messages for the campaign in DIR.
 
@@ -51,7 +43,7 @@ def command(
     from cli.render.evaluation import evaluation_page
     from cli.render.summary import summary_page
 
-    out = out or folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
+    out = out or new_run(folder)
     with terminal.progress() as progress:
         result = run_campaign(
             folder, out, options=Options(**settings), predict=predict, copy=copy, progress=progress
@@ -62,6 +54,11 @@ def command(
     terminal.emit({**result.summary, "folder": out})
     terminal.say(f"Saved to {out}. Open {out / 'report.html'} in a browser.")
     return finish(result.summary, terminal)
+
+
+def new_run(folder: Path) -> Path:
+    """Return where a run goes if nobody says where."""
+    return folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
 
 
 def finish(summary: dict[str, Any], terminal: Terminal) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,7 @@ class _Job:
         page = comparison_page(rows, self.campaign.config.currency)
         self._answer(
             page, {"scenarios": rows}, lambda: comparison_table(rows),
-            lambda: render_scenarios(rows, self.campaign.config.name, self._units),
+            lambda: render_scenarios(rows, self.campaign.config.name, self._units, cautions=self._cautions),
         )  # fmt: skip
 
     def sweep(
@@ -188,7 +189,7 @@ class _Job:
         name, under = self.campaign.config.name, None if scenario is None else scenario.name
         self._answer(
             frontier_page(frontier, self._units), asdict(frontier), lambda: frontier_table(frontier),
-            lambda: render_frontier(frontier, name, self._units, under),
+            lambda: render_frontier(frontier, name, self._units, under, cautions=self._cautions),
         )  # fmt: skip
 
     def sensitivity(self, scenario: Scenario | None) -> None:
@@ -196,7 +197,7 @@ class _Job:
         from allocator.campaign.task import build_task
         from allocator.report.whatif import render_sensitivity
         from allocator.whatif.scenario import build_scenario, change_campaign, check_scenarios
-        from allocator.whatif.sensitivity import sensitivity, sensitivity_table
+        from allocator.whatif.sensitivity import check_prices_hold, sensitivity, sensitivity_table
         from cli.render.sensitivity import sensitivity_page
 
         with self.terminal.progress():
@@ -207,16 +208,21 @@ class _Job:
                 check_scenarios(campaign, [scenario])
                 task = build_scenario(campaign, self.predictions, scenario, None, self.predict)
                 campaign = change_campaign(campaign, scenario)
+            fair = campaign.config.objective.fairness is not None
+            check_prices_hold(task.problem, task.limits, fair=fair)
             found = sensitivity(self._solve(campaign, task, None), self.options.threads)
         name, under = self.campaign.config.name, None if scenario is None else scenario.name
         self._answer(
             sensitivity_page(found, self._units), asdict(found), lambda: sensitivity_table(found),
-            lambda: render_sensitivity(found, name, self._units, under),
+            lambda: render_sensitivity(found, name, self._units, under, cautions=self._cautions),
         )  # fmt: skip
 
     def interactive(self, scenarios: Sequence[Scenario]) -> int:
         """Answer changes one by one, beginning with those of one scenario if it is given."""
+        from rich.console import Group
+
         from allocator.whatif.session import NOW, WhatIfSession
+        from cli.render.reach import caution_lines
         from cli.whatif_prompt import Prompt
 
         if len(scenarios) > 1:
@@ -225,7 +231,14 @@ class _Job:
             session = WhatIfSession(self.campaign, self.predictions, self._solve, self.predict)
             for scenario in scenarios:
                 session.apply(scenario.model_copy(update={"name": NOW}))
+        self.terminal.show(Group(*caution_lines(self._cautions)))
         return Prompt(session, self.terminal, self._units).run()
+
+    @cached_property
+    def _cautions(self) -> tuple[str, ...]:
+        from allocator.campaign.reach import cautions_of
+
+        return cautions_of(self.campaign)
 
     @property
     def _units(self) -> Units:
@@ -245,7 +258,10 @@ class _Job:
         table: Callable[[], pl.DataFrame],
         html: Callable[[], str],
     ) -> None:
+        from rich.console import Group
+
         from allocator.files import csv_text, write_text
+        from cli.render.reach import caution_lines
 
         if self.html is not None:
             write_text(self.html, html())
@@ -253,6 +269,8 @@ class _Job:
         if self.as_csv:
             click.echo(csv_text(table()), nl=False)
             return
-        config = self.campaign.config
-        self.terminal.show(page)
-        self.terminal.emit({"name": config.name, "currency": config.currency, **document})
+        config, cautions = self.campaign.config, self._cautions
+        self.terminal.show(Group(page, *caution_lines(cautions)))
+        self.terminal.emit(
+            {"name": config.name, "currency": config.currency, "cautions": cautions, **document}
+        )

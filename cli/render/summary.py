@@ -10,8 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from allocator.campaign.summary import caution
+from allocator.campaign.summary import cautions
 from cli.render.format import bar, gap_text, number, percent
+from cli.render.reach import reach_page
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +31,7 @@ def summary_page(summary: Mapping[str, Any], texts: pl.DataFrame | None) -> Rend
     tables += [_groups(column, rows) for column, rows in summary["by_group"].items()]
     if summary["skipped"]:
         tables.append(_skipped(summary["skipped"]))
+    tables.append(reach_page(summary["reach"], reasons=False))
     parts: list[RenderableType] = [_headline(summary)]
     for table in tables:
         parts += [table, Text("")]
@@ -67,7 +69,7 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
     if summary["broken_limits"]:
         broken = "; ".join(f"{label} by {number(by)}" for label, by in summary["broken_limits"].items())
         lines.add_row("breaks limits", Text(broken, style="bold red"))
-    if warning := caution(summary):
+    for warning in cautions(summary):
         lines.add_row("caution", Text(warning, style="bold yellow"))
     return Panel(
         lines,

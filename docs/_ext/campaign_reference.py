@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 
 Row = tuple[str, ...]
 TYPES = {
-    "text": "text", "number": "number", "integer": "whole number", "flag": "0 or 1", "date": "date",
+    "text": "text", "number": "number", "integer": "whole number", "flag": "0 or 1", "date": "date or time",
     "time": "date or time",
 }  # fmt: skip
+SHOWN = 6  # columns of an export's header, beside those that are read
 NAMES = {str: "text", float: "number", int: "whole number", bool: "true or false", dict: "table"}
 
 
@@ -88,18 +89,26 @@ class CampaignColumns(Reference):
 
     def rows(self, meanings: Mapping[str, str]) -> Iterable[Row]:
         """Return a row for each column of the schema."""
-        from allocator.campaign import schema
+        from allocator.campaign import cell_types, schema
+        from allocator.campaign.columns.exports import other_names
 
+        known = other_names().get(self.arguments[0], {})
         for column in getattr(schema, self.arguments[0].upper()).columns:
             bounds = [f"{column.at_least:g} or more"] if column.at_least is not None else []
-            if column.at_most is not None:
+            if column.above is not None:
+                bounds = [f"above {column.above:g}"]
+            elif column.at_most not in (None, cell_types.MOST_AMOUNT):
                 bounds = [f"{column.at_least:g} to {column.at_most:g}"]
             if column.one_of:
                 bounds = [" ".join(f"`{text}`" for text in column.one_of)]
             holds = bounds[0] if column.one_of else ", ".join([TYPES[column.type], *bounds])
             default = int(column.default) if isinstance(column.default, bool) else column.default
             absent = "required" if column.required else _value(default)
-            others = " ".join(f"`{name}`" for name in column.aliases)
+            names = [
+                *column.aliases,
+                *(n for key in (column.name, *column.aliases) for n in known.get(key, ())),
+            ]
+            others = " ".join(f"`{name}`" for name in dict.fromkeys(names))
             yield f"`{column.name}`", holds, absent, meanings.get(column.name, ""), others
 
 
@@ -113,14 +122,39 @@ class CampaignKeys(Reference):
     def rows(self, meanings: Mapping[str, str]) -> Iterable[Row]:
         """Return a row for each field of the model; tables of their own are told elsewhere."""
         from allocator.campaign import config
+        from allocator.campaign.columns import meanings as columns
 
-        model: type[BaseModel] = getattr(config, self.arguments[0])
+        name = self.arguments[0]
+        model: type[BaseModel] = getattr(config if hasattr(config, name) else columns, name)
         for name, field in model.model_fields.items():
             key = field.alias or name
             if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
                 continue
             default = "required" if field.is_required() else _value(field.get_default())
             yield f"`{key}`", _type(field.annotation, field), default, meanings.get(key, "")
+
+
+class KnownExports(Reference):
+    """The exports of common tools that are recognised by their headers, with sources."""
+
+    optional_arguments = 0
+    heads = ("tool", "file", "is", "columns", "header", "documented")
+
+    def rows(self, meanings: Mapping[str, str]) -> Iterable[Row]:
+        """Return a row for each export."""
+        from allocator.campaign.columns.exports import exports
+
+        for export in exports():
+            columns = [f"`{name}` is {' and '.join(of.is_)}" for name, of in export.columns.items()]
+            shown = [name for name in export.names() if name not in export.columns][:SHOWN]
+            others = ", ".join(f"`{name}`" for name in shown)
+            left = len(export.names()) - len(export.columns) - len(shown)
+            more = f" and {left} more" if left > 0 else ""
+            sources = " ".join(f"[{i}](<{url}>)" for i, url in enumerate(export.sources, start=1))
+            yield export.tool, export.what, f"{export.table}.csv", "; ".join(columns), others + more, sources
+
+    def check(self, meanings: Mapping[str, str], names: Iterable[str]) -> None:
+        """Accept all: the code says what each is."""
 
 
 class LimitKeys(Reference):
@@ -272,6 +306,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         ("campaign-columns", CampaignColumns),
         ("campaign-keys", CampaignKeys),
         ("limit-keys", LimitKeys),
+        ("known-exports", KnownExports),
         ("exit-codes", ExitCodes),
         ("http-paths", HttpPaths),
         ("http-statuses", HttpStatuses),

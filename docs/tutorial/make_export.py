@@ -80,7 +80,7 @@ def main(folder: Path) -> None:
     write(folder / "mailings.csv", head.split(","), sends)
 
     head = (
-        "Coupon,kind,value,max_discount,minimumRequirement,expirydate,usageLimit,channel,category,Coupon Code"
+        "Coupon,kind,value,max_discount,minimumRequirement,expirydate,inventory,channel,category,Coupon Code"
     )
     write(
         folder / "codes.csv",

@@ -64,6 +64,7 @@ class AutoPredictor(HistoryPredictor):
     """
 
     name = "auto"
+    estimates_errors = True
     checkpoint: Path | None = None
     """Folder in which candidates keep the state of their training, so that it can go on after a break."""
 

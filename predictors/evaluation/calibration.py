@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.evaluation.estimates import difference_estimate
+from predictors.evaluation.rows import by_row
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -14,6 +15,7 @@ Bins = tuple[tuple[float, float, int], ...]
 """(predicted, observed, rows) of each bin, lowest predicted uplift first."""
 
 
+@by_row
 def calibration_bins(
     outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None = None, *, bins: int = 10
 ) -> Bins:

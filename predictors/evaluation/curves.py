@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.evaluation.rows import by_row
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -34,6 +36,7 @@ class Cumulative(NamedTuple):
         return self.treated + self.control
 
 
+@by_row
 def qini(outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None = None) -> float:
     """Return the Qini coefficient: 1 perfect, 0 random, negative worse than random.
 
@@ -58,6 +61,7 @@ def qini(outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None 
     )
 
 
+@by_row
 def auuc(outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None = None) -> float:
     """Return the area under the uplift curve: 1 perfect, 0 random, negative worse than random.
 
@@ -75,6 +79,7 @@ def auuc(outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None 
     )
 
 
+@by_row
 def uplift_at(
     outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None = None, *, share: float = 0.3
 ) -> float:
@@ -92,6 +97,7 @@ def uplift_at(
     return top[2] / top[0] - top[3] / top[1]
 
 
+@by_row
 def qini_curve(
     outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None = None
 ) -> tuple[Floats, Floats]:
@@ -106,6 +112,7 @@ def qini_curve(
     )
 
 
+@by_row
 def uplift_curve(
     outcome: Floats, treated: Bools, uplift: Floats, weight: Floats | None = None
 ) -> tuple[Floats, Floats]:
@@ -129,6 +136,7 @@ def cumulative(outcome: Floats, treated: Bools, uplift: Floats, weight: Floats |
     return Cumulative(*(np.r_[0.0, np.cumsum(column)[ends]] for column in columns))
 
 
+@by_row
 def auc(outcome: Bools, score: Floats, weight: Floats | None = None) -> float:
     """Return the area under the ROC curve, NaN where only one outcome occurs."""
     from sklearn.metrics import roc_auc_score

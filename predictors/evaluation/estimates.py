@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.plugins.evaluation import Estimate
+from predictors.evaluation.rows import by_row
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,6 +42,7 @@ def estimate(value: float, influence: Floats, user: Ints | None = None) -> Estim
     return Estimate(float(value), float(value - Z * error), float(value + Z * error))
 
 
+@by_row
 def mean_estimate(values: Floats, user: Ints | None = None) -> Estimate:
     """Return the mean of n values with its interval; NaN for none."""
     if not len(values):
@@ -57,6 +59,7 @@ def ratio_estimate(values: Floats, weight: Floats, user: Ints | None = None) -> 
     return estimate(mean, weight / weight.mean() * (values - mean), user)
 
 
+@by_row
 def difference_estimate(
     outcome: Floats, treated: Bools, weight: Floats | None = None, user: Ints | None = None
 ) -> Estimate:

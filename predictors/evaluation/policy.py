@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from allocator.plugins.evaluation import OffPolicy
 from predictors.evaluation.estimates import mean_estimate, ratio_estimate
+from predictors.evaluation.rows import by_row
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
+@by_row
 def off_policy(
     outcome: Floats, follows: Bools, weight: Floats, expected: Floats, user: Ints | None = None
 ) -> OffPolicy:
@@ -50,6 +52,7 @@ def off_policy(
     )
 
 
+@by_row
 def corrected(outcome: Floats, follows: Bools, weight: Floats, expected: Floats) -> Floats:
     """Return the doubly robust score of each row, (n,): its mean is the value of the plan.
 

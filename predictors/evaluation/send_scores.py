@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.instants import local_times
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import Predictor
 from allocator.progress import Progress, no_progress
-from predictors.features.timeline import DAY
+from predictors.features.timeline import DAY, seconds
 from predictors.history.history import History
 from predictors.scoring.scores import Scores
 
@@ -86,7 +87,7 @@ def score_sends(
 
     Only the events and sends before that day are shown to the predictor.
     """
-    day = _periods(history.time // DAY)
+    day = _periods(_local_days(campaign, history.time))
     days, parts, found = np.unique(day), [], []
     names = history.coupons["coupon_id"].to_list()
     for done, today in enumerate(days):
@@ -108,6 +109,12 @@ def ready_scores(predictions: Predictions, campaign: Campaign, history: History)
     return SendScores.of(predictions, rows, history.coupons["coupon_id"].to_list())
 
 
+def _local_days(campaign: Campaign, time: Ints) -> Ints:
+    """Return the day of each moment in the campaign's time zone, since 1970."""
+    there = local_times(pl.from_epoch(pl.Series(time), "s"), campaign.config.campaign.time_zone)
+    return seconds(there) // DAY
+
+
 def _periods(day: Ints) -> Ints:
     """Return the day as of which each row is scored: its own, or an earlier one if days are many."""
     days = np.unique(day)
@@ -121,7 +128,7 @@ def _as_of(campaign: Campaign, day: int, users: Ints, coupons: pl.DataFrame) -> 
     today = dt.date(1970, 1, 1) + dt.timedelta(days=day)
     past = campaign.history
     if past is not None:
-        past = past.filter(pl.col("sent_at") < dt.datetime.combine(today, dt.time()))
+        past = past.filter(pl.col("sent_at") < replace(campaign, as_of=today).start_of())
     return replace(_with_coupons(campaign, coupons), as_of=today, users=campaign.users[users], history=past)
 
 

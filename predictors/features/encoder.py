@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.schema import CONSENT
 from allocator.errors import Finding, InputError
 from predictors.features.behaviour import AFFINITY, Behaviour
 from predictors.features.columns import BINS, MAX_VALUES, Numeric, Vocabulary, is_category, is_text, numbers
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BINS", "COUPON_TEXTS", "Contexts", "Coupons", "Encoder"]
 
 EVENT_CATEGORIES = 8
-NOT_FEATURES = ("user_id", "holdout")
+NOT_FEATURES = ("user_id", "holdout", *CONSENT.values())
 SENT_BEFORE = 0.1
 """Past sends are features only if so many training rows have one: of fewer, nothing general is learnt."""
 UNSEEN = 0.05
@@ -221,7 +222,7 @@ class Encoder:
 
 
 def _is_feature(name: str) -> bool:
-    return name not in NOT_FEATURES and not name.startswith("consent_")
+    return name not in NOT_FEATURES
 
 
 def _rarely_sent(derived: dict[str, NDArray[np.float64]]) -> bool:

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.learnable import few_users
+from allocator.campaign.propensity_checks import LEAST_PROPENSITY
 from allocator.errors import Finding, InputError
-from predictors.features.timeline import DAY, seconds
+from predictors.features.timeline import seconds
 
 if TYPE_CHECKING:
     from allocator.campaign import Campaign
@@ -19,7 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-WEIGHT_LIMIT = 20.0
+WEIGHT_LIMIT = 1.0 / LEAST_PROPENSITY
 """Largest inverse-propensity weight; larger ones trade a little bias for much variance."""
 
 BALANCE_LIMIT = 10.0
@@ -86,7 +88,7 @@ class History:
 
 def decision_time(campaign: Campaign) -> int:
     """Return the start of the campaign's `as_of` day in seconds: only earlier events count."""
-    return int(seconds(pl.Series([campaign.as_of]))[0])
+    return int(seconds(pl.Series([campaign.start_of()]))[0])
 
 
 def read_history(campaign: Campaign) -> History:
@@ -98,7 +100,7 @@ def read_history(campaign: Campaign) -> History:
     Raises
     ------
     InputError
-        No history, no treated row or no control row.
+        No history, no treated row or no control row, or too few users of either.
     """
     table = campaign.history
     if table is None or table.is_empty():
@@ -111,12 +113,20 @@ def read_history(campaign: Campaign) -> History:
         )
     users = campaign.users.select("user_id").with_row_index("user")
     table = table.join(users, on="user_id", how="left", maintain_order="left")
-    known = table["user"].is_not_null().to_numpy() & (
-        seconds(table["sent_at"]) < decision_time(campaign) + DAY
-    )
+    in_time = (table["sent_at"] < campaign.start_of(later=1)).to_numpy()
+    known = table["user"].is_not_null().to_numpy() & in_time
     notes = []
     if not known.all():
         notes.append(f"{int((~known).sum()):,} history rows of unknown users or after as_of were left out.")
+    if not known.any():
+        raise InputError(
+            Finding(
+                "none of the past sends can be learnt from: they are of users that are not in users.csv, or "
+                f"after as_of ({campaign.as_of})",
+                file="history.csv",
+                found=f"{len(known):,} past sends",
+            )
+        )
     table = table.filter(pl.Series(known))
     coupons = campaign.coupons.filter(
         pl.col("coupon_id").is_in(table["coupon_id"].drop_nulls().unique().implode())
@@ -125,7 +135,8 @@ def read_history(campaign: Campaign) -> History:
     table = table.join(codes, on="coupon_id", how="left", maintain_order="left")
     treated = table["treated"].fill_null(table["coupon_id"].is_not_null()).to_numpy().astype(bool)
     coupon = table["coupon"].cast(pl.Int64).fill_null(-1).to_numpy().astype(np.int64)
-    _check_arms(treated, coupon)
+    user = table["user"].to_numpy().astype(np.int64)
+    _check_arms(treated, coupon, user)
     weight, with_propensity = _weights(table["propensity"])
     if not with_propensity:
         notes.append(
@@ -139,7 +150,7 @@ def read_history(campaign: Campaign) -> History:
         redeemed = converted & treated
     return History(
         row=np.flatnonzero(known),
-        user=table["user"].to_numpy().astype(np.int64),
+        user=user,
         time=seconds(table["sent_at"]),
         coupon=coupon,
         treated=treated,
@@ -186,7 +197,7 @@ def users_by_stratum(history: History, rng: np.random.Generator) -> tuple[Ints, 
     return order, position
 
 
-def _check_arms(treated: Bools, coupon: Ints) -> None:
+def _check_arms(treated: Bools, coupon: Ints, user: Ints) -> None:
     if not treated.any():
         raise InputError(
             Finding(
@@ -212,6 +223,8 @@ def _check_arms(treated: Bools, coupon: Ints) -> None:
                 column="coupon_id",
             )
         )
+    if few := few_users(*(len(np.unique(user[rows])) for rows in (treated, ~treated))):
+        raise InputError(few)
 
 
 def _weights(propensity: pl.Series) -> tuple[Floats, bool]:

@@ -67,21 +67,11 @@ def test_other_encodings_are_named_with_their_line(tiny: Any) -> None:
     assert "UTF-8" in found.message
 
 
-def test_utf16_as_some_spreadsheets_save_it_is_named(tiny: Any) -> None:
-    found = one(tiny.write(users="user_id,region\nu1,north\n".encode("utf-16")))
-    assert (found.file, found.row) == ("users.csv", 1)
-
-
-@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs")])
-def test_another_separator_is_recognised(tiny: Any, mark: str, word: str) -> None:
-    found = one(tiny.write(users=f"user_id{mark}region\nu1{mark}north\n"))
-    assert (found.file, found.row) == ("users.csv", 1)
-    assert word in found.message
-
-
 def test_csv_and_parquet_of_one_table_are_ambiguous(tiny: Any) -> None:
     pl.read_csv(tiny.path / "users.csv").write_parquet(tiny.path / "users.parquet")
-    assert "both a CSV and a Parquet file" in one(tiny).message
+    found = one(tiny)
+    assert "more than one file could be this table" in found.message
+    assert found.found == "users.csv, users.parquet"
 
 
 def test_a_file_that_only_says_it_is_parquet_is_named(tiny: Any) -> None:
@@ -175,7 +165,7 @@ def test_a_blank_line_inside_is_named(tiny: Any) -> None:
 # Values
 
 
-@pytest.mark.parametrize("text", ["NaN", "inf", "-inf", "a lot", "1,5", "10%", "$3"])
+@pytest.mark.parametrize("text", ["NaN", "inf", "-inf", "a lot", "1,5,5", "10%", "€3"])
 @pytest.mark.parametrize("column", ["value", "cost"])
 def test_what_is_no_finite_number_is_named(tiny: Any, column: str, text: str) -> None:
     row = f'u1,C1,"{text}",1' if column == "value" else f'u1,C1,3,"{text}"'
@@ -273,7 +263,7 @@ def test_a_treated_row_must_name_its_coupon(tiny: Any) -> None:
         ("C1,percent,10", "C1,percent,-1", "value", "cannot be used"),
         ("C1,percent", "C1,gift", "kind", "cannot be used"),
         ("TEN,2026-12-31", "TEN,2026-05-31", "ends_at", "expired"),
-        ("TEN,2026-12-31", "TEN,31.12.2026", "ends_at", "cannot be used"),
+        ("TEN,2026-12-31", "TEN,31.12.2026 noon", "ends_at", "cannot be used"),
         ("TEN,2026-12-31", "TEN,2026-12-311", "ends_at", "cannot be used"),
         ("TEN,2026-12-31", "TEN,2026-02-30", "ends_at", "cannot be used"),
     ],
@@ -372,7 +362,7 @@ def test_exports_of_common_tools_need_no_renaming(tiny: Any) -> None:
     campaign = read_campaign(tiny.path)
     assert campaign.user_ids.tolist() == ["u1", "u2", "u3", "u4"]
     assert campaign.coupons["code"].to_list() == ["TEN", "FIVE"]
-    assert campaign.coupons["inventory"].to_list() == [2, None]
+    assert campaign.coupons["max_redemptions"].to_list() == [2, None]
 
 
 def test_ids_stay_the_text_that_they_are(tiny: Any) -> None:

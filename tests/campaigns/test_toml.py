@@ -6,7 +6,7 @@ import pytest
 
 from allocator.campaign import parse_config, read_campaign
 from allocator.errors import Finding, InputError
-from allocator.runs.pipeline import check_campaign
+from allocator.runs.check import check_campaign
 from allocator.whatif.scenario import check_scenarios
 
 
@@ -150,7 +150,7 @@ def test_check_names_plugins_that_are_not_installed(tiny: Any) -> None:
     )
     tiny.replace("campaign.toml", "[copy]", '[[scenarios]]\nname = "a"\ndrop_coupons = ["C9"]\n[copy]')
     with pytest.raises(InputError) as caught:
-        check_campaign(tiny.path)
+        check_campaign(tiny.path, thorough=True)
     columns = [finding.column for finding in caught.value.findings]
     assert columns[:2] == ["predict.predictor", "copy.writer"]
     assert "template" in str(caught.value.findings[1].expected)

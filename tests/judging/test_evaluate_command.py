@@ -7,7 +7,7 @@ import html
 import io
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from cli.render.evaluation import evaluation_page
 from support.paths import SUPPORT
 
 USERS = 3000
+PAST_DOUBT = "history.csv: 2 rows of controls that redeemed (the first: row 7)"
 BASE, EFFECT = 0.15, 0.45
 CONFIG = """\
 schema = 1
@@ -99,7 +100,14 @@ def loyal_plan(shop: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluation(shop: Path, loyal_plan: Path) -> Evaluation:
-    return evaluate_campaign(read_campaign(shop), plans=[loyal_plan], by=["region", "loyal"])
+    doubts = (PAST_DOUBT, "coupons.csv: more than 95 percent off: 'TEN'")
+    campaign = replace(read_campaign(shop), notes=doubts)
+    return evaluate_campaign(campaign, plans=[loyal_plan], by=["region", "loyal"])
+
+
+def test_what_the_check_doubts_of_past_sends_is_said(evaluation: Evaluation, shop: Path) -> None:
+    assert [note for note in evaluation.notes if "csv" in note] == [PAST_DOUBT]
+    assert read_campaign(shop).notes == ()
 
 
 def test_it_is_judged_on_users_that_were_held_out(evaluation: Evaluation) -> None:

@@ -277,3 +277,27 @@ def test_an_uplift_of_one_group_alone_is_found():
     assert groups["north"].p_value < 0.001
     assert groups["east"].observed.low < 0.0 < groups["east"].observed.high
     assert sum(group.treated for group in groups.values()) == treated.sum()
+
+
+# What callers hand over
+
+
+def test_columns_go_by_label_or_are_refused():
+    import pandas as pd
+
+    from allocator import InputError
+    from predictors.evaluation import off_policy
+
+    rows = pd.DataFrame({"outcome": [1, 0, 1, 0], "treated": [1, 1, 0, 0], "uplift": [0.4, 0.3, 0.2, 0.1]})
+    shuffled = rows.iloc[[3, 1, 0, 2]]
+    expected = qini(*(rows[name].to_numpy() for name in rows))
+    assert qini(*(rows[name] for name in rows)) == expected
+    assert qini(*(shuffled[name] for name in rows)) == expected
+    with pytest.raises(InputError, match="another order"):
+        qini(rows["outcome"], rows["treated"], shuffled["uplift"])
+    for treated in ([1, 1, 0], [1, 2, 0, 0], ["a"] * 4, [1, 1, 0, None], [[1, 1, 0, 0]]):
+        with pytest.raises(InputError):
+            uplift_at(rows["outcome"], treated, rows["uplift"], share=0.5)
+    with pytest.raises(InputError, match="missing or infinite"):
+        off_policy([1.0, np.nan], [True, False], [2.0, 2.0], [0.1, 0.1])
+    assert off_policy([1, 0], [1, 0], [2, 2], [0.5, 0.5]).ips.value == pytest.approx(1.0)

@@ -150,7 +150,7 @@ def test_a_plugin_without_parts_works_and_one_with_bad_parts_is_named():
     assert len(predict_with(Whole(), None, "whole").user_ids) == 10
     parts = predict_in_parts(Bad(), None, "bad")
     assert len(next(parts).user_ids) == 10
-    with pytest.raises(PluginError, match="'bad' returned a bad 'uplift'"):
+    with pytest.raises(PluginError, match="'bad' returned bad predictions: 'uplift'"):
         next(parts)
 
 

@@ -198,7 +198,7 @@ def test_a_missing_value_is_not_eligible_and_its_row_may_repeat():
 def test_a_column_that_is_no_number_is_named_in_a_matrix_too():
     with pytest.raises(InputError, match=r"value, B: the column does not hold numbers .found String"):
         Problem(pl.DataFrame({"A": [1.0], "B": ["x"]}))
-    with pytest.raises(InputError, match="cost: the measure must be numbers"):
+    with pytest.raises(InputError, match=r"measures\[cost\]: the measure must be numbers"):
         Problem([[1.0]], {"cost": [["x"]]})
 
 

@@ -14,7 +14,8 @@ from allocator import Budget, Limit, Problem, Share, Status, certify, solve
 from allocator.solver.fallback import plan_without_programs
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import engine_for
-from allocator.solver.rounding import blocks, recovery
+from allocator.solver.rounding import blocks
+from allocator.solver.rounding import nearest as nearest_module
 from allocator.solver.rounding.exchange import improve
 from allocator.solver.rounding.standing import Classes, Rules
 from support.small_problems import best_by_trying
@@ -199,7 +200,7 @@ def stores(seed: int, n: int = 7, penalty: float | None = None) -> tuple[Problem
 @pytest.mark.parametrize("nearest", [3, 60_000])
 @pytest.mark.parametrize("seed", range(16))
 def test_bounds_hold_however_few_users_are_looked_at(seed, nearest, monkeypatch):
-    monkeypatch.setattr(recovery, "NEAREST", nearest)
+    monkeypatch.setattr(nearest_module, "MOST_USERS", nearest)
     problem, limits = stores(seed, n=6, penalty=0.4 if seed % 4 == 0 else None)
     best = best_by_trying(problem, limits)
     solution = solve(problem, limits, gap=0.0, method="decomposition", time_limit=20)
@@ -210,7 +211,7 @@ def test_bounds_hold_however_few_users_are_looked_at(seed, nearest, monkeypatch)
 
 
 def test_users_who_all_tie_leave_some_to_improve(monkeypatch):
-    monkeypatch.setattr(recovery, "NEAREST", 5)
+    monkeypatch.setattr(nearest_module, "MOST_USERS", 5)
     problem = Problem(np.ones((40, 2)), {"cost": np.full((40, 2), 0.3)})
     solution = solve(problem, [Budget(3.2, label="total")], gap=0.0, method="decomposition", time_limit=20)
     assert solution.objective == pytest.approx(10.0)

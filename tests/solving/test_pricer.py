@@ -128,7 +128,7 @@ def test_a_batch_of_no_users_and_wrong_shapes():
     ages = {"age": ["x", "y"]}
     with pytest.raises(InputError, match="label in this column"):
         pricer.decide_many(np.zeros((2, 4)), {}, ages)
-    with pytest.raises(InputError, match="one label for each user"):
+    with pytest.raises(InputError, match="wrong number of labels"):
         pricer.decide_many(np.zeros((2, 4)), {}, {"region": ["a"], **ages})
     with pytest.raises(InputError, match="needs this measure"):
         pricer.decide_many(np.zeros((2, 4)), {}, {"region": ["a", "b"], **ages})

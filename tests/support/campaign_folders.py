@@ -24,6 +24,7 @@ at_most = 6
 writer = "template"
 """
 USERS = "user_id,region,age\nu1,north,31\nu2,south,45\nu3,north,28\nu4,south,60\n"
+ROWS = [line.split(",") for line in USERS.splitlines()]
 COUPONS = "coupon_id,kind,value,code,ends_at\nC1,percent,10,TEN,2026-12-31\nC2,amount,5,FIVE,2026-12-31\n"
 SCORES = """\
 user_id,coupon_id,value,cost

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from allocator.campaign import Campaign, read_campaign
+from allocator.campaign.reach import cautions_of
 from allocator.campaign.summary import summarise
 from allocator.campaign.task import Task, build_task
 from allocator.errors import Finding, InputError
@@ -106,7 +107,9 @@ def _write_plan(job: JobRequest, campaign: Campaign, solution: Solution) -> str 
     if solution.utility is not None:
         return None
     arrivals = campaign.config.online
-    plan = OnlinePlan.from_solution(solution, job.job_id, **arrivals.times(), profile=arrivals.profile)
+    plan = OnlinePlan.from_solution(
+        solution, job.job_id, **arrivals.times(campaign.config.campaign.time_zone), profile=arrivals.profile
+    )
     write_bytes(job.folder / PLAN_FILE, plan.to_json().encode())
     return job.job_id
 
@@ -121,14 +124,15 @@ def _whatif(job: JobRequest, body: bytes, progress: Progress) -> dict[str, Any]:
     def solve(campaign: Campaign, task: Task, start: Solution | None) -> Solution:
         return solve_task(campaign, task, start, threads=job.threads)
 
-    head = {"job": job.job_id, "name": campaign.config.name, "currency": campaign.config.currency}
+    config, cautions = campaign.config, cautions_of(campaign)
+    head = {"job": job.job_id, "name": config.name, "currency": config.currency, "cautions": cautions}
     if request.sweeps:
         frontier = trace_frontier(
             campaign, None, [Sweep(sweep.path, tuple(sweep.values)) for sweep in request.sweeps], solve,
             scenario=asked[0] if asked else None, floor=request.floor, progress=progress,
         )  # fmt: skip
         return head | asdict(frontier)
-    scenarios = [*(campaign.config.scenarios if request.own_scenarios else []), *asked]
+    scenarios = [*(config.scenarios if request.own_scenarios else []), *asked]
     if not scenarios:
         raise InputError(Finding("there are no scenarios; give some, or sweeps", REQUEST))
     check_scenarios(campaign, scenarios)

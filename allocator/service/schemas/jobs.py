@@ -65,6 +65,7 @@ SWEPT = {
     "job": JOB["id"],
     "name": "problem",
     "currency": "USD",
+    "cautions": [],
     "sweeps": [{"path": "total.at_most", "values": [2, 4]}],
     "points": [
         {
@@ -171,6 +172,7 @@ class WhatIfResult(BaseModel):
     job: str
     name: str
     currency: str
+    cautions: list[str] = Field(description="What to know before anything is sent, such as who consents.")
     scenarios: list[dict[str, Any]] | None = None
     points: list[dict[str, Any]] | None = None
 

@@ -73,7 +73,17 @@ class InlineProblem(SolveSettings):
         description="`coupon_id` and columns of coupons.csv such as `inventory`, `channel`, `category`; the "
         "pairs' coupons unless given.",
     )
+    columns: dict[str, dict[str, Any]] = Field(
+        {},
+        description="As `[columns]` in campaign.toml: what the columns of `users`, `coupons` and `scores` "
+        "(the pairs) are, where their names do not say it.",
+    )
     limits: list[LimitTable] = Field([], description="As `[[limits]]` in campaign.toml.")
+    sets: dict[str, str] | None = Field(
+        None,
+        description="As `[sets]` in campaign.toml: columns of `users` whose cells hold several labels, and "
+        "what stands between them.",
+    )
     objective: dict[str, Any] | None = Field(None, description="As `[objective]` in campaign.toml.")
     online: dict[str, Any] | None = Field(
         None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from allocator.errors import Finding, InputError
 from allocator.limits.objectives import Fairness
 from allocator.limits.rows import LimitLike, is_risky
 from allocator.progress import Progress
@@ -40,11 +39,6 @@ def solve_convex(
     from allocator.solver.finish import finish
 
     risky = is_risky(model.problem, limits)
-    if risky and objective is not None:
-        message = (
-            "a fair objective and a budget with a confidence cannot be solved together; drop one of them"
-        )
-        raise InputError(Finding(message, column="objective"))
     if risky:
         run = Run(gap, deadline, began, seed, engines, report)
         return finish(model, limits, solve_risky(model, limits, run), "convex", gap, began, seed)

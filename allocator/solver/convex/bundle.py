@@ -255,6 +255,6 @@ def _solved(problem: cp.Problem) -> bool:
         warnings.filterwarnings("ignore", "Solution may be inaccurate")
         try:
             problem.solve(solver=cp.CLARABEL)
-        except cp.SolverError:
+        except (cp.SolverError, ValueError):  # the latter where numbers have left their range
             return False
     return problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from allocator.certificate import certify
 from allocator.errors import Finding, InputError, NoPlanError
-from allocator.limits.groups import Group, columns_of, groups_of
+from allocator.limits.groups import Group, columns_of
 from allocator.limits.objectives import Fairness, MaxMin
 from allocator.limits.rows import LimitLike
 from allocator.problem import Problem
@@ -24,10 +24,11 @@ from allocator.solver.convex.run import Run
 from allocator.solver.convex.soft_levels import SoftFrontier
 from allocator.solver.convex.standing import Standing
 from allocator.solver.convex.tangents import TangentSearch
-from allocator.solver.convex.task import Task, Values, name_of
+from allocator.solver.convex.task import Task, Values
 from allocator.solver.convex.utility import Geometric, Smallest, Utility
 from allocator.solver.convex.wasting import waste_nothing
 from allocator.solver.decomposition import decompose
+from allocator.solver.fair_groups import fair_groups, name_of, title_of
 from allocator.solver.large.screening import screen
 from allocator.solver.model import compile_model
 
@@ -49,8 +50,8 @@ def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairn
     NoPlanError
         If no integer plan was found in time.
     """
-    groups = _groups(problem, objective)
-    task = _task(problem, limits, groups, _utility(groups, objective), run)
+    groups, weights = fair_groups(problem, objective)
+    task = _task(problem, limits, tuple(groups), _utility(groups, weights, objective), run)
     _check_gains(task, objective)
     standing = Standing(task)
     relaxed = relax(standing)
@@ -64,7 +65,7 @@ def solve_fair(problem: Problem, limits: tuple[LimitLike, ...], objective: Fairn
 
 
 def _search(standing: Standing, relaxed: Relaxed) -> None:
-    """Look for the best plan, and prove it: at once if it is small, else by decomposition and group by group."""
+    """Look for the best plan and prove it: at once if it is small, else by decomposition and by groups."""
     task, run = standing.task, standing.task.run
     until = run.deadline - (LAST * (run.deadline - time.monotonic()) if _wastes(task) else 0.0)
     if task.fitting.n_pairs <= FEW:
@@ -108,38 +109,10 @@ def _wastes(task: Task) -> bool:
     return isinstance(task.utility, Smallest)
 
 
-def _groups(problem: Problem, objective: Fairness) -> tuple[Group, ...]:
-    columns = columns_of(objective.by)
-    wrong = [column for column in columns if column not in problem.groups]
-    if wrong or not columns:
-        message = f"{_name(objective)}: unknown group column"
-        found, expected = repr(wrong[0] if wrong else objective.by), "one of " + ", ".join(problem.groups)
-        raise InputError(Finding(message, column="by", found=found, expected=expected))
-    return tuple(groups_of(problem, _name(objective), objective.by))
-
-
-def _name(objective: Fairness) -> str:
-    return "max-min fairness" if isinstance(objective, MaxMin) else "proportional fairness"
-
-
-def _utility(groups: Sequence[Group], objective: Fairness) -> Utility:
-    sizes = np.array([group.size for group in groups], dtype=np.float64)
+def _utility(groups: Sequence[Group], weights: Array, objective: Fairness) -> Utility:
     if isinstance(objective, MaxMin):
-        return Smallest(sizes * _weights(groups, objective, np.ones_like(sizes)))
-    weights = _weights(groups, objective, sizes)
+        return Smallest(np.array([group.size for group in groups], dtype=np.float64) * weights)
     return Geometric(weights / weights.sum())
-
-
-def _weights(groups: Sequence[Group], objective: Fairness, default: Array) -> Array:
-    if objective.weights is None:
-        return default
-    names, given = [name_of(group) for group in groups], objective.weights
-    if set(given) != set(names) or not all(0 < weight < np.inf for weight in given.values()):
-        message = f"{_name(objective)} needs one weight above 0 for each group"
-        raise InputError(
-            Finding(message, column="weights", found=str(dict(given)), expected="; ".join(names))
-        )
-    return np.array([given[name] for name in names], dtype=np.float64)
 
 
 def _task(
@@ -159,7 +132,7 @@ def _check_gains(task: Task, objective: Fairness) -> None:
     most = model.usage(task.run.engines.engine_for(model).price(start).table)[task.n_limits :]
     without = [name_of(group) for group, value in zip(task.groups, most, strict=True) if value <= 0]
     if without:
-        message = f"{_name(objective)}: no coupon is worth anything to group "
+        message = f"{title_of(objective)}: no coupon is worth anything to group "
         raise InputError(
             [
                 Finding(
@@ -186,10 +159,7 @@ def _any_plan(standing: Standing) -> None:
         report=task.run.report,
     )  # fmt: skip
     if outcome.plan.choice is None or standing.found(outcome.plan.choice) is None:
-        raise NoPlanError(
-            "No plan was found that meets every limit, though no proof that none exists either: "
-            "allow more time, or relax the tightest limits a little."
-        )
+        raise NoPlanError(outcome.plan.missed)
 
 
 def _solution(standing: Standing, prices: Array) -> Solution:
@@ -200,7 +170,6 @@ def _solution(standing: Standing, prices: Array) -> Solution:
     proof = task.certificate(best.choice, standing.prices, standing.slopes)
     dual = proof.dual_bound
     bound = max(min(dual, standing.whole), best.total)
-    source = "dual prices" if dual <= standing.whole else standing.proof
     named = dict(zip(labels, prices.tolist(), strict=True))
     certificate = certify(task.problem, task.limits, best.choice, named, unfit_by=task.unfit_by)
     if not certificate.valid:

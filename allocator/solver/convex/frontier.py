@@ -1,9 +1,9 @@
-"""Totals in whole numbers: is there a plan worth so much, group by group?
+"""Totals in whole numbers: whether there is a plan worth so much, group by group.
 
 Against the dual bound a plan loses what its choices lose at the prices, what its groups' values lie off from
-where the utility has the prices' slopes, and unused rows. So for a total to be reached, each group can only lose
-what the others leave, and few sets of changes lose as little. One of each group is looked for, so that together
-they keep the rows that groups share; if there is none among all, no plan is worth that much.
+where the utility has the prices' slopes, and unused rows. So for a total to be reached, each group can only
+lose what the others leave, and few sets of changes lose as little. One of each group is looked for, so that
+together they keep the rows that groups share; if there is none among all, no plan is worth that much.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class LevelLosses:
         wanted = self._asked(group, total)
         return int(
             join_halves(
-                one.value, one.lost, two.value, two.lost, sets.slope, wanted, wanted, most, places[0], places[1],
-                loss,
+                one.value, one.lost, two.value, two.lost, sets.slope, wanted, wanted, most, places[0],
+                places[1], loss,
             )
         )  # fmt: skip
 
@@ -131,8 +131,8 @@ class CurvedLosses:
         one, two = sets.halves
         return int(
             join_curved(
-                one.value, one.lost, two.value, two.lost, float(self.weight[group]), float(self.centre[group]),
-                most, places[0], places[1], loss,
+                one.value, one.lost, two.value, two.lost, float(self.weight[group]),
+                float(self.centre[group]), most, places[0], places[1], loss,
             )
         )  # fmt: skip
 
@@ -176,7 +176,11 @@ class Frontier:
             if refuted - low <= 0.25 * standing.enough:
                 return
             step = 2.0 * step if verdict is False else 0.25 * (refuted - low)
-            total = 0.5 * (low + refuted) if reached or verdict is None else max(refuted - step, 0.5 * (low + refuted))
+            total = (
+                0.5 * (low + refuted)
+                if reached or verdict is None
+                else max(refuted - step, 0.5 * (low + refuted))
+            )
 
     def decide(self, total: float, until: float) -> bool | None:
         """Say whether there is a plan worth a total; None if that stays open."""
@@ -189,7 +193,9 @@ class Frontier:
         if needed.min() < 0:
             return False
         join = partial(self.losses.join, total=total)
-        return self._choose([self._listed(g, join, most) for g, most in enumerate(needed.tolist())], allowed, until)
+        return self._choose(
+            [self._listed(g, join, most) for g, most in enumerate(needed.tolist())], allowed, until
+        )
 
     def _choose(self, listed: list[Listed], allowed: float, until: float) -> bool | None:
         """Look for a plan of one listed set of each group; None if there may be another."""
@@ -266,7 +272,8 @@ class _Fitting:
     def _search(self, until: float, looks: int, *, in_order: bool) -> tuple[Index | None, bool]:
         """Search depth-first, in the order of the lists or in any."""
         orders = [
-            np.arange(len(loss)) if in_order else self.generator.permutation(len(loss)) for loss in self.losses
+            np.arange(len(loss)) if in_order else self.generator.permutation(len(loss))
+            for loss in self.losses
         ]
         key = self._key()
         orders[-1] = np.argsort(self.uses[-1][:, key], kind="stable")
@@ -275,7 +282,10 @@ class _Fitting:
         least = np.append(np.cumsum([loss.min() for loss in losses[::-1]])[::-1], 0.0)
         starts = np.concatenate([[0], np.cumsum([len(loss) for loss in losses])]).astype(np.int64)
         own, every = np.concatenate(losses), np.concatenate(uses)
-        worst = self._from_on([use.min(axis=0) for use in uses]), self._from_on([use.max(axis=0) for use in uses])
+        worst = (
+            self._from_on([use.min(axis=0) for use in uses]),
+            self._from_on([use.max(axis=0) for use in uses]),
+        )
         here, lost = np.append(starts[:-1], 0), np.zeros(len(starts))
         now = np.zeros((len(starts), len(self.used)))
         now[0], depth = self.used, 0

@@ -48,7 +48,9 @@ class LevelSearch:
         self.penalty = 1.0 + STEEP * standing.slopes / standing.slopes[free]
         priced = self.held | self.task.soft
         prices = np.concatenate([standing.prices, -standing.slopes[priced]])
-        self.start = prices * (utility.owed[free] * utility.share if self.task.soft else 1.0 / standing.slopes[free])
+        self.start = prices * (
+            utility.owed[free] * utility.share if self.task.soft else 1.0 / standing.slopes[free]
+        )
         self.seconds = FIRST_SECONDS
 
     def first(self, until: float) -> None:

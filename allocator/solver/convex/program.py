@@ -46,7 +46,9 @@ class FairAnswer:
     slopes: Array
 
 
-def solve_linear(task: Task, contested: Contested, extension: Extension, deadline: float) -> FairAnswer | None:
+def solve_linear(
+    task: Task, contested: Contested, extension: Extension, deadline: float
+) -> FairAnswer | None:
     """Solve the linear relaxation; None if nothing meets the limits, or time is over."""
     answer = solve_program(_stated(task, contested, extension), deadline)
     return None if answer is None else _read(task, contested, extension, answer)
@@ -106,11 +108,11 @@ def _stated(
     least: NDArray[np.int64] | None = None,
     inwards: tuple[Array, Array] | None = None,
 ) -> Program:
-    """State the program: pairs and violations, then the columns of the utility; whole numbers with `least`."""
+    """State the program: pairs, violations, and columns of the utility; whole numbers with `least`."""
     model, n_groups = task.model, len(task.groups)
     classes = None if least is None else np.ones(len(contested.size), np.bool_)
     base = state_program(contested, Box(*model.price_range()), classes, inwards)
-    n_rows, n_columns = base.rows.shape
+    n_rows = base.rows.shape[0]
     groups = np.arange(task.n_limits, model.n_rows)
     scale = row_scale(contested.uses)[groups]
     rows, columns = np.nonzero(extension.on_groups)

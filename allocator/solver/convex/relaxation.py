@@ -35,7 +35,7 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class Fair:
-    """A utility as a piece of the master: its slopes are prices of the rows of groups' values, but for sign."""
+    """A utility as a piece of the master: its slopes are prices of rows of groups' values, but for sign."""
 
     rows: NDArray[np.int64]
     utility: Utility
@@ -97,7 +97,7 @@ def _by_program(standing: Standing) -> Relaxed:
         if answer.counted - task.utility.equivalent(answer.earned) <= 0.1 * standing.enough:
             break
     if not touched:
-        raise NoPlanError("No assignment meets the limits, or the time allowed is too short to tell.")
+        raise NoPlanError
     return Relaxed(near, max(lost, 0.0) if task.soft else 0.0)
 
 

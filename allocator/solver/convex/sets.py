@@ -140,8 +140,12 @@ class Changes:
         rules = self.rules
         soft = np.isfinite(self.penalty)
         with np.errstate(divide="ignore", invalid="ignore"):
-            above = np.where(soft, allowed / np.maximum(self.penalty - np.maximum(rules.prices, 0.0), 0.0), 0.0)
-            below = np.where(soft, allowed / np.maximum(self.penalty + np.minimum(rules.prices, 0.0), 0.0), 0.0)
+            above = np.where(
+                soft, allowed / np.maximum(self.penalty - np.maximum(rules.prices, 0.0), 0.0), 0.0
+            )
+            below = np.where(
+                soft, allowed / np.maximum(self.penalty + np.minimum(rules.prices, 0.0), 0.0), 0.0
+            )
             unused = allowed / np.abs(rules.prices)
             low, high = rules.low - below, rules.high + above
             low = np.where(rules.prices > 0, np.maximum(low, rules.high - unused), low)
@@ -178,7 +182,9 @@ class Changes:
             halves.append(half)
         change = np.ascontiguousarray(moves.change[:, : self.task.n_limits])
         full = reach < wanted or reach >= most
-        return GroupSets(moves, change, float(self.slopes[group]), max(reach, 0.0), full, (halves[0], halves[1]))
+        return GroupSets(
+            moves, change, float(self.slopes[group]), max(reach, 0.0), full, (halves[0], halves[1])
+        )
 
     def plan(self, chosen: list[tuple[GroupSets, Index]]) -> bool:
         """Take the plan of one set of each group, by its places; return whether it keeps every limit."""
@@ -255,8 +261,13 @@ class Changes:
         """Return whether a row bounds from above, at a price, and no other row that sets use has one."""
         priced = self.rules.prices != 0
         priced[row] = False
-        others = any(moves.change[moves.regret <= reach, : self.task.n_limits][:, priced].any() for moves, _ in self.moves)
-        above_only = self.rules.prices[row] > 0 and np.isinf(self.rules.low[row]) and np.isinf(self.penalty[row])
+        others = any(
+            moves.change[moves.regret <= reach, : self.task.n_limits][:, priced].any()
+            for moves, _ in self.moves
+        )
+        above_only = (
+            self.rules.prices[row] > 0 and np.isinf(self.rules.low[row]) and np.isinf(self.penalty[row])
+        )
         return bool(above_only and not others)
 
     def _half(self, group: int, few: Index, start: tuple[float, float], reach: float) -> Half | None:
@@ -271,7 +282,10 @@ class Changes:
         part, few = part.some(order), few[order]
         classes_in_turn = of_class[np.argsort(rank)]
         starts = np.searchsorted(rank[number][order], np.arange(len(of_class) + 1)).astype(np.int64)
-        most = base.count[np.maximum(part.source, 0)] * (part.source >= 0) + (part.source < 0) * classes.size[part.of_class]
+        most = (
+            base.count[np.maximum(part.source, 0)] * (part.source >= 0)
+            + (part.source < 0) * classes.size[part.of_class]
+        )
         taken_off = np.bincount(rank[number][order], np.minimum(part.regret, 0.0) * most, len(of_class))
         spared = np.append(np.cumsum(taken_off[::-1])[::-1], 0.0)
         lost, value = np.empty((2, MOST_SETS))

@@ -40,7 +40,9 @@ def list_sets(  # type: ignore[no-untyped-def]
                 for m in range(move[k], last):  # in one order only
                     if lost[k] + regret[m] + spared[c + 1] > reach:
                         break
-                    if _possible(m, k, begin, of_class, source, target, count, total, size, fewest, most, parent, move):
+                    if _possible(
+                        m, k, begin, of_class, source, target, count, total, size, fewest, most, parent, move
+                    ):
                         if n == len(lost):
                             return alive, False
                         lost[n], value[n], parent[n], move[n] = lost[k] + regret[m], value[k] + gain[m], k, m

@@ -7,6 +7,7 @@ levels are split as long as what groups lose at least within them allows a plan 
 from __future__ import annotations
 
 import heapq
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,8 @@ class _RangeLosses(LevelLosses):
         wanted, free = self._asked(group, low), self._asked(group, high)
         return int(
             join_halves(
-                one.value, one.lost, two.value, two.lost, sets.slope, wanted, free, most, places[0], places[1],
-                loss,
+                one.value, one.lost, two.value, two.lost, sets.slope, wanted, free, most, places[0],
+                places[1], loss,
             )
         )  # fmt: skip
 
@@ -72,12 +73,14 @@ class SoftFrontier(Frontier):
         width, turn, sure = AROUND * abs(self.level), 0, True
         ends = [-np.inf, self.level - width, self.level + width, np.inf]
         heap: list[tuple[float, int, float, float]] = []
-        for low, high in zip(ends[:-1], ends[1:], strict=True):
+        for low, high in pairwise(ends):
             turn = self._push(heap, turn, low, high, allowed)
         while heap and turn < MOST_RANGES and not self.standing.late(until):
             _, _, low, high = heapq.heappop(heap)
             if high - low > NARROW * allowed:
-                middle = 0.5 * (low + high) if np.isfinite(high - low) else 2.0 * (low if np.isinf(high) else high)
+                middle = (
+                    0.5 * (low + high) if np.isfinite(high - low) else 2.0 * (low if np.isinf(high) else high)
+                )
                 if not low < middle < high or abs(middle) > 1e6 * abs(self.level):
                     sure = False
                     continue

@@ -1,7 +1,7 @@
 """Proportional fairness in whole numbers: linear problems in which tangents stand for logarithms.
 
-Near the relaxation a logarithm is the least of a few tangents: a slope, and soft rows that add to it below the
-points where tangents cross. So a linear problem with a few more rows bounds the objective from above, and
+Near the relaxation a logarithm is the least of a few tangents: a slope, and soft rows that add to it below
+the points where tangents cross. So a linear problem with a few more rows bounds the objective from above, and
 decomposition solves it in whole numbers; where its plan lies, the tangents are then drawn closer.
 
 Duran and Grossmann 1986, "An outer-approximation algorithm for a class of mixed-integer nonlinear programs".
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from allocator.limits import Limit
 from allocator.solver.convex.standing import EnoughError, Listener, Standing
-from allocator.solver.convex.task import Task, name_of
 from allocator.solver.convex.utility import Geometric
 from allocator.solver.decomposition import decompose
+from allocator.solver.fair_groups import name_of
 
 Array = NDArray[np.float64]
 
@@ -119,7 +119,10 @@ class TangentSearch:
         ]
         model = task.compiled(rows, slopes, unit)
         steeper = np.concatenate(
-            [np.where(each.corners > centre, each.extra, 0.0) for each, centre in zip(tangents, self.centre, strict=True)]
+            [
+                np.where(each.corners > centre, each.extra, 0.0)
+                for each, centre in zip(tangents, self.centre, strict=True)
+            ]
         )
         start = np.concatenate([standing.prices, -steeper]) / unit
         task.run.report("fair plan", 0, 0)

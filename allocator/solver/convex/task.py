@@ -15,16 +15,12 @@ from allocator.limits.scope import select
 from allocator.problem import Problem
 from allocator.solver.convex.run import Run
 from allocator.solver.convex.utility import Utility
+from allocator.solver.fair_groups import name_of
 from allocator.solver.model import VALUE, Model, compile_model
 from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
 Choice = NDArray[np.int16]
-
-
-def name_of(group: Group) -> str:
-    """Return a group's labels, as weights name them."""
-    return ", ".join(group.users.values())
 
 
 def _value_of(problem: Problem, group: Group) -> Term:

@@ -119,9 +119,7 @@ class Smallest:
         """Return one column, of which every group must have its share."""
         total = float(np.abs(near).sum()) or 1.0
         free = np.full(1, np.inf)
-        return Extension(
-            np.full(1, total), -free, free, -self.ideal(total)[:, None], False, np.zeros((0, 1))
-        )
+        return Extension(np.full(1, total), -free, free, -self.ideal(total)[:, None], False, np.zeros((0, 1)))
 
 
 @dataclass(frozen=True)
@@ -188,4 +186,4 @@ class Geometric:
             if total > 0:
                 at.append(np.array([earned[group] / near[group] * self.equivalent(near) / total]))
         ratios = np.sort(np.concatenate(at))
-        return ratios[np.append(True, np.diff(ratios) > SAME * ratios[1:])]
+        return np.asarray(ratios[np.append(True, np.diff(ratios) > SAME * ratios[1:])])

@@ -15,9 +15,10 @@ from allocator.limits import Limit
 from allocator.limits.rows import LimitLike, Row
 from allocator.problem import Problem
 from allocator.solver.convex.standing import Standing
-from allocator.solver.convex.task import Judged, Task, name_of
+from allocator.solver.convex.task import Judged, Task
 from allocator.solver.convex.utility import Smallest
 from allocator.solver.decomposition import decompose
+from allocator.solver.fair_groups import name_of
 from allocator.solver.model import compile_model
 
 Array = NDArray[np.float64]
@@ -57,7 +58,7 @@ class _NoFurther:
 
 
 def waste_nothing(standing: Standing, utility: Smallest) -> Array:
-    """Take a plan of a greater sum of values whose smallest value is as great within the gap, if there is one.
+    """Take a plan of a greater sum of values whose smallest value is as great within the gap, if any is.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def waste_nothing(standing: Standing, utility: Smallest) -> Array:
     named = dict(zip(model.labels, outcome.prices.tolist(), strict=True))
     lowest, highest = task.model.price_range()
     prices = np.array([named[label] for label in task.model.labels[: task.n_limits]])
-    return np.clip(prices, lowest[: task.n_limits], highest[: task.n_limits])
+    return np.asarray(np.clip(prices, lowest[: task.n_limits], highest[: task.n_limits]))
 
 
 def _no_further(task: Task, plan: Judged) -> list[LimitLike]:

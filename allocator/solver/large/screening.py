@@ -79,7 +79,7 @@ def _narrow_sides(model: Model) -> list[_Side]:
                 continue
             largest = sizes.largest(row, sign)
             free = model.problem.per_user[0] == 0 or largest <= SHARE * bound
-            if largest <= bound and free:
+            if largest == 0 or (largest <= bound and free):
                 continue  # even if nobody else earns room
             room = room_of(model, row, sign)
             if largest > room >= 0:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from allocator.errors import Finding
+from allocator.problem.arrays import shown
 
 Kind = Literal["auto", "cpu", "torch", "ray"]
 
@@ -30,17 +31,22 @@ class EngineSettings:
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with the settings."""
-        wrong = []
+        wrong: list[Finding] = []
+        device: object = self.device
         kinds = ("auto", "cpu", "torch", "ray")
-        if self.engine not in kinds:
+        if not isinstance(self.engine, str) or self.engine not in kinds:
             expected = "auto, cpu, torch or ray"
             wrong.append(
-                Finding("unknown engine", column="engine", found=repr(self.engine), expected=expected)
+                Finding("unknown engine", column="engine", found=shown(self.engine), expected=expected)
             )
-        if self.device is not None and self.engine in ("cpu", "ray"):
+            return wrong
+        if device is not None and not isinstance(device, str):
+            wrong.append(Finding("must be the name of a device", column="device", found=shown(device)))
+        elif self.device is not None and self.engine in ("cpu", "ray"):
             message = f"the engine '{self.engine}' takes no device; leave it out, or use engine torch"
             wrong.append(Finding(message, column="device", found=repr(self.device)))
-        if self.threads is not None and not (isinstance(self.threads, int) and self.threads >= 1):
+        whole = isinstance(self.threads, int) and not isinstance(self.threads, bool)
+        if self.threads is not None and not (whole and self.threads >= 1):
             message, expected = "the setting cannot be used", "a whole number, 1 or more"
-            wrong.append(Finding(message, column="threads", found=repr(self.threads), expected=expected))
+            wrong.append(Finding(message, column="threads", found=shown(self.threads), expected=expected))
         return wrong

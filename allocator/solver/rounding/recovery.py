@@ -12,25 +12,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from allocator.progress import Progress
-from allocator.solver.contested import Contested, assign, contest, count_choices
+from allocator.solver.contested import Contested, assign, count_choices
 from allocator.solver.highs import ProgramInterrupt
-from allocator.solver.model import COUNT, Model
-from allocator.solver.pricing import Engine, Pass, restrict
+from allocator.solver.model import Model
+from allocator.solver.pricing import Engine, Pass
 from allocator.solver.rounding.blocks import prove_losses
 from allocator.solver.rounding.branching import open_sets, solve_integer
+from allocator.solver.rounding.chains import improve_by_chains
 from allocator.solver.rounding.exchange import improve, round_vertex
+from allocator.solver.rounding.nearest import nearest_users
 from allocator.solver.rounding.standing import Classes, Standing, classes_of
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
 
 GRACE_SECONDS = 5.0  # past the deadline, to find a first plan at all
-NEAREST = 60_000  # users whose choice costs least to change, for what a first exchange leaves open
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
+MANY_BINDING = 60  # rows, from which on chains of moves pay
+EXCHANGE_SHARE = 0.2  # of the time left that exchange takes before them
 MOST_CORE = 30_000  # pairs that one integer program may decide at once
 
 
@@ -50,6 +52,8 @@ class Plan:
         What the plan is worth; minus infinity if that was not worked out.
     impossible
         Whether it was proven that no plan meets every limit.
+    missed
+        Where there is no plan, the limits that the best attempt broke, the worst first.
     """
 
     choice: NDArray[np.int16] | None
@@ -57,6 +61,7 @@ class Plan:
     proof: str = "branch and bound"
     impossible: bool = False
     value: float = -np.inf
+    missed: tuple[str, ...] = ()
 
 
 def with_grace(deadline: float) -> float:
@@ -105,6 +110,8 @@ class Recovery:
         self.loss = np.inf
         self.least_loss = 0.0
         self.proof = ""
+        self.missed: tuple[str, ...] = ()
+        self.missing = np.inf  # what the best attempt was charged for that
 
     def round(self, contested: Contested, columns: Array) -> None:
         """Round the linear program's vertex over the contested users, and improve it by exchange.
@@ -136,7 +143,7 @@ class Recovery:
     @property
     def found(self) -> Plan:
         """The best plan so far, with its proof."""
-        return Plan(self.plan, self.bound, self.proof, value=self.dual - self.loss)
+        return Plan(self.plan, self.bound, self.proof, value=self.dual - self.loss, missed=self.missed)
 
     @property
     def bound(self) -> float:
@@ -162,26 +169,20 @@ class Recovery:
         return replace(contested, decided=self.usage - usage)
 
     def nearest(self) -> tuple[Contested, float]:
-        """Return the users whose choice costs least to change, and a cost below that of any other's."""
+        """Return the users whose choice costs least to change, and a cost below that of any other change."""
         self.report("nearest users", 0, 0)
-        margin = self._margin()
-        inside = np.isfinite(margin)
-        beyond = np.inf
-        if inside.sum() > NEAREST:
-            inside = margin <= self.loss  # no change that loses more than the plan is part of a better one
-            if inside.sum() > NEAREST:
-                inside = margin < np.partition(margin, NEAREST)[NEAREST]
-            beyond = float(np.min(margin, where=~inside, initial=np.inf))
-        near = restrict(self.engine, np.flatnonzero(inside), self.prices, self.table)
-        assert near.base is not None
-        contested = contest(self.model, near.batch(), self.model.usage(near.base))
-        useful, _ = contested.within(self.prices, np.full(self.model.n_rows, np.inf))
-        return useful, beyond
+        kept = [self.choice] if self.plan is None else [self.choice, self.plan]
+        return nearest_users(self.engine, self.prices, self.table, self.loss, kept)
 
     def exchange(self, contested: Contested, standing: Standing, rounds: int) -> None:
         """Improve a plan of the contested users by exchange; keep it if it is the best."""
         self.report("integer plan", 0, 0)
-        self._keep(contested, improve(standing, self.enough + self.least_loss, rounds, self.until))
+        enough = self.enough + self.least_loss
+        if np.count_nonzero(self.prices) >= MANY_BINDING:
+            now = time.monotonic()
+            standing = improve(standing, enough, FIRST_ROUNDS, now + EXCHANGE_SHARE * (self.until - now))
+            standing = improve_by_chains(standing, enough, self.until)
+        self._keep(contested, improve(standing, enough, rounds, self.until))
 
     def exchange_blocks(self, contested: Contested, beyond: float) -> None:
         """Tighten the bound block by block, and improve what the blocks would choose."""
@@ -237,28 +238,13 @@ class Recovery:
             self.least_loss, self.proof = least_loss, proof
             self.watch.bounded(proof, self.bound)
 
-    def _margin(self) -> Array:
-        """Return for each user a cost, in objective units, below which the choice cannot change."""
-        model = self.model
-        _, n_places, n_coupons = model.shape
-        first = COUNT * n_places * n_coupons
-        everything = np.zeros((1, model.weights.shape[1]))
-        everything[0, first : first + model.sizes[0] * n_coupons] = 1.0
-        counted = replace(
-            model,
-            labels=(*model.labels, "everything"),
-            weights=sp.csr_array(sp.vstack([model.weights, everything])),
-            at_least=np.append(model.at_least, -np.inf),
-            at_most=np.append(model.at_most, np.inf),
-            penalty=np.append(model.penalty, np.inf),
-        )
-        # With a price on every choice, a radius is a regret for one choice, and half of it for a swap.
-        unit = np.append(np.zeros(model.n_rows), 1.0)
-        margin, _ = self.engine.with_model(counted).radius(np.append(self.prices, 0.0), unit)
-        return margin
-
     def _keep(self, contested: Contested, standing: Standing) -> None:
-        """Keep a plan if it is the best."""
+        """Keep a plan if it is the best, or what the best attempt missed where there is none yet."""
+        if self.plan is None:
+            charge = standing.classes.rules.charge(standing.used)
+            if charge.sum() < self.missing:
+                order = np.argsort(-charge, kind="stable")[: np.count_nonzero(charge)]
+                self.missed, self.missing = tuple(self.model.labels[r] for r in order), float(charge.sum())
         if standing.loss < self.loss:
             self.loss, self.plan = standing.loss, self.choice.copy()
             assign(contested, standing.count, self.plan)

@@ -95,4 +95,3 @@ def soften(value, measures, cell, places, price, part, fewest, heat, start, stop
         for a in range(n_touched):
             mean[touched[a]] = 0.0
             seen[touched[a]] = False
-

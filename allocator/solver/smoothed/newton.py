@@ -19,14 +19,15 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from allocator.solver.master import Box, Prices, Scale
-from allocator.solver.model import Model
+from allocator.solver.model import MANY_ROWS
 from allocator.solver.pricing import Engine
+from allocator.solver.smoothed.parts import find_parts
 from allocator.solver.smoothed.passes import Passes, Smooth
 from allocator.solver.smoothed.sides import Sides, state_sides
 
 Array = NDArray[np.float64]
 
-MANY_ROWS = 60  # from which on Newton's method is worth its passes
+MOST_PARTS = 3_000  # of rows: a step solves a system of about as many unknowns
 MOST_PAIRS = 20_000_000  # in memory
 HOT = 0.3  # first smoothing, in typical values of a user, from no prices; from good ones; from very good ones
 WARM_HEAT = 0.03
@@ -43,10 +44,11 @@ def suits(engine: Engine) -> bool:
     model = engine.model
     pairs = engine.n_users * model.problem.n_coupons
     return (
-        model.n_rows >= MANY_ROWS
+        MANY_ROWS <= model.n_rows <= MOST_PARTS
         and model.problem.per_user[1] == 1
         and model.problem.in_memory
         and pairs <= MOST_PAIRS
+        and find_parts(model).n_parts <= MOST_PARTS
     )
 
 
@@ -179,14 +181,19 @@ class _Path:
         self._recentre(weight)
         return length
 
-    def _line_search(self, point: _Point, heat: float, direction: Array, slope: float, length: float) -> float:
+    def _line_search(
+        self, point: _Point, heat: float, direction: Array, slope: float, length: float
+    ) -> float:
         weight = self._weight(heat)
         now = point.smooth.value / self.scale.value + self._barrier(self.at, weight)
         rounding = 1e-15 * abs(now) + 1e-16
         while length >= SHORTEST:
             at = self.at + length * direction
             value = self.passes.at(self.sides.prices(at), heat * self.typical, curved=False).value
-            if value / self.scale.value + self._barrier(at, weight) <= now + ARMIJO * length * slope + rounding:
+            if (
+                value / self.scale.value + self._barrier(at, weight)
+                <= now + ARMIJO * length * slope + rounding
+            ):
                 return length
             length *= 0.4
         return 0.0

@@ -72,9 +72,11 @@ def state_sides(model: Model, box: Box, scale: Scale) -> Sides:
     ]
     row = np.concatenate([rows for rows, *_ in kinds])
     sign = np.concatenate([np.full(len(rows), sign) for rows, sign, *_ in kinds])
-    low, high, bound = (np.concatenate([kind[k][kind[0]] for kind in kinds]) for k in (2, 3, 4))
+    low = np.concatenate([lowest[rows] for rows, _, lowest, _, _ in kinds])
+    high = np.concatenate([highest[rows] for rows, _, _, highest, _ in kinds])
+    bound = np.concatenate([bounds[rows] for rows, _, _, _, bounds in kinds])
     unit = scale.price[row]
     moves = high - low > 1e-12 * np.maximum(unit, high)
-    fixed = np.bincount(row[~moves], (sign * low)[~moves], model.n_rows)
+    fixed = np.bincount(row[~moves], (sign * low)[~moves], model.n_rows).astype(np.float64)
     row, sign, low, high, bound, unit = (part[moves] for part in (row, sign, low, high, bound, unit))
     return Sides(row, sign * unit, sign * bound * unit / scale.value, low / unit, high / unit, fixed)

@@ -1,0 +1,137 @@
+"""One table, in whatever form it comes -> a typed frame, and where its rows stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from allocator.campaign.cells import Cells
+from allocator.campaign.columns.applying import in_whole_units
+from allocator.campaign.columns.meanings import NOTHING, Meaning
+from allocator.campaign.consent.contact import NO_CONTACT, Contact
+from allocator.campaign.formats import (
+    Notation,
+    Place,
+    RowsKept,
+    Source,
+    TableFormat,
+    digest_of_source,
+    open_table,
+    source_of_file,
+)
+from allocator.campaign.naming import Named, name_columns
+from allocator.campaign.schema import TableSchema
+from allocator.campaign.table_context import TableContext
+from allocator.campaign.tables import clean_text, parse_cells
+from allocator.errors import Finding, InputError
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table as it was read.
+
+    Parameters
+    ----------
+    frame
+        Columns under canonical names and types.
+    place
+        Where it stands; rows are those of `frame`.
+    digest
+        SHA-256 of the file, or of the rows of a query.
+    notes
+        What was found out about how it is written and what its columns are, as sentences.
+    contact
+        What its columns say of who may be contacted.
+    """
+
+    frame: pl.DataFrame
+    place: Place
+    digest: str
+    notes: tuple[str, ...] = ()
+    contact: Contact = NO_CONTACT
+
+
+def read_file(path: Path, schema: TableSchema) -> ReadTable:
+    """Read the file `path`, whose ending says what form it has; see `read_table`."""
+    return read_table(source_of_file(path, schema.name), schema)
+
+
+def read_table(
+    source: Source,
+    schema: TableSchema,
+    keys: TableFormat | None = None,
+    currency: str | None = None,
+    context: TableContext | None = None,
+    meanings: Mapping[str, Meaning] = NOTHING,
+) -> ReadTable:
+    """Read a table and return a frame with the schema's columns under canonical names and types.
+
+    Parameters
+    ----------
+    source
+        Where it comes from.
+    schema
+        Its columns.
+    keys
+        What is stated of how it is written.
+    currency
+        The campaign's.
+    context
+        What it is read by; what else there is to say of it is added.
+    meanings
+        What ``[columns]`` says of its columns.
+
+    Raises
+    ------
+    InputError
+        With every finding in it; rows are those that an editor or a spreadsheet shows.
+    """
+    keys = keys or TableFormat()
+    raw = open_table(source, keys)
+    place = raw.place
+    try:
+        frame = _without_blank_end(clean_text(raw.frame, raw.name))
+        if frame.height == 0:
+            raise InputError(Finding("the file has a header but no rows", file=raw.name))
+        named = name_columns(frame, schema, raw.name, meanings)
+        place = _place_of(named, place)
+        columns = {name: named.origin.get(name, name) for name in named.frame.columns}
+        stored = {name: raw.stored[column] for name, column in columns.items() if column in raw.stored}
+        cells = Cells(named.frame, schema, Notation(keys, currency, stored, place), named.renamed)
+        parsed = parse_cells(
+            cells,
+            schema,
+            raw.name,
+            list(named.findings),
+            context or TableContext(),
+            named.features,
+            named.lacks,
+        )
+    except InputError as error:
+        raise InputError(place.of_all(error.findings)) from error
+    words = list(dict.fromkeys([*raw.understood, *cells.understood]))
+    notes = (*source.notes, *([f"{raw.name} is read with {', '.join(words)}"] if words else []), *named.notes)
+    digest = digest_of_source(source, frame)
+    return ReadTable(in_whole_units(parsed, named.cents), place, digest, notes, named.contact)
+
+
+def _place_of(named: Named, place: Place) -> Place:
+    """Return where a table stands whose columns have other names and of whose rows some are left out."""
+    own = {column: name for name, column in reversed(list(named.origin.items()))}
+    rows = place.rows if named.rows is None else RowsKept(place.rows, named.rows)
+    return replace(place, columns=tuple(own.get(column, column) for column in place.columns), rows=rows)
+
+
+def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
+    """Drop the blank lines that editors and spreadsheets leave at the end of a file."""
+    last = frame.tail(1000)  # most files end soon after their last row
+    rows = last if last.select(_filled()).to_series().any() else frame
+    filled = rows.select(_filled()).to_series().arg_true()
+    return frame.head(frame.height - rows.height + filled[-1] + 1 if len(filled) else 0)
+
+
+def _filled() -> pl.Expr:
+    return pl.any_horizontal(pl.all().is_not_null())

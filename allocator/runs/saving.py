@@ -1,0 +1,88 @@
+"""What a run leaves in its folder: the plan as soon as it is made, then the messages and the pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from allocator.campaign import Campaign
+from allocator.campaign.messages import message_table
+from allocator.campaign.schema import MESSAGE_MEASURES
+from allocator.campaign.summary import skip_reasons
+from allocator.campaign.task import Task
+from allocator.files import dump_json, write_table, write_text
+from allocator.online.plan import OnlinePlan
+from allocator.online.plan_file import PLAN_FILE
+from allocator.report.plan import render_plan
+from allocator.runs.options import Options
+from allocator.solution import Solution
+
+
+def save_plan(
+    path: Path,
+    campaign: Campaign,
+    task: Task,
+    solution: Solution,
+    sent: pl.DataFrame,
+    summary: dict[str, Any],
+    ending: str,
+) -> None:
+    """Write who gets what, who gets nothing and why, prices and figures; `ending` is that of tables."""
+    counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
+    assignments = solution.assignments().drop(counted)
+    assignments = assignments.with_columns(sent["channel", "segment", "variant"])
+    write_table(assignments, path / f"assignments.{ending}")
+    reasons = skip_reasons(task, solution)
+    left_out = [
+        (user, reason) for user, reason in zip(task.problem.user_ids.tolist(), reasons, strict=True) if reason
+    ]
+    write_table(pl.DataFrame(left_out, schema=["user_id", "reason"], orient="row"), path / "skipped.csv")
+    write_text(path / "prices.json", dump_json(solution.prices))
+    if solution.utility is None:
+        arrivals = campaign.config.online
+        plan = OnlinePlan.from_solution(
+            solution,
+            _plan_id(campaign, solution),
+            **arrivals.times(campaign.config.campaign.time_zone),
+            profile=arrivals.profile,
+        )
+        write_text(path / PLAN_FILE, plan.to_json())
+    write_text(path / "campaign.toml", resolved_toml(campaign))
+    write_text(path / "summary.json", dump_json(summary))
+
+
+def save_messages(
+    path: Path,
+    campaign: Campaign,
+    sent: pl.DataFrame,
+    texts: pl.DataFrame | None,
+    summary: dict[str, Any],
+    options: Options,
+) -> None:
+    """Write the messages, where there are any, and all that counts them."""
+    if texts is not None:
+        write_table(texts, path / "copy.csv")
+        write_table(message_table(sent, texts), path / f"messages.{options.format}")
+    write_text(path / "campaign.toml", resolved_toml(campaign))
+    write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))
+    write_text(path / "summary.json", dump_json(summary))
+
+
+def resolved_toml(campaign: Campaign) -> str:
+    """Return campaign.toml with every default and override written out."""
+    import tomlkit
+
+    settings = campaign.config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    settings["as_of"] = campaign.as_of
+    return tomlkit.dumps(settings)
+
+
+def _plan_id(campaign: Campaign, solution: Solution) -> str:
+    """Return an id for the online plan: the campaign's name, and a digest of the plan's choices."""
+    digest = hashlib.sha256(solution.choice.tobytes())
+    digest.update(json.dumps([campaign.digests, dict(solution.prices)], sort_keys=True).encode())
+    return f"{campaign.config.name}-{digest.hexdigest()[:12]}"
