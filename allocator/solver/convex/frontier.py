@@ -254,12 +254,12 @@ class _Fitting:
         self.allowed, self.losses = allowed, [each.losses for each in listed]
         self.uses = [np.ascontiguousarray(each.uses[:, rows]) for each in listed]
         self.rules, self.low, self.high, self.used = rules.part(rows), low[rows], high[rows], used[rows]
-        nothing = np.zeros(len(rows))
-        self.prices, self.rate = (self.rules.prices, changes.rate[rows]) if priced else (nothing, nothing)
+        self.prices: Array = self.rules.prices if priced else np.zeros(len(rows))
+        self.rate: Array = changes.rate[rows] if priced else np.zeros(len(rows))
         self.generator = np.random.default_rng(changes.task.run.seed)
 
     def choose(self, until: float) -> tuple[Index | None, bool]:
-        """Return the place of each group's set among those listed, or None; and whether none was overlooked."""
+        """Return the place of each group's set among those listed, or None; and whether that is sure."""
         if len(self.used) == 0:
             return np.zeros(len(self.losses), np.int64), True
         found, sure = self._search(until, LOOKS, in_order=True)

@@ -8,14 +8,15 @@ it; if not, its plan does. The level is searched between the best plan and the l
 from __future__ import annotations
 
 import time
+
 import numpy as np
 from numpy.typing import NDArray
 
 from allocator.limits import Limit
 from allocator.solver.convex.standing import EnoughError, Listener, Standing
-from allocator.solver.convex.task import Task, name_of
 from allocator.solver.convex.utility import Smallest
 from allocator.solver.decomposition import decompose
+from allocator.solver.fair_groups import name_of
 from allocator.solver.model import Model
 
 Array = NDArray[np.float64]
@@ -97,9 +98,9 @@ class LevelSearch:
         listener = Listener(standing, served)
         try:
             outcome = decompose(
-                model, gap=FINER * task.run.gap, deadline=min(until, task.run.deadline, time.monotonic() + self.seconds),
-                seed=task.run.seed, engines=task.run.engines, start=self.start, report=task.run.report,
-                watch=listener,
+                model, gap=FINER * task.run.gap,
+                deadline=min(until, task.run.deadline, time.monotonic() + self.seconds), seed=task.run.seed,
+                engines=task.run.engines, start=self.start, report=task.run.report, watch=listener,
             )  # fmt: skip
             bound = listener.bound
             if outcome.plan.impossible:
@@ -129,7 +130,8 @@ class LevelSearch:
     def _model(self, smallest: float, unit: float) -> Model:
         """Return the linear model in which one group earns, and the others have their smallest value.
 
-        What they lack to it costs more than it could earn elsewhere, so that there is a plan early on. Where limits may be broken at a price, more than the smallest value would be bought for the one, too: then
+        What they lack to it costs more than it could earn elsewhere, so that there is a plan early on. Where
+        limits may be broken at a price, more than the smallest value would be bought for the one, too: then
         it loses what it lacks to that instead.
         """
         soft = self.task.soft

@@ -2,7 +2,8 @@
 
 Against the dual bound a plan loses what its choices lose at the prices, which is known change by change, so
 only few sets of changes lose less than a good plan does. A group's changes are split into two halves of other
-users, so that a set of one and a set of the other may always go together: far fewer are listed than there are.
+users, so that a set of one and a set of the other may always go together: far fewer are listed than there
+are.
 
 Horowitz and Sahni 1974, "Computing partitions with applications to the knapsack problem"; Pisinger 1995,
 "A minimal algorithm for the multiple-choice knapsack problem".
@@ -83,7 +84,7 @@ class GroupSets:
     halves: tuple[Half, Half]
 
     def uses(self, places: Index) -> Array:
-        """Return what sets, by their places in both halves, (2, n), change of the limits' usage, (n, n_limits)."""
+        """Return what sets, by places in both halves, (2, n), change of limits' usage, (n, n_limits)."""
         uses = np.zeros((places.shape[1], self.change.shape[1]))
         for half, of_half in zip(self.halves, places, strict=True):
             fill_uses(half.place[of_half], half.parent, half.move, self.change, uses)
@@ -136,7 +137,7 @@ class Changes:
         return self.task.model.penalty[: self.task.n_limits]
 
     def windows(self, allowed: float) -> tuple[Array, Array]:
-        """Return the least and the greatest usage of each limit at which it alone loses no more than allowed."""
+        """Return the least and greatest usage of each limit at which it alone loses no more than allowed."""
         rules = self.rules
         soft = np.isfinite(self.penalty)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -220,7 +221,7 @@ class Changes:
         return count
 
     def _moves(self, moves: Moves, group: int) -> tuple[Moves, float]:
-        """Return a group's moves, the cheapest if there are too many, and the regret up to which all are there."""
+        """Return a group's moves, the cheapest if too many, and the regret up to which all are there."""
         mine = np.flatnonzero(self.group[moves.of_class] == group)
         most = float(moves.regret[mine[MOST_MOVES]]) if len(mine) > MOST_MOVES else np.inf
         return self.base.with_change(moves.some(mine[:MOST_MOVES])), min(self.most, most)

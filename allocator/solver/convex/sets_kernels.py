@@ -13,10 +13,10 @@ def list_sets(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Write sets of moves whose total regret is at most `reach`, class after class.
 
-    Moves ``starts[c]`` to ``starts[c + 1]`` are those of class ``classes[c]``, by rising regret. Set 0 is empty,
-    and comes with its regret and value; every other is its parent and one more move, which gains so much of
-    value. ``spared[c]`` is what moves of the classes from c on may take off a regret. With `prune`, a set goes
-    if another has at least its value at no more than its regret + slope x value.
+    Moves ``starts[c]`` to ``starts[c + 1]`` are those of class ``classes[c]``, by rising regret. Set 0 is
+    empty, and comes with its regret and value; every other is its parent and one more move, which gains so
+    much of value. ``spared[c]`` is what moves of the classes from c on may take off a regret. With `prune`, a
+    set goes if another has at least its value at no more than its regret + slope x value.
 
     Returns how many sets are listed, and whether there was room for all.
     """
@@ -119,7 +119,8 @@ def least_loss(value_one, lost_one, value_two, least_two, slope, wanted):  # typ
 def join_halves(value_one, lost_one, value_two, lost_two, slope, wanted, free, most, one, two, loss):  # type: ignore[no-untyped-def]
     """Write the pairs of sets, one of each half, that reach what is wanted and lose at most so much.
 
-    Of the value only what exceeds `free` is lost. Returns how many there are, or one more than there is room for.
+    Of the value only what exceeds `free` is lost. Returns how many there are, or one more than there is room
+    for.
     """
     n = 0
     for i in range(len(value_one)):
@@ -158,12 +159,11 @@ def fitting_sets(  # type: ignore[no-untyped-def]
     """Choose a set of every group so that all rows lie within their windows, `low` to `high`, and all lose no
     more than `allowed` together: sets by themselves, rows by the price of slack and the rate of violation.
 
-    Depth-first over groups, each list by rising own loss (or not `in_order`), but the last by rising use of row
-    `key`. Row k of
-    `least`, `least_use` and `most_use` says what the groups from k on lose and use at least and
-    at most. `here`, `lost` and `now` say where the search stands: the next set of each group, what those before
-    it lose, and what rows are used. Returns the depth at which to go on after so many nodes, the number of groups
-    if a choice was found, and -1 if there is none.
+    Depth-first over groups, each list by rising own loss (or not `in_order`), but the last by rising use of
+    row `key`. Row k of `least`, `least_use` and `most_use` says what the groups from k on lose and use at
+    least and at most. `here`, `lost` and `now` say where the search stands: the next set of each group, what
+    those before it lose, and what rows are used. Returns the depth at which to go on after so many nodes, the
+    number of groups if a choice was found, and -1 if there is none.
     """
     n_groups, n_rows = len(starts) - 1, now.shape[1]
     visited = 0
@@ -235,7 +235,7 @@ def least_between(value_one, lost_one, value_two, lost_two, least_two, slope, wa
 
 @njit(nogil=True, cache=True)
 def join_curved(value_one, lost_one, value_two, lost_two, weight, centre, most, one, two, loss):  # type: ignore[no-untyped-def]
-    """Write the pairs of sets, one of each half, that lose at most so much; as `join_halves`, but what a value
+    """Write the pairs of sets, one of each half, that lose at most so much; as `join_halves`, but a value
     loses against `centre` is weight x (z - 1 - log z) at z = value / centre.
     """
     n = 0
