@@ -78,14 +78,22 @@ def _search(standing: Standing, relaxed: Relaxed) -> None:
         assert isinstance(task.utility, Geometric)
         search = TangentSearch(standing, task.utility, relaxed.earned)
     search.first(_part(FIRST, until))
-    if task.fitting.n_pairs <= SOME:
+    _by_groups(standing, relaxed, until)
+    if task.fitting.n_pairs <= SOME and not standing.done:
         decide_core(standing, relaxed.earned, _part(CORE, until))
-    before = None
-    while not standing.done and before != (before := (standing.total, standing.bound)):
-        _frontier(standing, relaxed).run(_part(FRONTIER, until))
+        _by_groups(standing, relaxed, until)
     decide_core(standing, relaxed.earned, until)
     if not standing.done:
         search.run(until)
+
+
+def _by_groups(standing: Standing, relaxed: Relaxed, until: float) -> None:
+    """Decide totals group by group, as long as that brings news."""
+    before = None
+    while not standing.done and before != (before := (standing.total, standing.bound)):
+        for few in (True, False):
+            if not standing.done and not standing.late(until):
+                _frontier(standing, relaxed, few=few).run(_part(FRONTIER, until))
 
 
 def _part(share: float, until: float) -> float:
@@ -94,15 +102,15 @@ def _part(share: float, until: float) -> float:
     return now + share * max(until - now, 0.0)
 
 
-def _frontier(standing: Standing, relaxed: Relaxed) -> Frontier:
+def _frontier(standing: Standing, relaxed: Relaxed, *, few: bool) -> Frontier:
     utility = standing.task.utility
     if isinstance(utility, Smallest):
         if standing.task.soft:
-            return SoftFrontier(standing, utility, relaxed.lost)
-        return Frontier(standing, LevelLosses(utility, standing.dual))
+            return SoftFrontier(standing, utility, relaxed.lost, few=few)
+        return Frontier(standing, LevelLosses(utility, standing.dual), few=few)
     assert isinstance(utility, Geometric)
     total, proves = standing.dual + relaxed.lost, not standing.task.soft
-    return Frontier(standing, CurvedLosses(utility, standing.slopes, total, proves=proves))
+    return Frontier(standing, CurvedLosses(utility, standing.slopes, total, proves=proves), few=few)
 
 
 def _wastes(task: Task) -> bool:

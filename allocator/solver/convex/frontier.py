@@ -8,7 +8,6 @@ together they keep the rows that groups share; if there is none among all, no pl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -16,20 +15,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.solver.convex.fitting import Fitting
 from allocator.solver.convex.sets import ROUNDING, Changes, GroupSets, Listed
-from allocator.solver.convex.sets_kernels import fitting_sets, join_curved, join_halves, least_loss
+from allocator.solver.convex.sets_kernels import join_curved, join_halves, least_loss
 from allocator.solver.convex.standing import Standing
 from allocator.solver.convex.utility import Geometric, Smallest
-from allocator.solver.interrupt import still_at_it
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MOST_TOTALS = 60  # to decide
 LISTED = 50_000  # sets of one group to choose from at once
-NODES = 1_000_000  # of the search for sets that fit together, between two looks at the time
-LOOKS = 8  # in the order of the lists
-RESTARTS = 24  # in any other order
 WIDER = 1.5  # of what is needed: how far sets are listed
 
 
@@ -146,12 +142,15 @@ class Frontier:
         Prices, bound and best plan; is told of plans and bounds.
     losses
         What the utility makes of sets.
+    few
+        Whether to list only sets that no other beats in value and in cost at the prices. That overlooks no
+        total if one row has a price: without the rows that have none there is a plan of them, if of any.
     """
 
-    def __init__(self, standing: Standing, losses: Losses) -> None:
+    def __init__(self, standing: Standing, losses: Losses, *, few: bool) -> None:
         self.standing, self.losses = standing, losses
         self.task, self.dual = standing.task, standing.dual
-        self.changes = Changes(standing, losses.wanted())
+        self.changes = Changes(standing, losses.wanted(), few=few)
         reach = self.changes.first_reach()
         self.groups = [self.changes.sets(g, reach) for g in range(len(self.task.groups))]
 
@@ -199,13 +198,19 @@ class Frontier:
 
     def _choose(self, listed: list[Listed], allowed: float, until: float) -> bool | None:
         """Look for a plan of one listed set of each group; None if there may be another."""
-        complete = all(each.complete for each in listed) and self.losses.proves
+        complete = all(each.complete for each in listed) and self.losses.proves and self.changes.proves
         if not all(len(each.losses) for each in listed):
             return False if complete else None
         order = sorted(range(len(listed)), key=lambda g: len(listed[g].losses))
-        fitting = _Fitting(self.changes, [listed[g] for g in order], allowed, priced=self.losses.priced)
-        chosen, sure = fitting.choose(until)
+        in_order, priced = [listed[g] for g in order], self.losses.priced
+        chosen, sure = Fitting(self.changes, in_order, allowed, priced=priced).choose(until)
         if chosen is None:
+            if complete and sure and self.changes.dropped.any():
+                rows = ~self.changes.dropped
+                chosen, sure = Fitting(self.changes, in_order, allowed, priced=priced, rows=rows).choose(
+                    until
+                )
+                return False if sure and chosen is None else None
             return False if complete and sure else None
         return self.changes.plan(
             [(self.groups[g], listed[g].places[:, k]) for g, k in zip(order, chosen.tolist(), strict=True)]
@@ -229,83 +234,3 @@ class Frontier:
         order = np.argsort(loss[:n], kind="stable")
         chosen = np.ascontiguousarray(places[:, order])
         return Listed(chosen, loss[order], sets.uses(chosen), allowed == most and sets.reach >= most)
-
-
-class _Fitting:
-    """The choice of one listed set of each group, so that all rows hold and they lose no more than allowed.
-
-    Parameters
-    ----------
-    changes
-        The base plan and the rows.
-    listed
-        Sets of each group.
-    allowed
-        The most that they may lose together.
-    priced
-        Whether what rows leave unused counts.
-    """
-
-    def __init__(self, changes: Changes, listed: list[Listed], allowed: float, *, priced: bool) -> None:
-        moved = np.any([each.uses.any(axis=0) for each in listed], axis=0)
-        rules, used = changes.rules, changes.used
-        low, high = changes.windows(allowed)
-        rows = np.flatnonzero(moved | (used > high) | (used < low) | (priced & (rules.prices != 0)))
-        self.allowed, self.losses = allowed, [each.losses for each in listed]
-        self.uses = [np.ascontiguousarray(each.uses[:, rows]) for each in listed]
-        self.rules, self.low, self.high, self.used = rules.part(rows), low[rows], high[rows], used[rows]
-        self.prices: Array = self.rules.prices if priced else np.zeros(len(rows))
-        self.rate: Array = changes.rate[rows] if priced else np.zeros(len(rows))
-        self.generator = np.random.default_rng(changes.task.run.seed)
-
-    def choose(self, until: float) -> tuple[Index | None, bool]:
-        """Return the place of each group's set among those listed, or None; and whether that is sure."""
-        if len(self.used) == 0:
-            return np.zeros(len(self.losses), np.int64), True
-        found, sure = self._search(until, LOOKS, in_order=True)
-        for _ in range(RESTARTS):
-            if found is not None or sure or time.monotonic() > until:
-                break
-            found, sure = self._search(until, 1, in_order=False)
-        return found, sure
-
-    def _search(self, until: float, looks: int, *, in_order: bool) -> tuple[Index | None, bool]:
-        """Search depth-first, in the order of the lists or in any."""
-        orders = [
-            np.arange(len(loss)) if in_order else self.generator.permutation(len(loss))
-            for loss in self.losses
-        ]
-        key = self._key()
-        orders[-1] = np.argsort(self.uses[-1][:, key], kind="stable")
-        losses = [loss[order] for loss, order in zip(self.losses, orders, strict=True)]
-        uses = [use[order] for use, order in zip(self.uses, orders, strict=True)]
-        least = np.append(np.cumsum([loss.min() for loss in losses[::-1]])[::-1], 0.0)
-        starts = np.concatenate([[0], np.cumsum([len(loss) for loss in losses])]).astype(np.int64)
-        own, every = np.concatenate(losses), np.concatenate(uses)
-        worst = (
-            self._from_on([use.min(axis=0) for use in uses]),
-            self._from_on([use.max(axis=0) for use in uses]),
-        )
-        here, lost = np.append(starts[:-1], 0), np.zeros(len(starts))
-        now = np.zeros((len(starts), len(self.used)))
-        now[0], depth = self.used, 0
-        while 0 <= depth < len(losses) and looks > 0 and time.monotonic() < until:
-            still_at_it()
-            depth = fitting_sets(
-                starts, own, every, key, self.low, self.high, least, *worst, self.rules.low, self.rules.high,
-                self.prices, self.rate, self.allowed, in_order, NODES, depth, here, lost, now,
-            )  # fmt: skip
-            looks -= 1
-        if depth < len(losses):
-            return None, depth < 0
-        chosen = here[:-1] - 1 - starts[:-1]
-        return np.array([order[k] for order, k in zip(orders, chosen, strict=True)]), True
-
-    def _key(self) -> int:
-        """Return the row whose window is narrowest beside what the last group's sets differ in."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            narrow = np.nan_to_num((self.high - self.low) / np.ptp(self.uses[-1], axis=0), nan=np.inf)
-        return int(np.argmin(narrow))
-
-    def _from_on(self, worst: list[Array]) -> Array:
-        return np.append(np.cumsum(worst[::-1], axis=0)[::-1], np.zeros((1, len(self.used))), axis=0)

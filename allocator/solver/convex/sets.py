@@ -113,9 +113,18 @@ class Changes:
         Prices, slopes and best plan.
     wanted
         (n_groups,) values about which groups' values should lie.
+    few
+        Whether to list only sets that no other beats in value and in cost at the prices.
+
+    Attributes
+    ----------
+    dropped
+        (n_limits,) the rows without which these are all that matter.
+    proves
+        Whether they are, without those rows.
     """
 
-    def __init__(self, standing: Standing, wanted: Array) -> None:
+    def __init__(self, standing: Standing, wanted: Array, *, few: bool) -> None:
         self.standing, self.task = standing, standing.task
         self.slopes, self.dual = standing.slopes, standing.dual
         self.near = Near(standing)
@@ -129,7 +138,10 @@ class Changes:
         self.moves = [self._moves(moves, g) for g in range(len(self.task.groups))]
         self.rules = self.classes.rules.part(np.arange(self.task.n_limits))
         self.rate = np.where(np.isinf(self.penalty), 0.0, self.penalty)
-        self.cap = self._cap()
+        self.dropped = (self.rules.prices == 0) & few
+        cap = self._cap()
+        self.proves = not few or cap > 0
+        self.cap = cap or (self.lacking if few else 0.0)
 
     @property
     def penalty(self) -> Array:
@@ -256,7 +268,7 @@ class Changes:
                     np.maximum.at(greatest, of_class, signed)
                     worst += size @ greatest
         low, high = self.windows(self.lacking)
-        return np.flatnonzero((self.used + up > high) | (self.used - down < low))
+        return np.flatnonzero(((self.used + up > high) | (self.used - down < low)) & ~self.dropped)
 
     def _costs_all(self, row: int, reach: float) -> bool:
         """Return whether a row bounds from above, at a price, and no other row that sets use has one."""

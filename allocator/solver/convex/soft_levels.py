@@ -56,16 +56,18 @@ class SoftFrontier(Frontier):
 
     Parameters
     ----------
-    standing, utility
+    standing, few
         As in `Frontier`.
+    utility
+        The smallest value.
     lost
         Penalties in the relaxation.
     """
 
-    def __init__(self, standing: Standing, utility: Smallest, lost: float) -> None:
+    def __init__(self, standing: Standing, utility: Smallest, lost: float, *, few: bool) -> None:
         self.level = standing.dual + lost
         self.ranges = _RangeLosses(utility, self.level)
-        super().__init__(standing, self.ranges)
+        super().__init__(standing, self.ranges, few=few)
 
     def decide(self, total: float, until: float) -> bool | None:
         """Say whether there is a plan worth a total, about; None if that stays open."""
