@@ -18,6 +18,7 @@ from benchmarks.uplift import LEARNERS
 
 TARGET_GAP = 1e-6
 ON_REQUEST = (
+    "fair",
     "device",
     "uplift",
     "ranks",

@@ -92,7 +92,7 @@ def risky_task(kind: str, n: int, gap: float, limit: float) -> Generator[None, N
 def _solved(
     problem: Problem, limits: list[LimitLike], objective: Fairness | None, gap: float, limit: float
 ) -> Generator[None, None, dict[str, Any]]:
-    solve(regions(600), _stocks(600), objective=objective, gap=1e-3, time_limit=10)
+    solve(regions(200), _stocks(200), objective=objective, gap=1e-2, time_limit=5)
     yield
     try:
         found = solve(problem, limits, objective=objective, gap=gap, time_limit=limit)

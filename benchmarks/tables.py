@@ -13,6 +13,7 @@ from benchmarks import (
     copy_quality,
     copy_safety,
     copy_scale,
+    fair_objectives,
     learned_plans,
     ledger,
     pacing,
@@ -260,6 +261,9 @@ TABLES: dict[str, Table] = {
             "status": _status,
         },
         {"folder": Path("../shared/data/mmkp"), "limit": 60.0},
+    ),
+    "fair": Table(
+        fair_objectives.ABOUT, fair_objectives.rows, fair_objectives.COLUMNS, fair_objectives.SETTINGS
     ),
     "device": Table(
         "the pricing pass on a torch device",

@@ -89,6 +89,7 @@ COMMANDS = {
     "growth": ["--sizes", "300", "--gap", "0.01"],
     "quality": ["--sizes", "300", "--kinds", "plain", "--gap", "0.01"],
     "mmkp": [],
+    "fair": ["--sizes", "4", "--gap", "0.01"],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
     "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS],

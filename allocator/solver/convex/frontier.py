@@ -186,6 +186,8 @@ class Frontier:
         allowed = self.losses.counted(self.dual - total + ROUNDING * abs(self.dual))
         needed = self._needed(total, allowed)
         for g, each in enumerate(self.groups):
+            if self.standing.late(until):
+                return None
             if each.reach < needed[g] and not each.full:
                 self.groups[g] = self.changes.sets(g, WIDER * needed[g])
         needed = self._needed(total, allowed)
