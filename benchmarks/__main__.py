@@ -19,6 +19,7 @@ from benchmarks.uplift import LEARNERS
 
 TARGET_GAP = 1e-6
 ON_REQUEST = (
+    "fair",
     "device",
     "uplift",
     "ranks",

@@ -14,6 +14,7 @@ from benchmarks import (
     copy_quality,
     copy_safety,
     copy_scale,
+    fair_objectives,
     learned_plans,
     ledger,
     pacing,
@@ -317,6 +318,9 @@ TABLES: dict[str, Table] = {
             "CPU seconds": _number("cpu_seconds", ",.1f", "-"),
         },
         {"sizes": list(KHAN_LIKE.values()), "peers": ["scip", "highs-mip"], "limit": 60.0},
+    ),
+    "fair": Table(
+        fair_objectives.ABOUT, fair_objectives.rows, fair_objectives.COLUMNS, fair_objectives.SETTINGS
     ),
     "device": Table(
         "the pricing pass on a torch device",

@@ -16,6 +16,10 @@ class ProportionalFairness:
     Kelly 1997, "Charging and rate control for elastic traffic". A group that gains 1 % weighs as
     much as another that loses 1 %.
 
+    A soft limit's penalty is taken off the *equivalent total*: the sum of values that, shared out by
+    weight, would have the same weighted geometric mean. So ``Solution.utility`` is that mean of the groups'
+    values less the product of w^w (weights that sum to 1) x what penalties come to.
+
     Parameters
     ----------
     by
@@ -38,6 +42,10 @@ class MaxMin:
 
     Rawls 1971, "A theory of justice": no group can be made better off than in this plan without the worst
     off losing. The second step wastes nothing on groups that are above the smallest already.
+
+    A soft limit's penalty is taken off the *equivalent total*: the sum of values of which every group has its
+    share at the smallest. So ``Solution.utility`` is the smallest value a head over weight, less what
+    penalties come to over the sum of heads x weight.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def finish(
     if reached > gap and (whole := round_down(bound, value_step(model))) < bound:
         bound, source = max(whole, certificate.objective), f"{source}, in steps of the values"
         reached = relative_gap(certificate.objective, bound)
-    if reached > gap and bound - certificate.objective <= ROUNDING * _stake(model.problem):
+    if reached > gap and bound - certificate.objective <= ROUNDING * at_stake(model.problem):
         bound, reached = certificate.objective, 0.0  # as of a plan worth nothing that is the best there is
     return Solution(
         problem=model.problem,
@@ -81,7 +81,7 @@ def rejected(certificate: Certificate) -> NoPlanError:
     )
 
 
-def _stake(problem: Problem) -> float:
+def at_stake(problem: Problem) -> float:
     """Return the sum of each user's greatest value in size."""
     return float(
         sum(

@@ -96,6 +96,7 @@ COMMANDS = {
     "stopping": ["--cases", "stores and regions", "--sizes", "3000", "--seconds", "1", "--times", "1"],
     "mmkp": [],
     "mmkp_like": ["--sizes", "5", "--peers", "highs-mip"],
+    "fair": ["--sizes", "4", "--gap", "0.01"],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
     "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS],

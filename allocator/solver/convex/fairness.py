@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 FEW = 600  # pairs up to which one integer program decides at once
 SOME = 4_000  # pairs up to which an integer program is tried early
 FIRST, CORE, FRONTIER = 0.2, 0.3, 0.5  # shares of the time left for each way to search
+CORE_OF_FEW = 0.7  # of a problem so small that this mostly decides it
 LAST = 0.25  # share of the time for what is left once the smallest value is as great as it can be
 
 
@@ -69,8 +70,9 @@ def _search(standing: Standing, relaxed: Relaxed) -> None:
     task, run = standing.task, standing.task.run
     until = run.deadline - (LAST * (run.deadline - time.monotonic()) if _wastes(task) else 0.0)
     if task.fitting.n_pairs <= FEW:
-        decide_core(standing, relaxed.earned, until)
-        return
+        decide_core(standing, relaxed.earned, _part(CORE_OF_FEW, until))
+        if standing.done or standing.bound <= 0:
+            return
     search: LevelSearch | TangentSearch
     if isinstance(task.utility, Smallest):
         search = LevelSearch(standing, task.utility, relaxed.lost)
@@ -78,14 +80,22 @@ def _search(standing: Standing, relaxed: Relaxed) -> None:
         assert isinstance(task.utility, Geometric)
         search = TangentSearch(standing, task.utility, relaxed.earned)
     search.first(_part(FIRST, until))
-    if task.fitting.n_pairs <= SOME:
+    _by_groups(standing, relaxed, until)
+    if task.fitting.n_pairs <= SOME and not standing.done:
         decide_core(standing, relaxed.earned, _part(CORE, until))
-    before = None
-    while not standing.done and before != (before := (standing.total, standing.bound)):
-        _frontier(standing, relaxed).run(_part(FRONTIER, until))
+        _by_groups(standing, relaxed, until)
     decide_core(standing, relaxed.earned, until)
     if not standing.done:
         search.run(until)
+
+
+def _by_groups(standing: Standing, relaxed: Relaxed, until: float) -> None:
+    """Decide totals group by group, as long as that brings news."""
+    before = None
+    while not standing.done and before != (before := (standing.total, standing.bound)):
+        for few in (True, False):
+            if not standing.done and not standing.late(until):
+                _frontier(standing, relaxed, few=few).run(_part(FRONTIER, until))
 
 
 def _part(share: float, until: float) -> float:
@@ -94,15 +104,15 @@ def _part(share: float, until: float) -> float:
     return now + share * max(until - now, 0.0)
 
 
-def _frontier(standing: Standing, relaxed: Relaxed) -> Frontier:
+def _frontier(standing: Standing, relaxed: Relaxed, *, few: bool) -> Frontier:
     utility = standing.task.utility
     if isinstance(utility, Smallest):
         if standing.task.soft:
-            return SoftFrontier(standing, utility, relaxed.lost)
-        return Frontier(standing, LevelLosses(utility, standing.dual))
+            return SoftFrontier(standing, utility, relaxed.lost, few=few)
+        return Frontier(standing, LevelLosses(utility, standing.dual), few=few)
     assert isinstance(utility, Geometric)
     total, proves = standing.dual + relaxed.lost, not standing.task.soft
-    return Frontier(standing, CurvedLosses(utility, standing.slopes, total, proves=proves))
+    return Frontier(standing, CurvedLosses(utility, standing.slopes, total, proves=proves), few=few)
 
 
 def _wastes(task: Task) -> bool:
@@ -169,7 +179,7 @@ def _solution(standing: Standing, prices: Array) -> Solution:
     run, labels = task.run, task.model.labels[: task.n_limits]
     proof = task.certificate(best.choice, standing.prices, standing.slopes)
     dual = proof.dual_bound
-    bound = max(min(dual, standing.whole), best.total)
+    bound = standing.closed(max(min(dual, standing.whole), best.total))
     named = dict(zip(labels, prices.tolist(), strict=True))
     certificate = certify(task.problem, task.limits, best.choice, named, unfit_by=task.unfit_by)
     if not certificate.valid:

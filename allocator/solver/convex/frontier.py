@@ -8,7 +8,6 @@ together they keep the rows that groups share; if there is none among all, no pl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -16,19 +15,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from allocator.solver.convex.fitting import Fitting
 from allocator.solver.convex.sets import ROUNDING, Changes, GroupSets, Listed
-from allocator.solver.convex.sets_kernels import fitting_sets, join_curved, join_halves, least_loss
+from allocator.solver.convex.sets_kernels import join_curved, join_halves, least_loss
 from allocator.solver.convex.standing import Standing
 from allocator.solver.convex.utility import Geometric, Smallest
-from allocator.solver.interrupt import still_at_it
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MOST_TOTALS = 60  # to decide
 LISTED = 50_000  # sets of one group to choose from at once
-NODES = 1_000_000  # of the search for sets that fit together, between two looks at the time
-LOOKS = 40
 WIDER = 1.5  # of what is needed: how far sets are listed
 
 
@@ -145,12 +142,15 @@ class Frontier:
         Prices, bound and best plan; is told of plans and bounds.
     losses
         What the utility makes of sets.
+    few
+        Whether to list only sets that no other beats in value and in cost at the prices. That overlooks no
+        total if one row has a price: without the rows that have none there is a plan of them, if of any.
     """
 
-    def __init__(self, standing: Standing, losses: Losses) -> None:
+    def __init__(self, standing: Standing, losses: Losses, *, few: bool) -> None:
         self.standing, self.losses = standing, losses
         self.task, self.dual = standing.task, standing.dual
-        self.changes = Changes(standing, losses.wanted())
+        self.changes = Changes(standing, losses.wanted(), few=few)
         reach = self.changes.first_reach()
         self.groups = [self.changes.sets(g, reach) for g in range(len(self.task.groups))]
 
@@ -186,6 +186,8 @@ class Frontier:
         allowed = self.losses.counted(self.dual - total + ROUNDING * abs(self.dual))
         needed = self._needed(total, allowed)
         for g, each in enumerate(self.groups):
+            if self.standing.late(until):
+                return None
             if each.reach < needed[g] and not each.full:
                 self.groups[g] = self.changes.sets(g, WIDER * needed[g])
         needed = self._needed(total, allowed)
@@ -198,14 +200,19 @@ class Frontier:
 
     def _choose(self, listed: list[Listed], allowed: float, until: float) -> bool | None:
         """Look for a plan of one listed set of each group; None if there may be another."""
-        complete = all(each.complete for each in listed) and self.losses.proves
+        complete = all(each.complete for each in listed) and self.losses.proves and self.changes.proves
         if not all(len(each.losses) for each in listed):
             return False if complete else None
         order = sorted(range(len(listed)), key=lambda g: len(listed[g].losses))
-        chosen, sure = choose_fitting(
-            self.changes, [listed[g] for g in order], allowed, self.losses.priced, until
-        )
+        in_order, priced = [listed[g] for g in order], self.losses.priced
+        chosen, sure = Fitting(self.changes, in_order, allowed, priced=priced).choose(until)
         if chosen is None:
+            if complete and sure and self.changes.dropped.any():
+                rows = ~self.changes.dropped
+                chosen, sure = Fitting(self.changes, in_order, allowed, priced=priced, rows=rows).choose(
+                    until
+                )
+                return False if sure and chosen is None else None
             return False if complete and sure else None
         return self.changes.plan(
             [(self.groups[g], listed[g].places[:, k]) for g, k in zip(order, chosen.tolist(), strict=True)]
@@ -229,66 +236,3 @@ class Frontier:
         order = np.argsort(loss[:n], kind="stable")
         chosen = np.ascontiguousarray(places[:, order])
         return Listed(chosen, loss[order], sets.uses(chosen), allowed == most and sets.reach >= most)
-
-
-def choose_fitting(
-    changes: Changes, listed: list[Listed], allowed: float, priced: bool, until: float
-) -> tuple[Index | None, bool]:
-    """Choose a set of each group so that all hard rows hold and they lose no more than allowed.
-
-    Parameters
-    ----------
-    changes
-        The base plan and the rows.
-    listed
-        Sets of each group.
-    allowed
-        The most that they may lose together.
-    priced
-        Whether what rows leave unused counts.
-    until
-        `time.monotonic()` at which to give up.
-
-    Returns
-    -------
-    tuple
-        The place of each among those listed, or None; and whether none was overlooked.
-    """
-    moved = np.any([each.uses.any(axis=0) for each in listed], axis=0)
-    rules, used = changes.rules, changes.used
-    low, high = changes.windows(allowed)
-    rows = np.flatnonzero(moved | (used > high) | (used < low) | (priced & (rules.prices != 0)))
-    if len(rows) == 0:
-        return np.zeros(len(listed), np.int64), True
-    uses = [np.ascontiguousarray(each.uses[:, rows]) for each in listed]
-    rules, low, high, used = rules.part(rows), low[rows], high[rows], used[rows]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        narrow = np.nan_to_num((high - low) / np.ptp(uses[-1], axis=0), nan=np.inf)
-    key = int(np.argmin(narrow))
-    order = np.argsort(uses[-1][:, key], kind="stable")
-    losses = [*(each.losses for each in listed[:-1]), listed[-1].losses[order]]
-    uses[-1] = np.ascontiguousarray(uses[-1][order])
-
-    def from_on(worst: list[Array]) -> Array:
-        return np.append(np.cumsum(worst[::-1], axis=0)[::-1], np.zeros((1, len(rows))), axis=0)
-
-    least = np.append(np.cumsum([each.losses[0] for each in listed[::-1]])[::-1], 0.0)
-    nothing = np.zeros(len(rows))
-    prices, rate = (rules.prices, changes.rate[rows]) if priced else (nothing, nothing)
-    starts = np.concatenate([[0], np.cumsum([len(each.losses) for each in listed])]).astype(np.int64)
-    own, every = np.concatenate(losses), np.concatenate(uses)
-    worst = from_on([use.min(axis=0) for use in uses]), from_on([use.max(axis=0) for use in uses])
-    here, lost, now = np.append(starts[:-1], 0), np.zeros(len(starts)), np.zeros((len(starts), len(rows)))
-    now[0], depth, looks = used, 0, 0
-    while 0 <= depth < len(listed) and looks < LOOKS and time.monotonic() < until:
-        still_at_it()
-        depth = fitting_sets(
-            starts, own, every, key, low, high, least, *worst, rules.low, rules.high, prices, rate, allowed,
-            NODES, depth, here, lost, now,
-        )  # fmt: skip
-        looks += 1
-    if depth < len(listed):
-        return None, depth < 0
-    chosen = here[:-1] - 1 - starts[:-1]
-    chosen[-1] = order[chosen[-1]]
-    return chosen, True

@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 
 FINER = 0.25  # of the gap asked for: that of each linear problem
 FIRST_SECONDS, MORE_TIME = 2.0, 2.0  # that one level may take, and by how much more the next round may
-WIDEN = 4.0  # levels refuted one after another lie ever farther apart
+LOWER = (1e-3, 1e-2, 0.1, 0.5)  # of the bound, below it: further levels to find a first plan at
+STEEP = 4.0  # slopes that a unit of value costs which a group lacks
 NEAR = 0.9  # of the gap asked for, below the bound: the first level
 
 
@@ -45,48 +46,42 @@ class LevelSearch:
         shares = standing.slopes * utility.owed
         free = int(np.argmax(shares))
         self.held = np.arange(len(shares)) != free
-        prices = np.concatenate([standing.prices, -standing.slopes[self.held]])
-        self.start = prices / standing.slopes[free]
+        self.penalty = 1.0 + STEEP * standing.slopes / standing.slopes[free]
+        priced = self.held | self.task.soft
+        prices = np.concatenate([standing.prices, -standing.slopes[priced]])
+        self.start = prices * (
+            utility.owed[free] * utility.share if self.task.soft else 1.0 / standing.slopes[free]
+        )
         self.seconds = FIRST_SECONDS
 
     def first(self, until: float) -> None:
         """Find a plan, and exact prices: at levels ever lower."""
-        step = self.standing.enough
-        level = self.standing.bound - NEAR * step
-        while not self.standing.done and not self.standing.late(until):
-            self._decide(level, until)
-            if np.isfinite(self.standing.total):
-                return
-            step *= 10.0 * WIDEN
-            level = self.standing.bound - step
+        standing = self.standing
+        for below in (NEAR * self.task.run.gap, *LOWER):
+            if standing.done or standing.late(until) or np.isfinite(standing.total):
+                break
+            self.seconds = max(FIRST_SECONDS, 0.5 * (until - time.monotonic()))
+            self._decide(standing.bound - below * abs(standing.bound), until)
+        self.seconds = FIRST_SECONDS
 
     def run(self, until: float) -> None:
         """Search until the gap is reached, some `time.monotonic()`, or nothing is left to learn."""
         standing = self.standing
-        step = standing.enough
+        refuted, given_up = standing.bound, -np.inf  # the least level without a plan; the greatest left open
         level = standing.bound - NEAR * standing.enough
-        first, last = np.inf, -np.inf  # levels that were given up
-        reached = False
-        while not standing.done and not standing.late(until):
+        while not standing.done and not standing.late(until) and np.isfinite(standing.total):
             verdict = self._decide(level, until)
             if verdict is None:
-                first, last = min(first, level), max(last, level)
-            reached = reached or bool(verdict)
-            low, high = standing.total, standing.bound
-            if not reached and verdict is not None:
-                step *= WIDEN
-                level = max(high - step, 0.5 * (low + high)) if np.isfinite(low) else high - step
-            else:
-                first, last = max(first, low), min(last, high)
-                below, above = (first - low, high - last) if first <= last else (high - low, 0.0)
-                if max(below, above) <= 0.25 * standing.enough:
-                    first, last = np.inf, -np.inf
-                    self.seconds *= MORE_TIME
-                    if time.monotonic() + self.seconds > until:
-                        return
-                    level = 0.5 * (low + high)
-                    continue
-                level = low + 0.5 * below if below >= above else last + 0.5 * above
+                given_up = max(given_up, level)
+            elif not verdict:
+                refuted = min(refuted, level)
+            low = max(standing.total, given_up)
+            if refuted - low <= 0.25 * standing.enough:
+                if time.monotonic() + self.seconds > until:
+                    return
+                self.seconds *= MORE_TIME
+                given_up = low = standing.total
+            level = 0.5 * (low + refuted)
 
     def _decide(self, level: float, until: float) -> bool | None:
         """Say whether a plan is worth as much as a level, a total; None if that stays open."""
@@ -98,15 +93,14 @@ class LevelSearch:
         task.run.report("smallest value", 0, 0)
 
         def served(best: float, bound: float) -> bool:
-            return standing.done or best >= level or (self.lost == 0 and bound * unit < level)
+            return standing.done or best >= level or (not task.soft and bound * unit < level)
 
         listener = Listener(standing, served)
         try:
             outcome = decompose(
                 model, gap=FINER * task.run.gap,
                 deadline=min(until, task.run.deadline, time.monotonic() + self.seconds), seed=task.run.seed,
-                engines=task.run.engines, start=self.start, report=task.run.report,
-                watch=listener,
+                engines=task.run.engines, start=self.start, report=task.run.report, watch=listener,
             )  # fmt: skip
             bound = listener.bound
             if outcome.plan.impossible:
@@ -120,29 +114,38 @@ class LevelSearch:
             bound = listener.bound
             if listener.at_hand.prices is not None:
                 self._learn(listener.at_hand.prices, unit)
-        if self.lost == 0:
+        if not task.soft:
             standing.proven(max(level, bound * unit), "branch and bound")
         if standing.total >= level:
             return True
-        return False if self.lost == 0 and bound * unit < level else None
+        return False if not task.soft and bound * unit < level else None
 
     def _learn(self, prices: Array, unit: float) -> None:
         """Take over the prices of a linear problem: a start for the next, and a bound on the objective."""
         self.start = prices
         slopes = np.full(len(self.held), unit)
-        slopes[self.held] = -unit * prices[self.task.n_limits :]
+        slopes[self.held | self.task.soft] = -unit * prices[self.task.n_limits :]
         self.standing.priced(unit * prices[: self.task.n_limits], slopes)
 
     def _model(self, smallest: float, unit: float) -> Model:
-        """Return the linear model in which one group earns, and the others have their smallest value."""
+        """Return the linear model in which one group earns, and the others have their smallest value.
+
+        What they lack to it costs more than it could earn elsewhere, so that there is a plan early on. Where
+        limits may be broken at a price, more than the smallest value would be bought for the one, too: then
+        it loses what it lacks to that instead.
+        """
+        soft = self.task.soft
         holds = [
             Limit(
                 label=f"smallest value of {name_of(group)}",
                 measure="value",
                 users=group.users,
                 at_least=smallest * float(owed),
+                penalty=float(penalty) if held else 1.0,
             )
-            for group, owed, held in zip(self.task.groups, self.utility.owed, self.held, strict=True)
-            if held
+            for group, owed, held, penalty in zip(
+                self.task.groups, self.utility.owed, self.held, self.penalty, strict=True
+            )
+            if held or soft
         ]
-        return self.task.compiled(holds, np.where(self.held, 0.0, unit), unit)
+        return self.task.compiled(holds, np.where(self.held | soft, 0.0, unit), unit)

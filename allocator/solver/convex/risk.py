@@ -7,6 +7,7 @@ it is a reverse convex: the square root is concave. Both sides of it are handled
 - *Bound.* Where V lies between two numbers, the root is at least its chord, and the relaxation is a cone
   program, which the master solves. Splitting the range of V makes the chords tight: a branch and bound
   over one number for each risky row, whose nodes share all cuts.
+  What whole numbers lose besides, decomposition bounds: within a range the chord is an ordinary limit, too.
 - *Plan.* The tangent at a point, M + c V + d.S <= b, is an ordinary limit. It lies on the safe side in V; in
   S it may be exceeded a little, and is then drawn in and solved again.
 
@@ -40,7 +41,8 @@ Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
 CLOSE = 1e-7  # share of the value at stake at which the prices of a node are good enough
-MOST_NODES = 40
+MOST_NODES = 40  # from one time that whole numbers bound what is left to the next
+WHOLE_SHARE = 0.25  # of the gap asked for: that of a range in whole numbers
 MOST_PLANS = 4  # points at which tangents are drawn
 DRAWN_IN = 6  # times a tangent is drawn in before its point is given up
 NARROW = (
@@ -102,6 +104,22 @@ class _Risky:
         counted = usage[self.places[1:]]
         return max(float(counted[0]), 0.0), counted[1:]
 
+    def chord(self, ends: Interval, usage: Array) -> tuple[Array, float]:
+        """Return coefficients, as of `tangent`, and the bound of a row that every plan of some range keeps.
+
+        It is the tangent of sqrt(w^2 + |S|^2), where w is the chord of the variance's root in the range.
+        """
+        assert self.row.risk is not None
+        low, high = (math.sqrt(v) for v in ends)
+        steep = 1.0 / max(low + high, 1e-300)
+        flat = low * high * steep
+        variance, shared = self.point(usage)
+        width = flat + steep * variance
+        size = math.hypot(width, float(np.linalg.norm(shared))) or 1.0
+        share, times = width / size if size else 1.0, self.row.risk.times
+        coefficients = np.concatenate([[1.0, times * share * steep], times * shared / size])
+        return coefficients, self.row.at_most - times * share * flat
+
     def tangent(self, variance: float, shared: Array) -> tuple[Array, float]:
         """Return coefficients of (expectation, variance, shared errors) and the bound of the tangent."""
         assert self.row.risk is not None
@@ -111,13 +129,20 @@ class _Risky:
         coefficients = np.concatenate([[1.0, times / (2 * deviation)], times * shared / deviation])
         return coefficients, self.row.at_most - times * variance / (2 * deviation)
 
+    def ordinary(self, coefficients: Array, at_most: float) -> Row:
+        """Return the row's parts times coefficients as an ordinary row."""
+        terms: list[Term] = []
+        for row, factor in zip((self.row, *self.parts), coefficients, strict=True):
+            terms += [replace(term, weight=term.weight * float(factor)) for term in row.terms if factor]
+        return Row(self.row.label, tuple(terms), -math.inf, at_most)
+
 
 @dataclass(frozen=True)
-class _Tangents:
-    """The limits with each risky row replaced by one ordinary row."""
+class _Ordinary:
+    """The limits with each risky row replaced by ordinary rows."""
 
     limit: LimitLike
-    rows_of: dict[str, Row]
+    rows_of: dict[str, list[Row]]
 
     @property
     def label(self) -> str:
@@ -126,7 +151,8 @@ class _Tangents:
     def rows(self, problem: Problem) -> list[Row]:
         stated = self.limit.rows(problem)
         gone = {part for row in stated if row.risk for part in (row.risk.variance, *row.risk.shared)}
-        return [self.rows_of.get(row.label, row) for row in stated if row.label not in gone]
+        kept = (row for row in stated if row.label not in gone)
+        return [put for row in kept for put in self.rows_of.get(row.label, [row])]
 
 
 @dataclass
@@ -173,25 +199,76 @@ class _Search:
         self.engine = run.engines.engine_for(opened)
         self.bundle = Bundle(self.engine, report=lambda k: run.report("risk prices", k, 0))
         self.best: _Best | None = None
-        self.done: list[float] = []  # bounds of nodes that need no more splitting
+        self.open: list[_Node] = []
+        self.narrow: list[_Node] = []  # that need no more splitting
 
     def outcome(self) -> Outcome:
         root = self._node(tuple(self._widest(risky) for risky in self.risky), np.zeros(self.model.n_rows))
         self._plan(root.usage)
         if self.best is None:
             return Outcome(Plan(None), np.zeros(self.model.n_rows))
-        nodes, plans = [root], 1
-        for _ in range(MOST_NODES):
-            nodes.sort(key=lambda node: -node.bound)
-            if not nodes or nodes[0].bound <= self._enough() or time.monotonic() > self.run.deadline:
+        self.open = [root]
+        plans = self._narrow(1)
+        while self.bound > self._enough() and time.monotonic() < self.run.deadline:
+            before = self.bound, self.best.objective
+            self._in_whole_numbers()
+            plans = self._narrow(plans)
+            if (self.bound, self.best.objective) == before:
                 break
-            node = nodes.pop(0)
-            if plans < MOST_PLANS and plans * plans <= len(self.done) + len(nodes):
+        return Outcome(Plan(self.best.choice, self.bound), self.best.prices)
+
+    @property
+    def bound(self) -> float:
+        """What no plan is worth more than."""
+        assert self.best is not None
+        return max([self.best.objective, *(node.bound for node in (*self.open, *self.narrow))])
+
+    def _narrow(self, plans: int) -> int:
+        """Split ranges until their chords are tight; return how many times plans have been looked for."""
+        assert self.best is not None
+        for _ in range(MOST_NODES):
+            self.open.sort(key=lambda node: -node.bound)
+            late = time.monotonic() > self.run.deadline
+            if not self.open or self.open[0].bound <= self._enough() or late:
+                break
+            node = self.open.pop(0)
+            if plans < MOST_PLANS and plans * plans <= len(self.narrow) + len(self.open):
                 self._plan(node.usage)
                 plans += 1
-            nodes += self._split(node)
-        bound = max([self.best.objective, *self.done, *(node.bound for node in nodes)])
-        return Outcome(Plan(self.best.choice, bound), self.best.prices)
+            self._split(node)
+        return plans
+
+    def _in_whole_numbers(self) -> None:
+        """Bound what is left in whole numbers, range by range, and look for plans there."""
+        asked = sorted((*self.open, *self.narrow), key=lambda node: -node.bound)
+        self.open, self.narrow = asked, []
+        for node in asked:
+            if node.bound <= self._enough() or time.monotonic() > self.run.deadline:
+                break
+            rows = {}
+            for risky, ends in zip(self.risky, node.between, strict=True):
+                chord = risky.ordinary(*risky.chord(ends, node.usage))
+                spread = replace(risky.parts[0], label=f"{risky.row.label} variance")
+                rows[risky.row.label] = [chord, replace(spread, at_least=ends[0], at_most=ends[1])]
+            model = compile_model(self.problem, [_Ordinary(limit, rows) for limit in self.limits])
+            outcome = decompose(
+                model, gap=WHOLE_SHARE * self.run.gap, deadline=self.run.deadline, seed=self.run.seed,
+                engines=self.run.engines, report=self.run.report,
+            )  # fmt: skip
+            node.bound = min(node.bound, -np.inf if outcome.plan.impossible else outcome.plan.bound)
+            if outcome.plan.choice is not None and node.bound > self._enough():
+                checked = certify(self.problem, self.limits, outcome.plan.choice, {})
+                used = {check.label: check.used for check in checked.rows}
+                if checked.valid:
+                    self._take(outcome.plan.choice, checked.objective)
+                node.usage = np.array([used[label] for label in self.model.labels])
+                self._plan(node.usage)
+
+    def _take(self, choice: NDArray[np.int16], objective: float) -> None:
+        """Take a plan that is better than the best; prices stay."""
+        assert self.best is not None
+        if objective > self.best.objective:
+            self.best = _Best(choice, objective, self.best.prices)
 
     def _enough(self) -> float:
         """Return the bound at which the best plan is good enough."""
@@ -218,7 +295,7 @@ class _Search:
         found: Prices = self.bundle.minimise(request, start, step=0.3 if self.best is None else 0.05)
         return _Node(between, found.dual, found.usage)
 
-    def _split(self, node: _Node) -> list[_Node]:
+    def _split(self, node: _Node) -> None:
         """Split the range whose chord is farthest below the root, at the mixture's variance."""
         assert self.best is not None
         errors = [
@@ -229,8 +306,8 @@ class _Search:
         # What is left is then for whole numbers to close, not for narrower ranges.
         left = max(node.bound - self.best.objective, self.run.gap * abs(self.best.objective))
         if errors[k] <= NARROW * left:
-            self.done.append(node.bound)
-            return []
+            self.narrow.append(node)
+            return
         at, _ = self.risky[k].point(node.usage)
         margin = 0.1 * (high - low)
         # At an end the chord is exact: halve, in deviations, so that both parts become narrower.
@@ -240,7 +317,7 @@ class _Search:
         nodes = [self._node(half, self.best.prices) for half in halves]
         for half in nodes:
             half.bound = min(half.bound, node.bound)
-        return nodes
+        self.open += nodes
 
     def _chord_error(self, risky: _Risky, ends: Interval) -> float:
         """Return what the chord's greatest distance from the root is worth, in objective units."""
@@ -294,13 +371,11 @@ class _Search:
         return None
 
     def _tangent_limits(self, tangents: Sequence[tuple[Array, float]], drawn_in: Array) -> list[LimitLike]:
-        rows = {}
-        for risky, (coefficients, bound), less in zip(self.risky, tangents, drawn_in, strict=True):
-            terms: list[Term] = []
-            for row, factor in zip((risky.row, *risky.parts), coefficients, strict=True):
-                terms += [replace(term, weight=term.weight * float(factor)) for term in row.terms if factor]
-            rows[risky.row.label] = Row(risky.row.label, tuple(terms), -math.inf, bound - float(less))
-        return [_Tangents(limit, rows) for limit in self.limits]
+        rows = {
+            risky.row.label: [risky.ordinary(coefficients, bound - float(less))]
+            for risky, (coefficients, bound), less in zip(self.risky, tangents, drawn_in, strict=True)
+        }
+        return [_Ordinary(limit, rows) for limit in self.limits]
 
     def _prices(self, model: Model, prices: Array, tangents: Sequence[tuple[Array, float]]) -> Array:
         """Return prices of all rows: a tangent's price goes to what it charges for."""

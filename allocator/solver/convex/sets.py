@@ -27,11 +27,12 @@ from allocator.solver.rounding.standing import Moves, classes_of
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-MOST_SETS = 1_500_000  # of one half of a group's changes
+FIRST_REACH = 1e-6  # of the bound: sets that are listed first
+MOST_SETS = 500_000  # of one half of a group's changes
 MOST_MOVES = 4_000  # of one group
 FEW_MOVES = 4  # by which the best choices of a group may miss what it is owed
-LEAST_REACH = 1e-10  # of the bound
-LESS = 0.7  # of a reach for which there is no room; its square the next time, and so on
+ALIKE = 1e-10  # of the bound; a plan that loses less in a group is as good there as the best choices
+FEWER = 0.6  # of the moves whose sets there is no room for, the cheapest
 CAPS = 0.5 ** np.arange(9)  # of what the best plan loses: reaches up to which dominated sets may go
 ROUNDING = 1e-12  # relative
 
@@ -112,9 +113,18 @@ class Changes:
         Prices, slopes and best plan.
     wanted
         (n_groups,) values about which groups' values should lie.
+    few
+        Whether to list only sets that no other beats in value and in cost at the prices.
+
+    Attributes
+    ----------
+    dropped
+        (n_limits,) the rows without which these are all that matter.
+    proves
+        Whether they are, without those rows.
     """
 
-    def __init__(self, standing: Standing, wanted: Array) -> None:
+    def __init__(self, standing: Standing, wanted: Array, *, few: bool) -> None:
         self.standing, self.task = standing, standing.task
         self.slopes, self.dual = standing.slopes, standing.dual
         self.near = Near(standing)
@@ -128,7 +138,10 @@ class Changes:
         self.moves = [self._moves(moves, g) for g in range(len(self.task.groups))]
         self.rules = self.classes.rules.part(np.arange(self.task.n_limits))
         self.rate = np.where(np.isinf(self.penalty), 0.0, self.penalty)
-        self.cap = self._cap()
+        self.dropped = (self.rules.prices == 0) & few
+        cap = self._cap()
+        self.proves = not few or cap > 0
+        self.cap = cap or (self.lacking if few else 0.0)
 
     @property
     def penalty(self) -> Array:
@@ -159,41 +172,32 @@ class Changes:
 
     def first_reach(self) -> float:
         """Return a reach within which there are few sets."""
-        return self.lacking / 64
+        return min(self.lacking / 64, FIRST_REACH * abs(self.dual))
 
     def sets(self, group: int, reach: float) -> GroupSets:
         """List a group's sets up to some regret, or as many as there is room for."""
         moves, most = self.moves[group]
         most = min(most, self.cap or np.inf)
-        wanted, less = min(reach, most), LESS
-        reach = wanted
+        wanted = reach = min(reach, most)
         of_class, number = np.unique(moves.of_class, return_inverse=True)
         first = np.full(len(of_class), np.inf)
         np.minimum.at(first, number, moves.regret)
         second = np.argsort(np.argsort(first, kind="stable"))[number] % 2 == 1  # so that halves are alike
         row = self.task.n_limits + group
         starts = (self._regret(group), float(self.base.used[row])), (0.0, 0.0)
-        while True:
-            halves = []
-            for start, chosen in zip(starts, (~second, second), strict=True):
+        halves = []
+        for start, chosen in zip(starts, (~second, second), strict=True):
+            few = np.flatnonzero(chosen & (moves.regret <= reach))
+            while (half := self._half(group, few, start, max(wanted, start[0]))) is None:
                 still_at_it()
-                few = np.flatnonzero(chosen & (moves.regret <= reach) & (reach >= 0))
-                half = self._half(group, few, start, max(reach, start[0]))
-                if half is None:
-                    break
-                halves.append(half)
-            if len(halves) == 2:
-                change = np.ascontiguousarray(moves.change[:, : self.task.n_limits])
-                return GroupSets(
-                    moves,
-                    change,
-                    float(self.slopes[group]),
-                    max(reach, 0.0),
-                    reach < wanted or reach >= most,
-                    (halves[0], halves[1]),
-                )
-            # Where changes cost nothing there may be room for none of them but the base itself.
-            reach, less = (less * reach, less**2) if reach > LEAST_REACH * abs(self.dual) else (-1.0, less)
+                kept = int(FEWER * len(few))
+                reach, few = min(reach, float(moves.regret[few[kept]])), few[:kept]
+            halves.append(half)
+        change = np.ascontiguousarray(moves.change[:, : self.task.n_limits])
+        full = reach < wanted or reach >= most
+        return GroupSets(
+            moves, change, float(self.slopes[group]), max(reach, 0.0), full, (halves[0], halves[1])
+        )
 
     def plan(self, chosen: list[tuple[GroupSets, Index]]) -> bool:
         """Take the plan of one set of each group, by its places; return whether it keeps every limit."""
@@ -223,7 +227,7 @@ class Changes:
             largest = float(values[[n + g]].max()) if values.nnz else 0.0
             mine = of_pair == g
             lost = float((classes.reduced * (classes.best_count - planned))[mine].sum())
-            alike = lost <= LEAST_REACH * abs(self.dual)
+            alike = lost <= ALIKE * abs(self.dual)
             if alike or abs(used[n + g] - value) > FEW_MOVES * largest:
                 count[mine] = planned[mine]
         return count
@@ -264,7 +268,7 @@ class Changes:
                     np.maximum.at(greatest, of_class, signed)
                     worst += size @ greatest
         low, high = self.windows(self.lacking)
-        return np.flatnonzero((self.used + up > high) | (self.used - down < low))
+        return np.flatnonzero(((self.used + up > high) | (self.used - down < low)) & ~self.dropped)
 
     def _costs_all(self, row: int, reach: float) -> bool:
         """Return whether a row bounds from above, at a price, and no other row that sets use has one."""

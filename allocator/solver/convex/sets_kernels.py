@@ -123,18 +123,20 @@ def join_halves(value_one, lost_one, value_two, lost_two, slope, wanted, free, m
     for.
     """
     n = 0
+    few = np.flatnonzero(lost_two <= most - lost_one.min())
+    value, lost = value_two[few], lost_two[few]
     for i in range(len(value_one)):
         if lost_one[i] > most:
             continue
-        k = np.searchsorted(value_two, wanted - value_one[i])
-        while k < len(value_two):
-            above = lost_one[i] + slope * max(value_one[i] + value_two[k] - free, 0.0)
+        k = np.searchsorted(value, wanted - value_one[i])
+        while k < len(few):
+            above = lost_one[i] + slope * max(value_one[i] + value[k] - free, 0.0)
             if above > most:
                 break
-            if above + lost_two[k] <= most:
+            if above + lost[k] <= most:
                 if n == len(one):
                     return n + 1
-                one[n], two[n], loss[n] = i, k, above + lost_two[k]
+                one[n], two[n], loss[n] = i, few[k], above + lost[k]
                 n += 1
             k += 1
     return n
@@ -154,16 +156,16 @@ def fill_uses(place, parent, move, change, uses):  # type: ignore[no-untyped-def
 @njit(nogil=True, cache=True)
 def fitting_sets(  # type: ignore[no-untyped-def]
     starts, own, uses, key, low, high, least, least_use, most_use,
-    row_low, row_high, price, rate, allowed, nodes, depth, here, lost, now,
+    row_low, row_high, price, rate, allowed, in_order, nodes, depth, here, lost, now,
 ):  # fmt: skip
     """Choose a set of every group so that all rows lie within their windows, `low` to `high`, and all lose no
     more than `allowed` together: sets by themselves, rows by the price of slack and the rate of violation.
 
-    Depth-first over groups, each list by rising own loss, but the last by rising use of row `key`. Row k of
-    `least`, `least_use` and `most_use` says what the groups from k on lose and use at least and at most.
-    `here`, `lost` and `now` say where the search stands: the next set of each group, what those before it
-    lose, and what rows are used. Returns the depth at which to go on after so many nodes, the number of
-    groups if a choice was found, and -1 if there is none.
+    Depth-first over groups, each list by rising own loss (or not `in_order`), but the last by rising use of
+    row `key`. Row k of `least`, `least_use` and `most_use` says what the groups from k on lose and use at
+    least and at most. `here`, `lost` and `now` say where the search stands: the next set of each group, what
+    those before it lose, and what rows are used. Returns the depth at which to go on after so many nodes, the
+    number of groups if a choice was found, and -1 if there is none.
     """
     n_groups, n_rows = len(starts) - 1, now.shape[1]
     visited = 0
@@ -178,7 +180,10 @@ def fitting_sets(  # type: ignore[no-untyped-def]
                 depth -= 1
                 continue
         elif lost[depth] + own[i] + least[depth + 1] > allowed:
-            depth -= 1
+            if in_order:
+                depth -= 1
+            else:
+                here[depth] += 1
             continue
         here[depth] += 1
         visited += 1
@@ -221,12 +226,25 @@ def least_between(value_one, lost_one, value_two, lost_two, least_two, slope, wa
     """Return what a set of each half loses at least if their values reach what is wanted, and only what
     exceeds `most` counts.
     """
-    best = np.inf
+    best, n = np.inf, len(value_two)
+    # Places of the second half between the two bounds whose regret may be the least: both bounds only fall.
+    queue = np.empty(n, np.int64)
+    oldest, newest, reached = 0, 0, n
     for i in range(len(value_one)):
         last = np.searchsorted(value_two, most - value_one[i])
-        best = min(best, lost_one[i] + slope * (value_one[i] - most) + least_two[last])
-        for k in range(np.searchsorted(value_two, wanted - value_one[i]), last):
-            best = min(best, lost_one[i] + lost_two[k])
+        if last < n:
+            best = min(best, lost_one[i] + slope * (value_one[i] - most) + least_two[last])
+        first = np.searchsorted(value_two, wanted - value_one[i])
+        while reached > first:
+            reached -= 1
+            while newest > oldest and lost_two[queue[newest - 1]] >= lost_two[reached]:
+                newest -= 1
+            queue[newest] = reached
+            newest += 1
+        while oldest < newest and queue[oldest] >= last:
+            oldest += 1
+        if oldest < newest:
+            best = min(best, lost_one[i] + lost_two[queue[oldest]])
     return best
 
 
@@ -240,18 +258,20 @@ def join_curved(value_one, lost_one, value_two, lost_two, weight, centre, most, 
     room = most / weight
     low = max(1.0 - np.sqrt(2.0 * room), np.exp(-1.0 - room)) * centre
     high = (1.0 + np.sqrt(2.0 * room) + room) * centre
+    few = np.flatnonzero(lost_two <= most - lost_one.min())
+    value, lost = value_two[few], lost_two[few]
     for i in range(len(value_one)):
         if lost_one[i] > most:
             continue
-        k = np.searchsorted(value_two, low - value_one[i])
-        while k < len(value_two) and value_one[i] + value_two[k] <= high:
-            z = (value_one[i] + value_two[k]) / centre
+        k = np.searchsorted(value, low - value_one[i])
+        while k < len(few) and value_one[i] + value[k] <= high:
+            z = (value_one[i] + value[k]) / centre
             if z > 0.0:
-                lose = lost_one[i] + lost_two[k] + weight * (z - 1.0 - np.log(z))
+                lose = lost_one[i] + lost[k] + weight * (z - 1.0 - np.log(z))
                 if lose <= most:
                     if n == len(one):
                         return n + 1
-                    one[n], two[n], loss[n] = i, k, lose
+                    one[n], two[n], loss[n] = i, few[k], lose
                     n += 1
             k += 1
     return n

@@ -56,16 +56,18 @@ class SoftFrontier(Frontier):
 
     Parameters
     ----------
-    standing, utility
+    standing, few
         As in `Frontier`.
+    utility
+        The smallest value.
     lost
         Penalties in the relaxation.
     """
 
-    def __init__(self, standing: Standing, utility: Smallest, lost: float) -> None:
+    def __init__(self, standing: Standing, utility: Smallest, lost: float, *, few: bool) -> None:
         self.level = standing.dual + lost
         self.ranges = _RangeLosses(utility, self.level)
-        super().__init__(standing, self.ranges)
+        super().__init__(standing, self.ranges, few=few)
 
     def decide(self, total: float, until: float) -> bool | None:
         """Say whether there is a plan worth a total, about; None if that stays open."""
@@ -73,8 +75,8 @@ class SoftFrontier(Frontier):
         width, turn, sure = AROUND * abs(self.level), 0, True
         ends = [-np.inf, self.level - width, self.level + width, np.inf]
         heap: list[tuple[float, int, float, float]] = []
-        for low, high in pairwise(ends):
-            turn = self._push(heap, turn, low, high, allowed)
+        for between in pairwise(ends):
+            turn = self._push(heap, turn, between, allowed, until)
         while heap and turn < MOST_RANGES and not self.standing.late(until):
             _, _, low, high = heapq.heappop(heap)
             if high - low > NARROW * allowed:
@@ -84,8 +86,8 @@ class SoftFrontier(Frontier):
                 if not low < middle < high or abs(middle) > 1e6 * abs(self.level):
                     sure = False
                     continue
-                turn = self._push(heap, turn, low, middle, allowed)
-                turn = self._push(heap, turn, middle, high, allowed)
+                turn = self._push(heap, turn, (low, middle), allowed, until)
+                turn = self._push(heap, turn, (middle, high), allowed, until)
                 continue
             verdict = self._at(low, high, allowed, until)
             if verdict and self.standing.total >= total - NARROW * allowed:
@@ -94,27 +96,33 @@ class SoftFrontier(Frontier):
         return False if sure and not heap else None
 
     def _push(
-        self, heap: list[tuple[float, int, float, float]], turn: int, low: float, high: float, allowed: float
+        self,
+        heap: list[tuple[float, int, float, float]],
+        turn: int,
+        between: tuple[float, float],
+        allowed: float,
+        until: float,
     ) -> int:
         """Keep a range of levels if groups may lose little enough in it; return the next number."""
-        least = sum(self._least_in(low, high, allowed))
+        low, high = between
+        least = sum(self._least_in(low, high, allowed, until))
         if least <= allowed:
             heapq.heappush(heap, (least, turn, low, high))
         return turn + 1
 
-    def _least_in(self, low: float, high: float, allowed: float) -> list[float]:
+    def _least_in(self, low: float, high: float, allowed: float, until: float) -> list[float]:
         """Return what each group loses at least in a range; lists more sets where too few are known."""
         least = [self.ranges.least_in(g, sets, low, high) for g, sets in enumerate(self.groups)]
         for g, sets in enumerate(self.groups):
             needed = allowed - (sum(least) - least[g])
-            if sets.reach < needed and not sets.full:
+            if sets.reach < needed and not sets.full and not self.standing.late(until):
                 self.groups[g] = self.changes.sets(g, WIDER * needed)
                 least[g] = self.ranges.least_in(g, self.groups[g], low, high)
         return least
 
     def _at(self, low: float, high: float, allowed: float, until: float) -> bool | None:
         """Look for a plan of a narrow range."""
-        least = self._least_in(low, high, allowed)
+        least = self._least_in(low, high, allowed, until)
 
         def join(group: int, sets: GroupSets, *, most: float, places: Array, loss: Array) -> int:
             return self.ranges.join_in(group, sets, low, high, most, places, loss)

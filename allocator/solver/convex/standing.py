@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from allocator.solution.solution import relative_gap
 from allocator.solver.convex.task import Choice, Judged, Task
+from allocator.solver.finish import at_stake
 from allocator.solver.watch import Watch
 
 Array = NDArray[np.float64]
+
+NOTHING = 1e-9  # of the value at stake: an objective, and a bound above it, that are both 0 but for rounding
 
 
 class Standing:
@@ -31,6 +34,7 @@ class Standing:
         self.prices = np.zeros(task.n_limits)
         self.slopes = np.ones(len(task.groups))
         self.proof = ""
+        self.nothing = NOTHING * at_stake(task.problem)
 
     @property
     def total(self) -> float:
@@ -40,7 +44,12 @@ class Standing:
     @property
     def bound(self) -> float:
         """What no plan exceeds."""
-        return min(self.dual, self.whole)
+        return self.closed(min(self.dual, self.whole))
+
+    def closed(self, bound: float) -> float:
+        """Return a bound, or what the best plan is worth if both are nothing but for rounding."""
+        total = self.total
+        return total if max(abs(total), bound - total) <= self.nothing else bound
 
     @property
     def enough(self) -> float:
