@@ -72,7 +72,7 @@ def test_a_tolerance_of_benefit_is_in_currency(tiny: Any) -> None:
 
 @pytest.mark.parametrize(("ordered", "said"), [("0", "nobody ordered"), ("1", "everybody ordered")])
 def test_outcomes_that_are_all_alike_are_pointed_out(tiny: Any, ordered: str, said: str) -> None:
-    rows = "".join(f"u{i},{'C1' if i % 2 else ''},2026-03-0{i},{ordered}\n" for i in range(1, 5))
+    rows = "".join(f"u{i % 4 + 1},{'C1' if i % 2 else ''},2026-03-{i + 1:02},{ordered}\n" for i in range(20))
     tiny.write(history="user_id,coupon_id,sent_at,converted\n" + rows)
     assert said in notes(tiny)
     tiny.write(history="user_id,coupon_id,sent_at,converted\nu1,C1,2026-03-01,1\nu2,,2026-03-01,0\n")
