@@ -28,6 +28,7 @@ ON_REQUEST = (
     "pacing",
     "scoring",
     "ledger",
+    "commands",
     "service",
     campaign_fuzz.NAME,
     campaign_fuzz.NONSENSE,
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--times", type=int, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--forms", nargs="+", choices=["csv", "parquet"], metavar="FORM", help="of tables")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")

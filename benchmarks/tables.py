@@ -15,6 +15,7 @@ from benchmarks import (
     copy_safety,
     copy_scale,
     fair_objectives,
+    large_campaigns,
     learned_plans,
     ledger,
     pacing,
@@ -386,6 +387,9 @@ TABLES: dict[str, Table] = {
         pacing.pacing,
         pacing.COLUMNS,
         {"sizes": [50_000, 20_000], "gap": 1e-4},
+    ),
+    "commands": Table(
+        large_campaigns.ABOUT, large_campaigns.rows, large_campaigns.COLUMNS, large_campaigns.SETTINGS
     ),
     "service": Table(service_load.ABOUT, service_load.rows, service_load.COLUMNS, service_load.SETTINGS),
     campaign_fuzz.NAME: Table(

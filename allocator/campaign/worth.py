@@ -224,8 +224,8 @@ def _worth_of_scores(campaign: Campaign) -> Worth:
     problem = Problem.from_scores(
         active,
         measures=names,
-        users={"user_id": campaign.user_ids},
-        coupons={"coupon_id": campaign.coupon_ids},
+        users={"user_id": campaign.users["user_id"]},
+        coupons={"coupon_id": campaign.active_coupons["coupon_id"]},
     )
     measures = {name: np.asarray(array, np.float64) for name, array in problem.measures.items()}
     error = measures.pop("value_error", None)

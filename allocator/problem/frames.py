@@ -84,6 +84,15 @@ def pick(table: object, wanted: Iterable[str], name: str, findings: list[Finding
     return found
 
 
+def text_of(column: object) -> pl.Series | None:
+    """Return a column that polars holds as text without gaps, None for any other."""
+    import polars as pl
+
+    if not isinstance(column, pl.Series) or column.null_count():
+        return None
+    return column.cast(pl.String) if column.dtype in (pl.String, pl.Categorical, pl.Enum) else None
+
+
 def _check_alike(columns: Mapping[str, Any], name: str, findings: list[Finding]) -> None:
     """Note if the columns of a dict differ in length, or in the index that they come with."""
     lengths = {}

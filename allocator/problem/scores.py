@@ -8,11 +8,12 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from allocator.errors import Finding, InputError
 from allocator.problem.arrays import entries_of, numbers_of, shown
-from allocator.problem.frames import pick
+from allocator.problem.frames import pick, text_of
 from allocator.problem.labels import ids_of
 
 Names = Sequence[str] | Mapping[str, str]
@@ -102,6 +103,10 @@ class ScoreTables:
         found = {} if table is None else pick(table, [column, *groups.values()], name, self.findings)
         if column not in pairs or (table is not None and column not in found):
             return None
+        labels = {group: found[of] for group, of in groups.items() if of in found}
+        text, order_text = text_of(pairs[column]), None if table is None else text_of(found[column])
+        if text is not None and (table is None or order_text is not None):
+            return self._side_of_text(name, column, text, order_text, labels)
         before = len(self.findings)
         ids = ids_of(pairs[column], f"scores, {column}", self.findings)
         order = None if table is None else ids_of(found[column], f"{name}, {column}", self.findings)
@@ -116,8 +121,25 @@ class ScoreTables:
             message = f"{len(lost):,} ids of the scores are not in the table {name}"
             self._wrong(message, name, column, f"{str(lost[0])!r} in the scores")
             return None
-        labels = {group: found[of] for group, of in groups.items() if of in found}
         return _Side(distinct, place, labels)
+
+    def _side_of_text(
+        self, name: str, column: str, ids: pl.Series, order: pl.Series | None, labels: dict[str, Any]
+    ) -> _Side | None:
+        """As `_side`, of ids that polars holds as text: by a hash join, without a Python object for each."""
+        if order is None:
+            order = ids.unique(maintain_order=True)
+        elif order.n_unique() < len(order):
+            self._wrong("an id occurs twice", name, column, repr(order.filter(order.is_duplicated()).min()))
+            return None
+        known = order.alias("id").to_frame().with_row_index("place")
+        place = ids.alias("id").to_frame().join(known, on="id", how="left", maintain_order="left")["place"]
+        if place.null_count():
+            lost = ids.filter(place.is_null()).unique().sort()
+            message = f"{len(lost):,} ids of the scores are not in the table {name}"
+            self._wrong(message, name, column, f"{lost[0]!r} in the scores")
+            return None
+        return _Side(order.to_numpy().astype(np.str_), place.cast(pl.Int64).to_numpy(), labels)
 
     def _wrong(self, message: str, table: str, column: str, found: str) -> None:
         self.findings.append(Finding(message, file=table, column=column, found=found))
@@ -127,6 +149,11 @@ class ScoreTables:
             self.findings.append(Finding("there are no pairs: a problem needs one", column="scores"))
         rows = np.flatnonzero(given)
         place = (users.place * len(coupons.ids) + coupons.place)[rows]
+        seen = np.zeros(len(users.ids) * len(coupons.ids), np.bool_)
+        seen[place] = True
+        if np.count_nonzero(seen) == len(place):
+            self._stop_if_wrong()
+            return
         order = np.argsort(place, kind="stable")
         again = np.flatnonzero(np.diff(place[order]) == 0)
         if len(again):

@@ -106,6 +106,7 @@ COMMANDS = {
     "ranks": [],
     "ledger": ["--ledgers", "memory", "sqlite", "--decisions", "100"],
     "service": ["--rate", "50", "--seconds", "1", "--clients", "8"],
+    "commands": ["--sizes", "300", "--forms", "csv"],
     "campaign_fuzz": ["--folders", "20"],
     "campaign_nonsense": [],
     "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "4"],
