@@ -59,7 +59,7 @@ def clash_of(problem: Problem, limits: list, **options) -> InfeasibleError:
 
 def possible(problem: Problem, limits: list, **options) -> bool:
     try:
-        return solve(problem, limits, gap=1e-2, time_limit=2, **options).verify().valid
+        return solve(problem, limits, gap=1e-2, time_limit=10, **options).verify().valid
     except InfeasibleError:
         return False
 

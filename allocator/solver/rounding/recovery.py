@@ -33,7 +33,8 @@ Array = NDArray[np.float64]
 
 GRACE_SECONDS = 1.0  # past the deadline, to find a first plan at all
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
-FEW_PAIRS, FEW_ROUNDS = 20_000, 2  # up to so many pairs, halves of a plan meet after so many rounds
+FEW_PAIRS, TIGHT_ROWS = 20_000, 5  # up to and from which on halves of plans meet
+FEW_ROUNDS = 2  # of exchange before they do
 FIRST_MEETINGS, MEETINGS = 12, 50  # before branching; after it, between two looks whether all can be listed
 SET_SHARE = 0.25  # of the time left, that branching on some pairs may take
 PROMISING = 0.5  # of what the plan loses, that branching must have proven by then to go on
@@ -138,24 +139,23 @@ class Recovery:
     def close_gap(self) -> None:
         """Take in the users nearest to a change, tighten the bound, exchange again, and branch."""
         nearest, beyond = self.nearest()
-        if len(nearest.value) <= FEW_PAIRS:
-            self.close_small_gap(nearest, beyond)
-            return
-        self.exchange_blocks(nearest, beyond, MORE_ROUNDS)
-        if not self.done:
-            self.branch(nearest, beyond, self._open_sets(nearest, beyond))
-
-    def close_small_gap(self, contested: Contested, beyond: float) -> None:
-        """Let halves of plans meet, branch, and let them meet until nothing better is to be expected."""
         meeting = Meeting(self.seed, self.threads)
-        self.meet(meeting, contested, beyond, 0)
+        few = len(nearest.value) <= FEW_PAIRS
+        tight = few and np.count_nonzero(self.prices) >= TIGHT_ROWS
+        if few:
+            self.meet(meeting, nearest, beyond, 0)
         if not self.done:
-            self.exchange_blocks(contested, beyond, FEW_ROUNDS)
+            self.exchange_blocks(nearest, beyond, FEW_ROUNDS if tight else MORE_ROUNDS)
+        if tight and not self.done:
+            self.meet(meeting, nearest, beyond, FIRST_MEETINGS)
         if not self.done:
-            self.meet(meeting, contested, beyond, FIRST_MEETINGS)
-        if not self.done:
-            best = [self._core(contested)] if meeting.helps else self._open_sets(contested, beyond)
-            self.branch(contested, beyond, best)
+            sets = [self._core(nearest)] if meeting.helps else self._open_sets(nearest, beyond)
+            self.branch(nearest, beyond, sets)
+        if tight and self.plan is not None:
+            self.close_tight_gap(meeting, nearest, beyond)
+
+    def close_tight_gap(self, meeting: Meeting, contested: Contested, beyond: float) -> None:
+        """Branch to the end if that promises a proof, and let halves meet until nothing better comes."""
         if not self.done and self.least_loss >= PROMISING * self.loss:
             self.branch(contested, beyond, [self._core(contested)], share=1.0)
         while not (self.done or meeting.exhausted):
@@ -235,7 +235,7 @@ class Recovery:
             self._keep(contested, better)
             standing = better
         if not self.done and standing.loss <= self.loss:
-            standing, least = meeting.settle(standing, self.enough, self.until)
+            standing, least = meeting.settle(standing, 0.5 * self.enough, self.until)
             self._keep(contested, standing)
             self._prove(min(least, beyond), "enumeration")
 

@@ -71,18 +71,20 @@ def count(options: Options, groups: Index, reach: float) -> Array:
 
 
 def list_least(options: Options, groups: Index, most: int, reach: float) -> Combos:
-    """List the combinations of some classes' options that regret least: about `most`, and up to `reach`."""
+    """List the combinations of some classes' options that regret least: about `most`, and up to `reach`.
+
+    Where too many regret nothing, only some of them are listed.
+    """
     number = count(options, groups, reach)
     step = int(np.searchsorted(number, most, side="right")) - 1
     step = max(step, 0)
-    size = int(number[step])
+    size = int(min(number[step], 2 * most))
     regret, change = np.empty(size), np.empty((size, options.change.shape[1]))
     parent, option = np.empty(size, np.int32), np.empty(size, np.int32)
     found = kernels.list_combos(
         options.starts, options.regret, options.change, groups, step * reach / STEPS, regret, change, parent,
         option,
     )  # fmt: skip
-    assert found >= 0  # the count is not below it
     return Listed(regret[:found], change[:found], parent[:found], option[:found])
 
 

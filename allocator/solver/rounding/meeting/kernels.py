@@ -30,7 +30,7 @@ def list_combos(starts, option_regret, option_change, groups, most_regret, regre
     """List every combination of some groups' options that regrets at most `most_regret`.
 
     A combination is its `parent` and one `option` more; the first takes each group's first option. Returns
-    how many there are, or -1 if they are more than the arrays hold.
+    how many are listed: no more than the arrays hold.
     """
     n_rows = option_change.shape[1]
     regret[0] = 0.0
@@ -46,7 +46,7 @@ def list_combos(starts, option_regret, option_change, groups, most_regret, regre
                 if together > most_regret:
                     break
                 if n == len(regret):
-                    return -1
+                    return n
                 regret[n] = together
                 parent[n] = c
                 option[n] = o
