@@ -33,9 +33,10 @@ Array = NDArray[np.float64]
 
 GRACE_SECONDS = 1.0  # past the deadline, to find a first plan at all
 FIRST_ROUNDS, MORE_ROUNDS = 1, 5  # of exchange
-FEW_PAIRS, TIGHT_ROWS = 20_000, 5  # up to and from which on halves of plans meet
+FEW_PAIRS, FEW_CLASSES, TIGHT_ROWS = 5_000, 500, 5  # up to and from which on halves of plans meet
 FEW_ROUNDS = 2  # of exchange before they do
 FIRST_MEETINGS, MEETINGS = 12, 50  # before branching; after it, between two looks whether all can be listed
+MEETING_SHARE = 0.1  # of the time left, that they may take before it
 SET_SHARE = 0.25  # of the time left, that branching on some pairs may take
 PROMISING = 0.5  # of what the plan loses, that branching must have proven by then to go on
 MANY_BINDING = 60  # rows, from which on chains of moves pay
@@ -140,14 +141,14 @@ class Recovery:
         """Take in the users nearest to a change, tighten the bound, exchange again, and branch."""
         nearest, beyond = self.nearest()
         meeting = Meeting(self.seed, self.threads)
-        few = len(nearest.value) <= FEW_PAIRS
+        few = len(nearest.value) <= FEW_PAIRS and len(nearest.size) <= FEW_CLASSES
         tight = few and np.count_nonzero(self.prices) >= TIGHT_ROWS
         if few:
             self.meet(meeting, nearest, beyond, 0)
         if not self.done:
             self.exchange_blocks(nearest, beyond, FEW_ROUNDS if tight else MORE_ROUNDS)
         if tight and not self.done:
-            self.meet(meeting, nearest, beyond, FIRST_MEETINGS)
+            self.meet(meeting, nearest, beyond, FIRST_MEETINGS, MEETING_SHARE)
         if not self.done:
             sets = [self._core(nearest)] if meeting.helps else self._open_sets(nearest, beyond)
             self.branch(nearest, beyond, sets)
@@ -225,13 +226,17 @@ class Recovery:
         if self.plan is not None and not self.done:
             self.exchange(contested, classes.standing(count_choices(contested, self.plan)), rounds)
 
-    def meet(self, meeting: Meeting, contested: Contested, beyond: float, rounds: int) -> None:
-        """Let halves of plans meet `rounds` times, then try to list all that may be better."""
+    def meet(
+        self, meeting: Meeting, contested: Contested, beyond: float, rounds: int, share: float = 1.0
+    ) -> None:
+        """Let halves meet `rounds` times in a share of the time left; then try to list all that is better."""
         self.report("integer plan", 0, 0)
+        now = time.monotonic()
+        until = min(self.until, now + share * (self.until - now))
         classes = classes_of(contested, self.prices)
         planned = self.choice if self.plan is None else self.plan
         standing = classes.standing(count_choices(contested, planned))
-        for better in meeting.improve(standing, self.enough + self.least_loss, rounds, self.until):
+        for better in meeting.improve(standing, self.enough + self.least_loss, rounds, until):
             self._keep(contested, better)
             standing = better
         if not self.done and standing.loss <= self.loss:
