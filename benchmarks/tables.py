@@ -396,7 +396,10 @@ TABLES: dict[str, Table] = {
         campaign_fuzz.ABOUT, campaign_fuzz.rows, campaign_fuzz.COLUMNS, campaign_fuzz.SETTINGS
     ),
     campaign_fuzz.NONSENSE: Table(
-        campaign_fuzz.ABOUT_NONSENSE, campaign_fuzz.nonsense_rows, campaign_fuzz.COLUMNS_NONSENSE
+        campaign_fuzz.ABOUT_NONSENSE,
+        campaign_fuzz.nonsense_rows,
+        campaign_fuzz.COLUMNS_NONSENSE,
+        campaign_fuzz.SETTINGS_NONSENSE,
     ),
     "copy_safety": Table(copy_safety.ABOUT, copy_safety.rows, copy_safety.COLUMNS, copy_safety.SETTINGS),
     "copy_quality": Table(copy_quality.ABOUT, copy_quality.rows, copy_quality.COLUMNS, copy_quality.SETTINGS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -132,10 +133,10 @@ def _in_percent(limit: LimitLike, place: str) -> list[Finding]:
 def _wrong_types(cls: type[Any], keys: Mapping[str, Any], place: str) -> list[Finding]:
     """Return the keys whose value has another type than the limit's: "400" is no number."""
     findings: list[Finding] = []
-    hints = get_type_hints(cls) if dataclasses.is_dataclass(cls) else {}
-    for key in keys.keys() & hints.keys():
+    adapters = _key_adapters(cls) if dataclasses.is_dataclass(cls) else {}
+    for key in keys.keys() & adapters.keys():
         try:
-            TypeAdapter[Any](hints[key]).validate_python(keys[key], strict=True)
+            adapters[key].validate_python(keys[key], strict=True)
         except ValidationError as error:
             findings += [toml_finding(detail, FILE, f"{place}.{key}") for detail in error.errors()]
     return sorted(findings, key=str)
@@ -144,10 +145,20 @@ def _wrong_types(cls: type[Any], keys: Mapping[str, Any], place: str) -> list[Fi
 def _make(cls: type[Any], keys: dict[str, Any]) -> LimitLike:
     """Typed constructors get their keys checked and converted; a plugin's plain class checks its own."""
     limit: LimitLike
-    limit = TypeAdapter[Any](cls).validate_python(keys) if dataclasses.is_dataclass(cls) else cls(**keys)
+    limit = _adapter(cls).validate_python(keys) if dataclasses.is_dataclass(cls) else cls(**keys)
     if not isinstance(limit, LimitLike):
         raise TypeError(f"{cls.__name__} is no limit: it needs a label and a method rows(problem)")
     return limit
+
+
+@lru_cache(maxsize=64)
+def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter[Any](cls)
+
+
+@lru_cache(maxsize=64)
+def _key_adapters(cls: type[Any]) -> dict[str, TypeAdapter[Any]]:
+    return {key: TypeAdapter[Any](hint) for key, hint in get_type_hints(cls).items()}
 
 
 def _repeated_labels(limits: Sequence[tuple[str, LimitLike]]) -> list[Finding]:

@@ -92,10 +92,10 @@ COMMANDS = {
     "sweep": ["--sizes", "300", "--gap", "0.01"],
     "growth": ["--sizes", "300", "--gap", "0.01"],
     "quality": ["--sizes", "300", "--kinds", "plain", "--gap", "0.01"],
-    "many_rows": ["--sizes", "3000", "--gap", "0.1"],
+    "many_rows": ["--sizes", "3000", "--gap", "0.5"],
     "stopping": ["--cases", "stores and regions", "--sizes", "3000", "--seconds", "1", "--times", "1"],
     "mmkp": [],
-    "mmkp_like": ["--sizes", "5", "--peers", "highs-mip"],
+    "mmkp_like": ["--sizes", "4", "--peers", "highs-mip"],
     "fair": ["--sizes", "4", "--gap", "0.01"],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
@@ -108,7 +108,7 @@ COMMANDS = {
     "service": ["--rate", "50", "--seconds", "1", "--clients", "8"],
     "commands": ["--sizes", "300", "--forms", "csv"],
     "campaign_fuzz": ["--folders", "20"],
-    "campaign_nonsense": [],
+    "campaign_nonsense": ["--folders", "3"],
     "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "4"],
     "copy_quality": ["--cells", "4"],
     "copy_lora": ["--cells", "2", "--epochs", "1", "--per-line", "1", "--themes", "2"],
@@ -136,7 +136,7 @@ def test_every_table_is_measured_recorded_and_reported(tmp_path, capsys):
     write_hillstrom(tmp_path)
     results = ["--results", str(tmp_path / "results")]
     for name, arguments in COMMANDS.items():
-        main([name, *arguments, "--limit", "30", "--folder", str(tmp_path), *results])
+        main([name, *arguments, "--limit", "120", "--folder", str(tmp_path), *results])
         recorded = json.loads((tmp_path / "results" / f"{name}.json").read_text(encoding="utf-8"))
         assert recorded["machine"]["cores"] >= 1
         assert recorded["versions"]["numpy"] == np.__version__
