@@ -314,7 +314,7 @@ def toml_finding(detail: Any, file: str, prefix: str = "") -> Finding:
     if kind in ("missing", "missing_argument"):
         return Finding("this key is required", file=file, column=key)
     if kind in ("model_type", "dataclass_type", "dict_type"):
-        message = f"this must be a table, [{key}] with keys of its own"
+        message = "this must be a table, with keys of its own"
         return Finding(message, file=file, column=key, found=_short(found))
     message = detail["msg"].removeprefix("Value error, ")
     return Finding(message[0].lower() + message[1:], file=file, column=key, found=_short(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ SPARE = 3  # times as many pairs as are kept are looked at
 
 
 @dataclass(frozen=True)
-class Combos:
+class Combos(ABC):
     """Combinations: what each regrets, (n,), and changes in every row, (n, n_rows)."""
 
     regret: Array
@@ -28,9 +29,9 @@ class Combos:
     def __len__(self) -> int:
         return len(self.regret)
 
+    @abstractmethod
     def options(self, place: int) -> list[int]:
         """Return the options of one, without those that are their class's first."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
