@@ -167,8 +167,8 @@ def _shrink(
     serves unless its prices are too far from the centre.
     """
     far = inside[0].box
-    for size in _stages(inside[-1].engine.n_users, last, shrink):
-        focus = inside[-1]
+    for stage in _stages(inside[-1].engine.n_users, last, shrink):
+        focus, size = inside[-1], last if search.late() else stage
         if survey is None or (needed := survey.contested(centre)) > focus.engine.n_users // SHRINK:
             survey, needed = take_survey(search, focus.engine, centre, width), size
         inside.append(_cut(focus, survey, max(needed, size)))

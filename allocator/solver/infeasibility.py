@@ -2,8 +2,9 @@
 
 With every value at nothing and a charge on each unit of violation, the dual function's minimum is
 minus the least charge of any plan: below zero it proves that no plan exists (Farkas), and the rows
-with a price are the witnesses. Dropping witnesses one by one leaves a minimal clash (the deletion filter
-of Chinneck and Dravnieks 1991, "Locating minimal infeasible constraint sets in linear programs").
+with a price are the witnesses. Dropping witnesses leaves a minimal clash (the deletion filter of Chinneck
+and Dravnieks 1991, "Locating minimal infeasible constraint sets in linear programs", here by ever smaller
+blocks, as in the delta debugging of Zeller and Hildebrandt 2002).
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from allocator.progress import Progress
 from allocator.solver.master import Box, Prices, Scale, minimise_dual, oracle_of
 from allocator.solver.pricing import Engine
 from allocator.solver.repairs import Question, repair_alone, repair_together
+from allocator.solver.smoothed import HOT, WARM_HEAT, minimise_smoothed, suits
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 
 CERTAIN = 1e-7  # a least charge above this share of the value at stake is no rounding error
+NOTICED = 1e-6  # natural units of a price, below which a row may be no witness
 PASSES = 150
 SMALL = 20_000  # user-coupon pairs up to which the exact method can prove a clash
 EXACT_SECONDS = 5.0  # for one proof by the exact method
@@ -53,10 +56,8 @@ def explain_clash(question: Question) -> InfeasibleError | None:
 
 def _fractional_clash(proof: _Proof, report: Progress) -> Rows | None:
     """Return the rows of a minimal clash that not even a fractional plan can meet."""
-    if not proof.clashes(proof.hard):
-        return None
-    witnesses = proof.witnesses()
-    return _minimal(witnesses if proof.clashes(witnesses) else proof.hard, proof.clashes, report)
+    first = proof.clash_within(proof.hard)
+    return None if first is None else _minimal(first, proof.clash_within, proof.late, report)
 
 
 def _whole_clash(question: Question, known: Rows | None) -> Rows | None:
@@ -67,16 +68,16 @@ def _whole_clash(question: Question, known: Rows | None) -> Rows | None:
     """
     from allocator.solver.exact import solve_exactly
 
-    def clashes(rows: Rows) -> bool:
-        if question.late():
-            return False
+    def clash_within(rows: Rows) -> Rows | None:
         until = min(question.deadline, time.monotonic() + EXACT_SECONDS)
         part = question.model.with_rows(rows)
-        return solve_exactly(part, gap=1.0, deadline=until, seed=question.seed).plan.impossible
+        outcome = solve_exactly(part, gap=1.0, deadline=until, seed=question.seed)
+        return rows if outcome.plan.impossible else None
 
-    if known is None and not clashes(question.hard):
+    if known is None and (question.late() or clash_within(question.hard) is None):
         return None
-    return _minimal(question.hard if known is None else known, clashes, question.report)
+    first = question.hard if known is None else known
+    return _minimal(first, clash_within, question.late, question.report)
 
 
 @dataclass(frozen=True)
@@ -91,32 +92,53 @@ class _Proof:
     @cached_property
     def whole(self) -> Prices:
         """The least charge for violating any hard row."""
-        return self._least_charge(self.hard, np.zeros(len(self.hard)), -np.inf)
+        return self._least_charge(self.hard, np.zeros(len(self.hard)), self.threshold)
 
     @property
     def threshold(self) -> float:
         """The dual value below which a clash is certain."""
         return -CERTAIN * self.scale.value
 
-    def witnesses(self) -> Rows:
-        """Return the rows that have a price where all must hold."""
-        return self.hard & (np.abs(self.whole.prices) > 1e-6 * self.scale.price)
+    def late(self) -> bool:
+        """Return whether the time is up."""
+        return time.monotonic() > self.deadline
 
     def clashes(self, rows: Rows) -> bool:
         """Return whether some rows are certain to clash; no answer in time counts as no."""
+        return self.clash_within(rows) is not None
+
+    def clash_within(self, rows: Rows) -> Rows | None:
+        """Return those of some rows that are certain to clash: the ones with a price in the proof."""
         if (rows == self.hard).all():
-            return self.whole.dual < self.threshold
-        start = np.where(rows, self.whole.prices, 0.0)
-        return self._least_charge(rows, start, self.threshold).dual < self.threshold
+            proof = self.whole
+        elif self.late():
+            return None
+        else:
+            start = np.where(rows, self.whole.prices, 0.0)
+            proof = self._least_charge(rows, start, self.threshold)
+        return self._witnesses(proof) if proof.dual < self.threshold else None
+
+    def _witnesses(self, proof: Prices) -> Rows:
+        """Return the rows that a proof of a clash needs: those with a price, the least ones left out if
+        the others still prove it.
+        """
+        noticed = np.where(np.abs(proof.prices) > NOTICED * self.scale.price, proof.prices, 0.0)
+        enough = oracle_of(self.engine)(noticed).dual < self.threshold
+        return np.asarray((noticed if enough else proof.prices) != 0)
 
     def _least_charge(self, rows: Rows, start: Array, stop_below: float) -> Prices:
         """Minimise the charge for violating some rows; the other rows are free."""
         model = self.engine.model
         lowest = np.where(rows & np.isfinite(model.at_least), -self.scale.price, 0.0)
-        highest = np.where(rows & np.isfinite(model.at_most), self.scale.price, 0.0)
+        box = Box(lowest, np.where(rows & np.isfinite(model.at_most), self.scale.price, 0.0))
+        if suits(self.engine):
+            return minimise_smoothed(
+                self.engine, start, box, self.scale, heat=WARM_HEAT if start.any() else HOT,
+                tolerance=0.1 * CERTAIN, most_passes=PASSES, deadline=self.deadline, stop_below=stop_below,
+            )  # fmt: skip
         return minimise_dual(
-            model, oracle_of(self.engine), start, Box(lowest, highest), self.scale, step=1.0,
-            tolerance=0.1 * CERTAIN, most_passes=PASSES, deadline=self.deadline, stop_below=stop_below,
+            model, oracle_of(self.engine), start, box, self.scale, step=1.0, tolerance=0.1 * CERTAIN,
+            most_passes=PASSES, deadline=self.deadline, stop_below=stop_below,
         )  # fmt: skip
 
 
@@ -126,13 +148,26 @@ def _without(rows: Rows, row: int) -> Rows:
     return kept
 
 
-def _minimal(rows: Rows, clashes: Callable[[Rows], bool], report: Progress) -> Rows:
-    """Drop every row without which the others still clash (deletion filter)."""
-    kept = rows.copy()
-    candidates = np.flatnonzero(rows).tolist()
-    for done, r in enumerate(candidates):
-        report("clashing limits", done, len(candidates))
-        trial = _without(kept, r)
-        if trial.any() and clashes(trial):
-            kept = trial
+def _minimal(
+    rows: Rows, clash_within: Callable[[Rows], Rows | None], late: Callable[[], bool], report: Progress
+) -> Rows:
+    """Drop rows without which the others still clash, while there is time: many at once, then one by one.
+
+    Of hundreds of rows few clash, and halves, quarters and so on need far fewer proofs than single rows.
+    """
+    kept = rows
+    size, proofs = int(rows.sum()), 0
+    while size > 1:
+        size = (size + 1) // 2
+        which = np.flatnonzero(kept)
+        for block in np.array_split(which, -(-len(which) // size)):
+            report("clashing limits", proofs, 0)
+            trial = kept.copy()
+            trial[block] = False
+            if late():
+                return kept
+            if kept[block].any() and trial.any():
+                proofs += 1
+                clash = clash_within(trial)
+                kept = kept if clash is None else clash
     return kept
