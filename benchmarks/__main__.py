@@ -8,8 +8,9 @@ from pathlib import Path
 
 from benchmarks import campaign_fuzz, hundred_million, pacing, pacing_plot
 from benchmarks.experiments import EXPERIMENTS
+from benchmarks.fair_objectives import OBJECTIVES
 from benchmarks.growth_plot import STREAMED, draw
-from benchmarks.instances import KINDS
+from benchmarks.instances import CHANGES, KINDS
 from benchmarks.ledger import LEDGERS
 from benchmarks.peers import PEERS
 from benchmarks.record import DOCUMENT, RESULTS, record, write_into
@@ -94,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--times", type=int, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--changes", nargs="+", choices=list(CHANGES), metavar="CHANGE", help="before a solve")
+    parser.add_argument(
+        "--objectives", nargs="+", choices=list(OBJECTIVES), metavar="OBJECTIVE", help=", ".join(OBJECTIVES)
+    )
     parser.add_argument("--forms", nargs="+", choices=["csv", "parquet"], metavar="FORM", help="of tables")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")

@@ -53,8 +53,13 @@ def median_of(times: int, task: Task, *arguments: Any, limit: float) -> Measured
 
 
 def in_process(task: Task, *arguments: Any, limit: float) -> Measured:
-    """Run a task in a fresh process and stop it when its time is up: not every solver stops itself."""
-    context = multiprocessing.get_context("spawn")
+    """Run a task in a fresh process and stop it when its time is up: not every solver stops itself.
+
+    Each is forked from a process that has only imported this package, where the system can.
+    """
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    context.set_forkserver_preload(["benchmarks.tables"])
     mine, theirs = context.Pipe()
     process = context.Process(target=_child, args=(theirs, task, arguments))
     process.start()

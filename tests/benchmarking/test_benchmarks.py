@@ -13,7 +13,7 @@ import pytest
 
 from allocator import solve
 from benchmarks.__main__ import main
-from benchmarks.instances import KINDS, khan, retail
+from benchmarks.instances import CHANGES, KINDS, khan, retail
 from benchmarks.measure import in_process
 from benchmarks.peers import PEERS, WHOLE
 from benchmarks.program import Matrix
@@ -84,11 +84,12 @@ def test_a_task_is_measured_or_stopped():
     assert 350 < large.peak_mb - small.peak_mb < 450
 
 
+CHANGE = next(iter(CHANGES))
 LEARNERS = ["S, logistic", "DR, logistic"]
 COMMANDS = {
     "speed": ["--sizes", "300", "--peers", "highs-ipm", "--gap", "0.01"],
     "passes": ["--sizes", "300", "--gap", "0.01"],
-    "warm": ["--sizes", "300", "--gap", "0.01"],
+    "warm": ["--sizes", "300", "--changes", CHANGE, "--gap", "0.01"],
     "sweep": ["--sizes", "300", "--gap", "0.01"],
     "growth": ["--sizes", "300", "--gap", "0.01"],
     "quality": ["--sizes", "300", "--kinds", "plain", "--gap", "0.01"],
@@ -96,7 +97,7 @@ COMMANDS = {
     "stopping": ["--cases", "stores and regions", "--sizes", "3000", "--seconds", "1", "--times", "1"],
     "mmkp": [],
     "mmkp_like": ["--sizes", "4", "--peers", "highs-mip"],
-    "fair": ["--sizes", "4", "--gap", "0.01"],
+    "fair": ["--sizes", "4", "--objectives", "max-min", "--gap", "0.01"],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
     "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS],
@@ -110,8 +111,8 @@ COMMANDS = {
     "campaign_fuzz": ["--folders", "20"],
     "campaign_nonsense": ["--folders", "3"],
     "copy_safety": ["--coupons", "2", "--texts", "50", "--written", "4"],
-    "copy_quality": ["--cells", "4"],
-    "copy_lora": ["--cells", "2", "--epochs", "1", "--per-line", "1", "--themes", "2"],
+    "copy_quality": ["--cells", "2"],
+    "copy_lora": ["--cells", "1", "--epochs", "1", "--per-line", "1", "--themes", "2"],
     "copy_scale": ["--sizes", "600"],
 }
 
