@@ -102,7 +102,7 @@ def test_what_ifs_of_many_long_names(allocate: Any, many: Path, monkeypatch: pyt
         "whatif",
         many,
         "--sweep",
-        "总预算.at_most=100:300:12",
+        "总预算.at_most=100:300:4",
         "--sweep",
         second,
     )
