@@ -95,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--times", type=int, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--changes", nargs="+", choices=list(CHANGES), metavar="CHANGE", help="before a solve")
+    parser.add_argument(
+        "--changes", nargs="+", choices=list(CHANGES), metavar="CHANGE", help="before a solve"
+    )
     parser.add_argument(
         "--objectives", nargs="+", choices=list(OBJECTIVES), metavar="OBJECTIVE", help=", ".join(OBJECTIVES)
     )
