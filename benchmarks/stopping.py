@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from allocator import AllocateError, Budget, Floor, MaxMin, Problem, ProportionalFairness, solve
+from benchmarks.fair_objectives import FAIR_LIMITS, regions
 from benchmarks.instances import Instance, heavy_tails, hundreds, khan_like, many, retail
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row
@@ -35,6 +36,11 @@ def risky(n: int) -> Instance:
     return Problem(problem.value, measures, groups=problem.groups), [first, *limits[1:]]
 
 
+def soft(n: int) -> Instance:
+    """Return users of regions, and limits that may be broken at a price."""
+    return regions(n), FAIR_LIMITS["soft budget, soft floors, stocks"](n)
+
+
 def impossible(n: int) -> Instance:
     """Return floors that hundreds of rows leave no budget for."""
     problem, limits = hundreds(n)
@@ -51,6 +57,7 @@ CASES: dict[str, tuple[Callable[[int], Instance], int, dict[str, Any]]] = {
     "knapsacks": (khan_like, 200, {}),
     "exact method": (retail, 3_000, {"method": "exact"}),
     "smallest value": (retail, 20_000, {"objective": MaxMin("region")}),
+    "smallest value, soft limits": (soft, 400, {"objective": MaxMin("region")}),
     "proportional": (retail, 20_000, {"objective": ProportionalFairness("region")}),
     "chance-constrained": (risky, 20_000, {}),
 }

@@ -18,7 +18,7 @@ Index = NDArray[np.int64]
 
 CELLS = 4  # for each combination of the second half
 FEWEST = 3  # cells that a row must be divided into
-AT_ONCE = 50_000  # combinations of the first half between two looks at the clock
+LOOKS = 20_000_000  # at pairs and cells, between two at the clock
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,16 @@ def meet(
     kernels.take(second.change, held, rows, change)
     _, turn = grid.sort(first.change, options.room, True)  # neighbours meet the same cells
     met = Met(best, None, True)
-    for start in range(0, len(turn), AT_ONCE):
+    second_worth, least = worth[1][held], float(second.regret.min())
+    within, place = reach if near is None else near, 0
+    while place < len(turn):
         still_at_it()
         if time.monotonic() > deadline:
             return replace(met, complete=False)
-        loss, one, other = kernels.best_meeting(
-            turn[start : start + AT_ONCE], first.regret, worth[0], first.change, worth[1][held], change,
-            float(second.regret.min()), cell_start, rows, grid.low, grid.width, grid.size, options.room[rows],
-            options.floor[rows], options.over[rows], options.base, options.base_regret,
-            reach if near is None else near, met.loss,
+        loss, one, other, place = kernels.best_meeting(
+            turn, place, LOOKS, first.regret, worth[0], first.change, second_worth, change, least,
+            cell_start, rows, grid.low, grid.width, grid.size, options.room[rows], options.floor[rows],
+            options.over[rows], options.base, options.base_regret, within, met.loss,
         )  # fmt: skip
         if one >= 0:
             met = replace(met, loss=loss, options=first.options(one) + second.options(int(held[other])))

@@ -171,15 +171,16 @@ def take(change, order, rows, taken):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def best_meeting(  # type: ignore[no-untyped-def]
-    turn, first_regret, first_worth, first_change, second_worth, second_change, second_regret, cell_start,
-    rows, low, width, size, room, floor, over, base, base_regret, near, best,
+    turn, begin, looks, first_regret, first_worth, first_change, second_worth, second_change, second_regret,
+    cell_start, rows, low, width, size, room, floor, over, base, base_regret, near, best,
 ):  # fmt: skip
     """Find the pair of combinations, one of each half, that loses least and less than `best`.
 
     Parameters
     ----------
-    turn
-        Which combinations of the first half, in the order to look at them.
+    turn, begin, looks
+        Which combinations of the first half, in the order to look at them, from which place on, and after
+        about how many pairs to stop.
     first_regret, first_worth, first_change
         Of the first half.
     second_worth, second_change
@@ -200,14 +201,19 @@ def best_meeting(  # type: ignore[no-untyped-def]
     Returns
     -------
     tuple
-        The least loss and the two places, -1 if there is no such pair.
+        The least loss, the two places, -1 if there is no such pair, and where in `turn` to go on.
     """
     n_rows, n_keys = len(rows), len(size)
     first_key = n_rows - n_keys
     left, right = -1, -1
     nearest, lowest = np.zeros(n_keys, np.int64), np.zeros(n_keys, np.int64)
     here = np.zeros(n_keys, np.int64)
-    for i in turn:
+    seen = 0
+    for t in range(begin, len(turn)):
+        if seen >= looks:
+            return best, left, right, t
+        seen += 1
+        i = turn[t]
         slack = best - base_regret - first_regret[i] - second_regret
         if slack <= 0.0:
             continue
@@ -226,6 +232,7 @@ def best_meeting(  # type: ignore[no-untyped-def]
             cell = 0
             for q in range(n_keys):
                 cell = cell * size[q] + here[q]
+            seen += 1 + cell_start[cell + 1] - cell_start[cell]
             for j in range(cell_start[cell], cell_start[cell + 1]):
                 loss = base - first_worth[i] - second_worth[j]
                 if loss >= best:
@@ -247,4 +254,4 @@ def best_meeting(  # type: ignore[no-untyped-def]
             if q < 0:
                 break
             here[q] -= 1
-    return best, left, right
+    return best, left, right, len(turn)
