@@ -1,21 +1,22 @@
-"""Sweeps on the command line: ``total.at_most=20000:80000:13``."""
+"""Sweeps on the command line: ``total.at_most=200:800:13``, or ``-50%:+50%:5`` of campaign.toml's number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from allocator.whatif.frontier import Sweep
 
 MOST = 200
 USUAL = 13
 Numbers = tuple[float, ...]
 
 
-def _read_sweeps(
-    ctx: click.Context, param: click.Parameter, values: Sequence[str]
-) -> tuple[tuple[str, Numbers], ...]:
-    """Return the path and the numbers of each ``PATH=FROM:TO[:POINTS]`` or ``PATH=NUMBER,NUMBER,...``."""
+def _read_sweeps(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[Sweep, ...]:
+    """Read each ``PATH=FROM:TO[:POINTS]`` or ``PATH=NUMBER,NUMBER,...``."""
     return tuple(parse_sweep(value, ctx, param) for value in values)
 
 
@@ -33,25 +34,43 @@ def sweep_options(about: str) -> Callable[[Callable[..., Any]], Callable[..., An
     return add
 
 
-def parse_sweep(
-    value: str, ctx: click.Context | None = None, param: click.Parameter | None = None
-) -> tuple[str, Numbers]:
-    """Return the path and the numbers of one sweep."""
+def parse_sweep(value: str, ctx: click.Context | None = None, param: click.Parameter | None = None) -> Sweep:
+    """Read one sweep."""
+    from allocator.whatif.frontier import Sweep
+
     path, _, text = value.rpartition("=")
     problem = "write LABEL.KEY=FROM:TO[:POINTS] or LABEL.KEY=NUMBER,NUMBER,..."
     if path:
         try:
-            return path, _range(text) if ":" in text else tuple(float(part) for part in text.split(","))
+            relative = "%" in text
+            numbers = _range(text, relative) if ":" in text else _list(text, relative)
+            return Sweep(path, numbers, relative)
         except ValueError as error:
             problem = str(error)
     raise click.BadParameter(f"cannot read '{value}': {problem}", ctx, param)
 
 
-def _range(text: str) -> Numbers:
+def _list(text: str, relative: bool) -> Numbers:
+    return tuple(_number(part, relative) for part in text.split(","))
+
+
+def _number(text: str, relative: bool) -> float:
+    """Read a number, or of relative ones the share that it is more or less."""
+    from allocator.whatif.limit_changes import read_share
+
+    if not relative:
+        return float(text)
+    share = read_share(text)
+    if share is None:
+        raise ValueError(f"'{text}' is no change in percent: write -50%, 0%, +20%")
+    return share
+
+
+def _range(text: str, relative: bool) -> Numbers:
     parts = text.split(":")
     if len(parts) not in (2, 3):
         raise ValueError("a range is FROM:TO or FROM:TO:POINTS")
-    first, last = float(parts[0]), float(parts[1])
+    first, last = _number(parts[0], relative), _number(parts[1], relative)
     points = int(parts[2]) if len(parts) == 3 else USUAL
     if not 2 <= points <= MOST:
         raise ValueError(f"a sweep has 2 to {MOST} points")

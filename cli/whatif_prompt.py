@@ -158,12 +158,12 @@ class Prompt:
     def _plan(self, _: str) -> None:
         from cli.render.comparison import short_page
 
-        self.terminal.show(short_page(self.session.rows(), self.units.currency))
+        self.terminal.show(short_page(self.session.rows(), self.units))
 
     def _show(self, _: str) -> None:
         from cli.render.comparison import comparison_page
 
-        self.terminal.show(comparison_page(self.session.rows(), self.units.currency))
+        self.terminal.show(comparison_page(self.session.rows(), self.units))
 
     def _undo(self, _: str) -> None:
         if not self.session.undo():
@@ -205,13 +205,13 @@ class Prompt:
         self.terminal.say(f"Saved as '{name}' in {self.session.campaign.folder / 'campaign.toml'}.")
 
     def _sweep(self, text: str) -> None:
-        from allocator.whatif.frontier import Sweep, trace_frontier
+        from allocator.whatif.frontier import trace_frontier
         from cli.render.frontier import frontier_page
 
         session = self.session
         with self.terminal.progress() as progress:
             frontier = trace_frontier(
-                session.campaign, session.predictions, [Sweep(*parse_sweep(text))], session.solve_task,
+                session.campaign, session.predictions, [parse_sweep(text)], session.solve_task,
                 scenario=session.scenario, progress=progress, predict=session.predict, task=session.now.task,
             )  # fmt: skip
         self.terminal.show(frontier_page(frontier, self.units))

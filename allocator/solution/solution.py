@@ -46,7 +46,8 @@ class LimitUsage:
         Distance to the nearer bound; negative where it is violated: by a soft limit, or in a plan of
         least violation.
     price
-        Dual price: objective units gained by one more unit of the bound that binds.
+        What one more unit of room at the bound that binds would earn, in objective units: never negative.
+        `Solution.prices` holds the dual prices, which are negative where a row must be reached.
     binding
         Whether the limit holds the plan back (its price is not zero).
     """
@@ -167,7 +168,9 @@ class Solution:
             side = row.at_most if price > 0 else row.at_least
             worth = abs(price) * max(abs(side), 1.0) if np.isfinite(side) else 0.0
             result.append(
-                LimitUsage(row.label, row.used, row.at_least, row.at_most, slack, price, worth > 1e-9 * stake)
+                LimitUsage(
+                    row.label, row.used, row.at_least, row.at_most, slack, abs(price), worth > 1e-9 * stake
+                )
             )
         return tuple(result)
 

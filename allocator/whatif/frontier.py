@@ -19,7 +19,7 @@ from allocator.plugins.predictions import Predictions
 from allocator.progress import Progress, no_progress
 from allocator.solution import Solution
 from allocator.solver.model import state_rows
-from allocator.whatif.limit_changes import number_at
+from allocator.whatif.limit_changes import changed_by, number_at
 from allocator.whatif.scenario import (
     Predict,
     Solve,
@@ -48,10 +48,29 @@ class Sweep:
         As in a scenario's `set`: ``<limit label>.<key>``, such as ``total.at_most``.
     values
         At least two, rising.
+    relative
+        Whether they are changes as shares of the campaign's own number: -0.1 is a tenth less.
     """
 
     path: str
     values: tuple[float, ...]
+    relative: bool = False
+
+    def of(self, campaign: Campaign) -> Sweep:
+        """Return the sweep with the numbers themselves.
+
+        Raises
+        ------
+        InputError
+            If the campaign has no number there.
+        """
+        if not self.relative:
+            return self
+        number = number_at(campaign, self.path)
+        if number is None:
+            message = f"campaign.toml states no number at '{self.path}', of which to take shares"
+            raise InputError(Finding(message, column="sweep", expected="FROM:TO in numbers"))
+        return Sweep(self.path, tuple(changed_by(number, share) for share in self.values))
 
 
 @dataclass(frozen=True)
@@ -146,7 +165,7 @@ def trace_frontier(
         If a sweep names no bound of a limit, or there are too many points.
     """
     scenario = scenario or BASE
-    check_sweeps(campaign, sweeps, scenario, floor)
+    sweeps = check_sweeps(campaign, sweeps, scenario, floor)
     tracer = _Tracer(
         campaign, predictions, scenario, tuple(sweep.path for sweep in sweeps), solve_task, predict, task
     )
@@ -229,9 +248,9 @@ def _marginal(plan: Solution, path: str, number: float) -> float | None:
 
 def check_sweeps(
     campaign: Campaign, sweeps: Sequence[Sweep], scenario: Scenario | None = None, floor: float | None = None
-) -> None:
-    """Raise InputError with what is wrong with the sweeps of a frontier."""
-    findings = []
+) -> list[Sweep]:
+    """Return the sweeps of a frontier in numbers; raise InputError with what is wrong with them."""
+    sweeps, findings = [sweep.of(campaign) for sweep in sweeps], []
     if not 1 <= len(sweeps) <= 2 or len({sweep.path for sweep in sweeps}) < len(sweeps):
         findings.append(Finding("a frontier is over one bound, or over two different ones", column="sweep"))
     count = math.prod(len(sweep.values) for sweep in sweeps)
@@ -253,6 +272,7 @@ def check_sweeps(
     corners = itertools.product(*((sweep.values[0], sweep.values[-1]) for sweep in sweeps))
     for at in corners:  # what is wrong with one is wrong with all: the first to fail says it
         check_scenarios(campaign, [_at(scenario or BASE, paths, at)])
+    return sweeps
 
 
 def _knee(points: Sequence[FrontierPoint]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from allocator.campaign.config import FILE, Scenario
 from allocator.campaign.stocks import measure_of, stock_of
 from allocator.errors import Finding
 from allocator.plugins import registry
+
+PERCENT = re.compile(r"([+-]?)\s*(\d+(?:\.\d+)?)\s*%")
 
 
 def changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Finding]) -> list[dict[str, Any]]:
@@ -31,6 +34,12 @@ def changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Findin
             continue
         label, key, item = place_of
         table = by_label[label]
+        if isinstance(value, str) and PERCENT.fullmatch(value.strip()):
+            number, share = number_at(campaign, path), read_share(value)
+            if number is None or share is None:
+                findings.append(_no_change(place, path, value, number))
+                continue
+            value = changed_by(number, share)
         if not item:
             table[key] = value
             continue
@@ -46,6 +55,27 @@ def changed_tables(campaign: Campaign, scenario: Scenario, findings: list[Findin
             message = f"{place} drops an unknown limit"
             findings.append(Finding(message, FILE, None, None, repr(label), known))
     return list(by_label.values())
+
+
+def read_share(text: str) -> float | None:
+    """Return the change that ``-10%`` asks for, as a share; None if the text does not say more or less."""
+    match = PERCENT.fullmatch(text.strip())
+    if match is None or (not match[1] and float(match[2]) != 0):
+        return None
+    return float(match[1] + match[2]) / 100
+
+
+def changed_by(number: float, share: float) -> float:
+    """Return a number more or less by a share of it, in twelve digits: 10 % less than 400 is 360."""
+    return float(f"{number * (1 + share):.12g}")
+
+
+def _no_change(place: str, path: str, value: str, number: float | None) -> Finding:
+    if number is None:
+        message = f"{place} changes '{path}' by a share, but campaign.toml states no number there"
+        return Finding(message, FILE, None, None, repr(value), "the new number")
+    message = f"{place} does not say whether '{path}' becomes so much more or less"
+    return Finding(message, FILE, None, None, repr(value), f"+{value} or -{value}, or the new number")
 
 
 def number_at(campaign: Campaign, path: str) -> float | None:

@@ -133,7 +133,7 @@ def sensitivity(solution: Solution, threads: int | None = None) -> Sensitivity:
 
 def _dearest(solution: Solution) -> list[str]:
     """Return the labels of the limits that hold the plan back most, by price times usage."""
-    worth = {row.label: abs(row.price) * max(abs(row.used), 1.0) for row in solution.usage if row.binding}
+    worth = {row.label: row.price * max(abs(row.used), 1.0) for row in solution.usage if row.binding}
     total = {
         limit.label: sum(worth.get(row.label, 0.0) for row in limit.rows(solution.problem))
         for limit in solution.limits
@@ -164,7 +164,7 @@ def _limit(usage: LimitUsage, engine: Engine, prices: Array, row: int) -> LimitS
             changed = prices.copy()
             changed[row] *= factor
             used.append(float(engine.model.usage(engine.price(changed).table)[row]))
-        bound = usage.at_most if usage.price > 0 else usage.at_least
+        bound = usage.at_most if prices[row] > 0 else usage.at_least
         low, high = min(*used, bound), max(*used, bound)
     elif math.isfinite(usage.at_most):
         low = usage.used

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.console import Terminal, output_options
 from cli.sweep_options import sweep_options
+
+if TYPE_CHECKING:
+    from allocator.whatif.frontier import Sweep
 
 EPILOG = """\b
 Examples:
@@ -34,7 +38,7 @@ def command(
     folder: Path,
     out: Path,
     scenarios: bool,
-    sweeps: tuple[tuple[str, tuple[float, ...]], ...],
+    sweeps: tuple[Sweep, ...],
     floor: float | None,
     source: Path | None,
     threads: int | None,
@@ -47,14 +51,13 @@ def command(
     """
     from allocator.report.drawing import can_draw
     from allocator.runs.report import report_run
-    from allocator.whatif.frontier import Sweep
 
     if floor is not None and not sweeps:
         raise click.UsageError("--floor is found along a --sweep.")
     with terminal.progress() as progress:
         document = report_run(
             folder, out, campaign_folder=source, scenarios=scenarios,
-            sweeps=[[Sweep(*sweep)] for sweep in sweeps], floor=floor, threads=threads, progress=progress,
+            sweeps=[[sweep] for sweep in sweeps], floor=floor, threads=threads, progress=progress,
         )  # fmt: skip
     terminal.emit(document)
     if not can_draw():

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from allocator.plugins.predictions import Predictions
     from allocator.runs.options import Options
     from allocator.solution import Solution
+    from allocator.whatif.frontier import Sweep
     from allocator.whatif.scenario import Predict
     from allocator.whatif.verdict import Units
 
 EPILOG = """\b
 Examples:
   allocate whatif shop                              the scenarios of campaign.toml
-  allocate whatif shop --set total.at_most=45000    one more, from the command line
-  allocate whatif shop --only --drop-coupon C3 --scale value=0.5
+  allocate whatif shop --set total.at_most=45000    this, and nothing else
+  allocate whatif shop --set total.at_most=-10%     a tenth less than campaign.toml says
+  allocate whatif shop --drop-coupon C3 --scale value=0.5 --details
   allocate whatif shop --scenario "less" --set total.at_most=45000 \\
                        --scenario "less, worse" --with "less" --scale uplift=0.5
   allocate whatif shop --add-limit 'kind=floor label="the north" users.region=north at_least=400'
@@ -41,6 +43,7 @@ Examples:
   allocate whatif shop --risk pessimistic           what caution costs, where errors are known
   allocate whatif shop --csv > scenarios.csv        one figure a row
   allocate whatif shop --sweep total.at_most=200:800:13 --floor 1
+  allocate whatif shop --sweep total.at_most=-50%:+50%:5
   allocate whatif shop --interactive                type changes, see the plan after each
   allocate whatif shop --html whatif.html           the same as a page, with charts
   allocate whatif shop --sensitivity                how far prices hold, what coupons may cost
@@ -70,6 +73,11 @@ Examples:
 @click.option(
     "-i", "--interactive", is_flag=True, help="Keep the campaign in memory and try changes, one a line."
 )
+@click.option(
+    "--details",
+    is_flag=True,
+    help="Show every change of every plan, and the scenarios of campaign.toml, too.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV table, one figure a row, and nothing else.")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer as one page, too."
@@ -82,16 +90,20 @@ def command(
     only: bool,
     predictions: Path | None,
     model: Path | None,
-    sweeps: tuple[tuple[str, tuple[float, ...]], ...],
+    sweeps: tuple[Sweep, ...],
     floor: float | None,
     sensitivity: bool,
     interactive: bool,
+    details: bool,
     as_csv: bool,
     html: Path | None,
     terminal: Terminal,
     **settings: Any,
 ) -> int | None:
     """Solve the campaign in DIR as it is and under each scenario, and compare the plans.
+
+    The verdict on what is asked here comes first, or on each scenario of campaign.toml if nothing is; all
+    of them with all that they change on --details, --json, --csv and --html.
 
     Changes given here make one more scenario, or several, each after its own --scenario NAME. A
     scenario without a plan is a result, not a failure: it is listed with the limits that clash, and
@@ -123,7 +135,8 @@ def command(
             )
         return job.interactive(asked)
     if not sweeps and not sensitivity:
-        job.compare([*([] if only else of_file), *asked])
+        every = details or as_csv or html is not None or terminal.json or not asked
+        job.compare([*(of_file if every and not only else []), *asked], bool(asked), details)
         return None
     if len(asked) > 1 or (sweeps and sensitivity):
         raise click.UsageError(
@@ -149,12 +162,12 @@ class _Job:
     html: Path | None
     terminal: Terminal
 
-    def compare(self, scenarios: list[Scenario]) -> None:
-        """Set plans beside the base plan."""
+    def compare(self, scenarios: list[Scenario], asked: bool, details: bool) -> None:
+        """Set plans beside the base plan; `asked`: all or some of them on the command line."""
         from allocator.report.whatif import render_scenarios
         from allocator.whatif.comparison import compare, comparison_table
         from allocator.whatif.scenario import check_scenarios, solve_scenarios
-        from cli.render.comparison import comparison_page
+        from cli.render.comparison import answer_page, comparison_page
 
         check_scenarios(self.campaign, scenarios)
         if not scenarios:
@@ -167,23 +180,21 @@ class _Job:
                 self.campaign, self.predictions, scenarios, self._solve, progress, self.predict
             )
         rows = compare(self.campaign, results)
-        page = comparison_page(rows, self.campaign.config.currency)
+        page = comparison_page(rows, self._units) if details else answer_page(rows, self._units, asked=asked)
         self._answer(
             page, {"scenarios": rows}, lambda: comparison_table(rows),
             lambda: render_scenarios(rows, self.campaign.config.name, self._units, cautions=self._cautions),
         )  # fmt: skip
 
-    def sweep(
-        self, sweeps: Sequence[tuple[str, tuple[float, ...]]], floor: float | None, scenario: Scenario | None
-    ) -> None:
+    def sweep(self, sweeps: Sequence[Sweep], floor: float | None, scenario: Scenario | None) -> None:
         """Trace what a range of a bound earns."""
         from allocator.report.whatif import render_frontier
-        from allocator.whatif.frontier import Sweep, frontier_table, trace_frontier
+        from allocator.whatif.frontier import frontier_table, trace_frontier
         from cli.render.frontier import frontier_page
 
         with self.terminal.progress() as progress:
             frontier = trace_frontier(
-                self.campaign, self.predictions, [Sweep(*sweep) for sweep in sweeps], self._solve,
+                self.campaign, self.predictions, sweeps, self._solve,
                 scenario=scenario, floor=floor, progress=progress, predict=self.predict,
             )  # fmt: skip
         name, under = self.campaign.config.name, None if scenario is None else scenario.name

@@ -11,39 +11,78 @@ from rich.table import Table
 from rich.text import Text
 
 from allocator.whatif.comparison import changed_entries
+from allocator.whatif.verdict import Units
 from cli.render.format import bar, gap_text, number, percent, plain_table, signed
 
-MOST_ROWS = 10
+MOST_ROWS, FEW_ROWS = 10, 3
+MORE = "Every limit, coupon, group and move: --details."
 Row = Mapping[str, Any]
 
 
-def comparison_page(rows: Sequence[Row], currency: str) -> RenderableType:
-    """Return all plans in one table, then for each scenario its verdict and what it changes."""
-    parts: list[RenderableType] = [_overview(rows, currency)]
+def answer_page(rows: Sequence[Row], units: Units, *, asked: bool) -> RenderableType:
+    """Return the verdict first, then all plans in one table, and what changes most.
+
+    `asked` says that someone asked for just these scenarios: then each has its whole verdict, and what it
+    changes most; else the table comes first, and a line about each.
+    """
+    parts: list[RenderableType] = [Text(""), _overview(rows, units)]
+    if not asked:
+        lines = [Text.assemble((f"{row['name']}: ", "bold"), row["verdict"][0]) for row in rows[1:]]
+        return Group(*parts[1:], Text(""), *lines, Text(MORE, style="dim"))
+    titled = len(rows) > 2
+    verdicts = [line for row in rows[1:] for line in _verdict(row, titled)]
+    changes = [part for row in rows[1:] for part in _changes(row, titled)]
+    return Group(*verdicts, *parts, *changes, Text(MORE, style="dim"))
+
+
+def comparison_page(rows: Sequence[Row], units: Units) -> RenderableType:
+    """Return all plans in one table, then for each scenario its verdict and all that it changes."""
+    parts: list[RenderableType] = [_overview(rows, units)]
     for row in rows[1:]:
         parts += [Text(""), *_scenario(row)]
     return Group(*parts)
 
 
-def short_page(rows: Sequence[Row], currency: str) -> RenderableType:
-    """Return all plans in one table, then the verdict on the last."""
-    parts: list[RenderableType] = [_overview(rows, currency)]
-    if len(rows) > 1:
-        last = rows[-1]
-        lines = (
-            [Text(last["error"], style="red")] if last["error"] else [Text(line) for line in last["verdict"]]
-        )
-        notes = [Text(f"Note: {note}", style="yellow") for note in last.get("notes", [])]
-        parts += [Text(""), *lines, *notes]
-    return Group(*parts)
+def short_page(rows: Sequence[Row], units: Units) -> RenderableType:
+    """Return the verdict on the last plan, then all plans in one table."""
+    verdict = [*_verdict(rows[-1], titled=False), Text("")] if len(rows) > 1 else []
+    return Group(*verdict, _overview(rows, units))
 
 
-def _overview(rows: Sequence[Row], currency: str) -> RenderableType:
+def _verdict(row: Row, titled: bool) -> list[RenderableType]:
+    """Return the verdict on a scenario, and what to know of it."""
+    title = [_title(row)] if titled else []
+    if row["error"]:
+        return [*title, Text(row["error"], style="red")]
+    notes = [Text(f"Note: {note}", style="yellow") for note in row["notes"]]
+    return [*title, *(Text(line) for line in row["verdict"]), *notes]
+
+
+def _title(row: Row) -> RenderableType:
+    return Rule(Text(row["name"], style="bold"), align="left", style="dim")
+
+
+def _changes(row: Row, titled: bool) -> list[RenderableType]:
+    """Return the limits and the coupons that a scenario changes most."""
+    if row["error"]:
+        return []
+    tables = [_limits(row, "", FEW_ROWS), _coupons(row, "", FEW_ROWS)]
+    parts: list[RenderableType] = [Text(""), _title(row)] if titled else []
+    for table in tables:
+        if table is not None:
+            parts += [Text(""), table] if not titled else [table]
+    return parts
+
+
+def _overview(rows: Sequence[Row], units: Units) -> RenderableType:
     """Return two lines a scenario: its figures, and under them the differences to the base."""
+    title = units.currency
+    if units.value != units.currency:
+        title = f"value in {units.value}, spend in {units.currency}"
     hedged = any(row.get("risk") == "pessimistic" for row in rows)
     worth = (">expected", ">pessimistic") if hedged else (">value",)
     table = plain_table(
-        f"Scenarios ({currency})", "scenario", *worth, ">spend", ">return", ">users", ">moved", ">gap"
+        f"Scenarios ({title})", "scenario", *worth, ">spend", ">return", ">users", ">moved", ">gap"
     )
     for row in rows:
         name = Text(row["name"], style="bold")
@@ -84,11 +123,9 @@ def _return(row: Row, change: Mapping[str, Any] | None) -> Text:
 
 
 def _scenario(row: Row) -> list[RenderableType]:
-    parts: list[RenderableType] = [Rule(Text(row["name"], style="bold"), align="left", style="dim")]
+    parts = _verdict(row, titled=True)
     if row["error"]:
-        return [*parts, Text(row["error"], style="red")]
-    parts += [Text(line) for line in row["verdict"]]
-    parts += [Text(f"Note: {note}", style="yellow") for note in row["notes"]]
+        return parts
     tables = [_limits(row), _coupons(row)]
     tables += [_groups(column, row) for column in row["by_group"]]
     for table in (*tables, _moves(row)):
@@ -97,25 +134,26 @@ def _scenario(row: Row) -> list[RenderableType]:
     return parts
 
 
-def _limits(row: Row) -> RenderableType | None:
+def _limits(row: Row, title: str = "Limits", most: int = MOST_ROWS) -> RenderableType | None:
     changed = changed_entries(row["limits"], lambda d: max(abs(d["used"]), abs(d["price"])))
     bound = [limit for limit in row["limits"] if limit["binding"] != limit["base_binding"]]
     shown = [limit for limit in row["limits"] if limit in changed or limit in bound]
     if not shown and not row["limits_gone"]:
         return None
-    table = plain_table("Limits", "limit", ">used", ">±", ">bound", ">price", ">±", "binds")
+    table = plain_table(title, "limit", ">used", ">±", ">bound", ">price", ">±", "binds")
     shown.sort(key=lambda limit: (not limit["binding"], not limit["base_binding"]))
-    for limit in shown[:MOST_ROWS]:
+    for limit in shown[:most]:
         change = limit["difference"]
         table.add_row(
             Text(limit["label"], style="bold" if limit["binding"] else ""),
             number(limit["used"]), signed(change["used"], "cyan") if change else "new",
             _bound(limit),
-            number(abs(limit["price"])) if limit["binding"] else "",
+            number(limit["price"]) if limit["binding"] else "",
             _price_change(limit),
             _binding(limit),
         )  # fmt: skip
-    _rest(table, len(shown))
+    if title:
+        _rest(table, len(shown))
     for limit in row["limits_gone"]:
         table.add_row(Text(limit["label"], style="dim"), "gone")
     return table
@@ -129,11 +167,9 @@ def _bound(limit: Row) -> str:
 
 
 def _price_change(limit: Row) -> Text:
-    """Return the change of a price's size: those of floors count downwards."""
     if not limit["difference"] or not (limit["binding"] or limit["base_binding"]):
         return Text("")
-    before = limit["price"] - limit["difference"]["price"]
-    return signed(abs(limit["price"]) - abs(before), "cyan")
+    return signed(limit["difference"]["price"], "cyan")
 
 
 def _binding(limit: Row) -> Text:
@@ -143,12 +179,12 @@ def _binding(limit: Row) -> Text:
     return Text("yes" if now else "no longer" if before else "", style="dim")
 
 
-def _coupons(row: Row) -> RenderableType | None:
+def _coupons(row: Row, title: str = "Coupons", most: int = MOST_ROWS) -> RenderableType | None:
     shown = changed_entries(row["by_coupon"], lambda d: max(abs(d["assigned"]), abs(d["value"])))
     if not shown and not row["coupons_gone"]:
         return None
-    table = plain_table("Coupons", "coupon", ">users", ">±", ">value", ">±", ">spend", ">±")
-    for entry in shown[:MOST_ROWS]:
+    table = plain_table(title, "coupon", ">users", ">±", ">value", ">±", ">spend", ">±")
+    for entry in shown[:most]:
         change = entry["difference"] or {"assigned": None, "value": None, "spend": None}
         table.add_row(
             Text(entry["label"]),
@@ -156,7 +192,8 @@ def _coupons(row: Row) -> RenderableType | None:
             number(entry["value"]), _signed(change["value"]),
             number(entry["spend"]), _signed(change["spend"], "cyan"),
         )  # fmt: skip
-    _rest(table, len(shown))
+    if title:
+        _rest(table, len(shown))
     for entry in row["coupons_gone"]:
         lost = (signed(-entry["assigned"]), "", signed(-entry["value"]), "", signed(-entry["spend"], "cyan"))
         table.add_row(Text(entry["label"], style="dim"), "gone", *lost)

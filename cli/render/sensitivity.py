@@ -11,7 +11,7 @@ from rich.text import Text
 from allocator.whatif.sensitivity import MOST_WITHOUT, STEP, CouponSensitivity, LimitSensitivity, Sensitivity
 from allocator.whatif.verdict import Units
 from allocator.wording import number
-from cli.render.format import plain_table, signed
+from cli.render.format import plain_table
 
 MOST_ROWS = 25
 
@@ -36,13 +36,13 @@ def sensitivity_page(found: Sensitivity, units: Units) -> RenderableType:
 
 def _limits(found: Sensitivity, units: Units) -> Table:
     table = plain_table(
-        "Limits", "limit", ">bound", ">used", f">one more ({units.value})", ">holds from", ">to"
+        "Limits", "limit", ">bound", ">used", f">one more of room ({units.value})", ">holds from", ">to"
     )
     rows = sorted(found.limits, key=lambda row: not row.binding)
     for row in rows[:MOST_ROWS]:
         table.add_row(
             Text(row.label, style="bold" if row.binding else ""), _bound(row), number(row.used),
-            signed(row.price) if row.binding else "0", _end(row.holds_from), _end(row.holds_to),
+            number(row.price) if row.binding else "0", _end(row.holds_from), _end(row.holds_to),
         )  # fmt: skip
     if len(rows) > MOST_ROWS:
         table.add_row(Text(f"and {len(rows) - MOST_ROWS} more", style="dim"))

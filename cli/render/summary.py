@@ -116,7 +116,7 @@ def _quality(summary: Mapping[str, Any]) -> str:
 
 def _limits(summary: Mapping[str, Any]) -> RenderableType:
     limits = summary["limits"]
-    table = _table("Limits", "limit", ">used", ">at least", ">at most", "", ">one more is worth")
+    table = _table("Limits", "limit", ">used", ">at least", ">at most", "", ">one more of room")
     binding_first = sorted(limits, key=lambda row: not row["binding"])
     shown = max(MOST_LIMITS, sum(row["binding"] for row in limits))
     for row in binding_first[:shown]:
@@ -128,7 +128,7 @@ def _limits(summary: Mapping[str, Any]) -> RenderableType:
             number(row["at_least"]),
             number(row["at_most"]),
             Text("") if share is None else bar(share, "yellow" if row["binding"] else "cyan", NARROW_BAR),
-            number(abs(row["price"])) if row["binding"] else "",
+            number(row["price"]) if row["binding"] else "",
         )
     if len(limits) > shown:
         table.add_row(Text(f"and {len(limits) - shown} more that do not bind", style="dim"))

@@ -90,7 +90,7 @@ def test_what_ifs_of_many_long_names(allocate: Any, many: Path, monkeypatch: pyt
     width = 60
     long = "预算减少三分之一，并且去掉最贵的优惠券，看看会怎么样，再把地区上限提高一点"
     options = ("--scenario", long, "--set", "总预算.at_most=100", "--drop-coupon", NAMES[1])
-    page = shown(allocate, monkeypatch, width, "whatif", many, *options)
+    page = shown(allocate, monkeypatch, width, "whatif", many, *options, "--details")
     assert "Who moved" in page
     shown(allocate, monkeypatch, width, "whatif", many, "--sensitivity")
     shown(allocate, monkeypatch, width, "whatif", many, "--sweep", "总预算.at_most=100:300:2")

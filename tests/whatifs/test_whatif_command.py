@@ -204,13 +204,67 @@ def test_mistakes_are_named(allocate: Any, tiny: Any, arguments: list[str], code
     assert "This is a bug" not in outcome.err
 
 
+def test_what_was_asked_is_answered_first_on_one_screen(
+    allocate: Any, shared_starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = allocate("whatif", shared_starter, "--set", "total.at_most=-10%").out
+    lines = shown.splitlines()
+    assert lines[0].startswith("Loses")
+    assert len(lines) <= 24, "with the prompt below it, a terminal shows it all"
+    assert "no beauty coupon" not in shown, "nobody asked for the scenarios of campaign.toml"
+    every = allocate("whatif", shared_starter, "--set", "total.at_most=-10%", "--details").out
+    assert "no beauty coupon" in every
+    assert "Who moved" in every
+    own = allocate("whatif", shared_starter).out
+    assert "no beauty coupon: Loses" in " ".join(own.split())
+
+
+def test_percent_is_of_what_campaign_toml_says(allocate: Any, shared_starter: Path) -> None:
+    def spend(*arguments: str) -> list[float]:
+        scenarios = allocate("whatif", shared_starter, "--only", *arguments, "--json").document["scenarios"]
+        return [row["limits"][0]["at_most"] for row in scenarios]
+
+    assert spend("--set", "total.at_most=-10%") == spend("--set", "total.at_most=360") == [400, 360]
+    swept = allocate("whatif", shared_starter, "--sweep", "total.at_most=-50%:+50%:3", "--json").document
+    assert [point["at"] for point in swept["points"]] == [[200], [400], [600]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", "total.at_most=10%"], 3, "+10% or -10%"),
+        (["--set", "sms capacity.channel=-10%"], 3, "states no number there"),
+        (["--sweep", "total.at_most=10%,20%"], 2, "write -50%, 0%, +20%"),
+        (["--sweep", "total.nothing=-10%:+10%"], 3, "of which to take shares"),
+    ],
+)
+def test_percent_that_can_mean_two_things_is_asked_for(
+    allocate: Any, shared_starter: Path, arguments: list[str], code: int, words: str
+) -> None:
+    outcome = allocate("whatif", shared_starter, *arguments)
+    assert outcome.code == code
+    assert words in outcome.err
+
+
+def test_a_price_has_one_sign_wherever_it_is_shown(allocate: Any, shared_starter: Path) -> None:
+    """One more unit of room earns so much: also where a row must be reached, whose dual price is negative."""
+    asked = ["--add-limit", 'kind=floor label="the north" users.region=north at_least=100 measure=count']
+    solved = allocate("whatif", shared_starter, "--only", *asked, "--json").document["scenarios"][1]
+    found = allocate("whatif", shared_starter, *asked, "--sensitivity", "--json").document["limits"]
+    shown = {row["label"]: row["price"] for row in solved["limits"] if row["binding"]}
+    assert shown["the north"] > 0
+    assert all(price > 0 for price in shown.values())
+    assert {row["label"]: row["price"] for row in found if row["binding"]} == pytest.approx(shown, rel=1e-3)
+
+
 def test_wide_characters_stay_aligned_within_80_columns(command: Any, starter: Path) -> None:
     for file in ("coupons.csv", "scores.csv", "history.csv", "campaign.toml"):
         text = (starter / file).read_text(encoding="utf-8")
         text = text.replace("COFFEE15", "咖啡八五折优惠券").replace("BEAUTY20", "美妆满减券")
         (starter / file).write_text(text, encoding="utf-8")
     arguments = ["--scenario", "没有美妆券会怎样", "--drop-coupon", "美妆满减券"]
-    outcome = command("whatif", starter, "--only", *arguments, env={"COLUMNS": "80"})
+    outcome = command("whatif", starter, "--only", "--details", *arguments, env={"COLUMNS": "80"})
     assert outcome.code == 0, outcome.err
     lines = outcome.out.splitlines()
     assert max(map(cell_len, lines)) <= 80

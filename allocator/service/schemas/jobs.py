@@ -122,7 +122,7 @@ class LimitRow(BaseModel):
     at_least: float | None
     at_most: float | None
     slack: float | None
-    price: float = Field(description="What one more unit of the bound that binds is worth.")
+    price: float = Field(description="What one more unit of room at the bound that binds would earn.")
     binding: bool
 
 
@@ -154,7 +154,9 @@ class SolveResult(BaseModel):
     spend: float
     value: float
     limits: list[LimitRow]
-    prices: dict[str, float] = Field(description="Dual price by row, in objective units per unit of it.")
+    prices: dict[str, float] = Field(
+        description="Dual price by row, per unit of it: negative where a row must be reached."
+    )
     certificate: CertificateDocument
     assignments: dict[str, list[Any]] = Field(
         description="Columns `user_id`, `coupon_id`, `value` and every measure, one row an assignment."
