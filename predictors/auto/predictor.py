@@ -126,7 +126,7 @@ class AutoPredictor(HistoryPredictor):
             consensus = fit_consensus(
                 history.take(others), opinion.take(others), unnamed[others], blend, level, missed
             )
-            report.append(consensus.apply([opinion.take(rows)], data.coupons.known))
+            report.append(consensus.apply([opinion.take(rows)], data.coupons.known, history.own_control))
         blend = fit_blend(evidence)
         level = np.mean([panel.level for panel in self._panels], axis=0)
         self._consensus = fit_consensus(history, opinion, unnamed, blend, level, missed)
@@ -149,7 +149,7 @@ class AutoPredictor(HistoryPredictor):
 
     def _scores(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Scores:
         opinions = [panel.opinion(contexts, coupons, own_control) for panel in self._panels]
-        return self._consensus.apply(opinions, coupons.known, errors=True)
+        return self._consensus.apply(opinions, coupons.known, own_control, errors=True)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         for i, panel in enumerate(self._panels):
