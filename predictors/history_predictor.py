@@ -149,7 +149,10 @@ class HistoryPredictor(ABC):
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
         scores = self._learn(data, learn, test, progress)
         progress("evaluate", 1, 2)
-        judged, notes = data.take(test), _new_coupons(campaign, history) + self._notes
+        judged, notes = (
+            data.take(test),
+            _new_coupons(campaign, history) + data.encoder.assumptions() + self._notes,
+        )
         self._spending = self._learn_spending(campaign, data, judged, scores)
         propensity = None
         if not history.randomised:
