@@ -115,7 +115,8 @@ class MetaLearner(SinglePredictor):
         """Fit the model on all rows of the data."""
         self._encoder, self._models = data.encoder, {}
         self._fit_models(data, progress)
-        self._basket.fit(data, self._settings.regularisation, self._settings.interaction_scale)
+        scales = self._settings.regularisation, self._settings.interaction_scale
+        self._basket = data.shared(("basket", *scales), lambda: Basket.of(data, *scales))
 
     def logits(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Logits:
         """Return the model's opinion of each context with each coupon, (n, c) each."""

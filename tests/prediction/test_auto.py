@@ -12,6 +12,7 @@ from allocator.errors import InputError, PluginError
 from allocator.plugins.protocols import Predictor
 from allocator.plugins.registry import PREDICTORS, create
 from predictors import AutoPredictor, BaselinePredictor
+from predictors.auto.candidates import default_candidates
 from predictors.auto.stacking import Evidence, fit_blend
 from predictors.history.folds import draw_stratified_folds
 from predictors.history.history import read_history
@@ -95,10 +96,11 @@ def test_uplift_is_ranked_and_sized_as_the_truth(fitted):
 def test_the_report_shows_what_was_chosen_from(fitted):
     _, report, _ = fitted
     scores = {score.candidate: score for score in report.candidates}
-    assert list(scores) == ["constant", "s-logistic", "s-forest", "t-forest", "transformer"]
+    assert list(scores) == list(default_candidates())
     assert sum(score.weight for score in scores.values()) == pytest.approx(1.0)
     assert scores["constant"].gain == 0
-    assert scores["s-forest"].gain > 2 * scores["s-forest"].gain_error
+    trees = next(score for name, score in scores.items() if name.startswith("s-") and "logistic" not in name)
+    assert trees.gain > 2 * trees.gain_error
     assert scores["constant"].weight < 0.1
 
 
@@ -304,7 +306,8 @@ def test_candidates_and_their_options_are_checked_by_name():
         ({"folds": 1}, "from 2 to 20"),
         ({"transformer": {"epoch": 3}}, r"predict\.options\.transformer\.epoch.*did you mean 'epochs'"),
         ({"s-forest": 3}, "table"),
-        ({"x-logistic": {}}, "unknown option"),
+        ({"x-logistc": {}}, "did you mean 'x-logistic'"),
+        ({"candidates": ["s-logistic"], "x-logistic": {}}, "unknown option"),
     ):
         with pytest.raises(InputError, match=says):
             AutoPredictor(**options)
@@ -312,3 +315,36 @@ def test_candidates_and_their_options_are_checked_by_name():
 
 def test_a_campaign_reaches_it_by_name():
     assert isinstance(create(PREDICTORS, "auto", {"s-forest": {"trees": 5}}), AutoPredictor)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_trees_are_those_that_are_installed(monkeypatch, installed):
+    monkeypatch.setattr("predictors.auto.candidates.find_spec", lambda name: object() if installed else None)
+    kind = "lightgbm" if installed else "forest"
+    usual = ("constant", "s-logistic", "x-logistic", f"s-{kind}", f"x-{kind}", "transformer")
+    assert default_candidates() == usual
+
+
+def test_what_reads_events_is_only_tried_where_there_are_some():
+    campaign = make_campaign(n=400)[0]
+    without = dataclasses.replace(campaign, events=None)
+    small = {"s-lightgbm": {"trees": 2}, "x-lightgbm": {"trees": 2}, "folds": 2}
+    predictor = AutoPredictor(**small)
+    report = predictor.fit(without, seed=1, device="cpu")
+    assert "transformer" not in {score.candidate for score in report.candidates}
+    assert [note for note in report.notes if "'transformer' was not tried" in note]
+    asked = AutoPredictor(transformer=SMALL, **small).fit(without, seed=1, device="cpu")
+    assert "transformer" in {score.candidate for score in asked.candidates}
+
+
+def test_a_clearly_better_member_wins_and_noise_ends_near_equal_weights():
+    n, rng = 20_000, np.random.default_rng(3)
+    truth, others = rng.normal(size=(n, 1)) * 0.03, [rng.normal(size=(n, 1)) * 0.03 for _ in range(2)]
+    noise = rng.normal(size=(n, 1)) * 0.4
+    effects = np.stack([0 * truth, truth, *others])
+    better = fit_blend(Evidence.of(effects, truth + noise, np.arange(n))).weights
+    assert better[1] > 0.8
+    # A hundred times fewer rows say nothing of who is better.
+    few = np.arange(n // 100)
+    unsure = fit_blend(Evidence.of(effects[:, few], (truth + noise)[few], few)).weights
+    assert np.ptp(unsure) < 0.1
