@@ -281,6 +281,10 @@ def test_a_model_is_not_praised_for_what_it_learnt_by_heart(allocate: Any, tmp_p
     assert later.rows_test == 2400
     assert "2,400 of 3,600" in later.notes[0]
     assert later.arms[0].qini > 0.05
+    make_shop(shop, sends=1200, start=USERS, seed=6)  # only sends that it did not see
+    fresh = evaluate_campaign(read_campaign(shop), model=tmp_path / "model")
+    assert fresh.notes[0] == "Judged on 1,200 of 1,200 past sends: none was seen in training."
+    pl.concat([old, pl.read_csv(shop / "history.csv")]).write_csv(shop / "history.csv")
     predictions = tmp_path / "predictions.parquet"
     assert allocate("predict", shop, "--model", tmp_path / "model", "--out", predictions).code == 0
     given = evaluate_campaign(read_campaign(shop), predictions=predictions)
