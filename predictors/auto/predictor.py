@@ -40,6 +40,8 @@ SAMPLE = 2000
 """Rows on which all fold models are compared with each other."""
 HARDLY = 0.3
 """If less than this share of the personal effects is kept, the planner is told."""
+CHANCE = 2.0
+"""Standard errors that chance alone reaches once in forty times."""
 EFFORT = {"transformer": 10}
 """How long a candidate takes to train, for the progress; 1 if it is not named."""
 
@@ -167,7 +169,7 @@ class AutoPredictor(HistoryPredictor):
             for name, *values in zip(self._names, blend.gain, blend.gain_error, blend.weights, strict=True)
         )
         kept = blend.slope * float(self._consensus.weights.sum())
-        self._notes = _notes(kept) + scores.propensity.notes + left_out
+        self._notes = _notes(kept, blend.certainty) + scores.propensity.notes + left_out
         return Scores.stack(report, len(data.coupons)).take(order)
 
     def _missed(self, data: TrainingData) -> Floats:
@@ -202,10 +204,16 @@ class AutoPredictor(HistoryPredictor):
             panel.load(folder / f"fold-{i}", self._fitted(), np.array(centre))
 
 
-def _notes(kept: float) -> tuple[str, ...]:
-    """Say plainly where personal effects are hardly more than noise."""
+def _notes(kept: float, certainty: float) -> tuple[str, ...]:
+    """Say plainly where personal effects are hardly more than noise, or may well be noise."""
     if kept >= HARDLY:
-        return ()
+        if certainty >= CHANCE:
+            return ()
+        return (
+            f"What the candidates take to be personal is {certainty:.1f} standard errors from nothing, and "
+            f"chance alone reaches {CHANCE:g}: do not count on differences between users, though {kept:.0%} of "
+            "it is kept.",
+        )
     return (
         "What the candidates take to be personal can hardly be told from noise, so only "
         f"{kept:.0%} of it is kept: each coupon's uplift is nearly the same for everyone.",
