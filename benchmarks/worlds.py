@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -92,11 +93,12 @@ def _base(people: People) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-z)))
 
 
-WORLDS: dict[str, Callable[[], Experiment]] = {}
+WORLDS: dict[str, Callable[[Path], Experiment]] = {}
 
 
 def _world(key: str, uplift: Callable[[People], Floats], **options: float | bool) -> None:
-    WORLDS[f"world-{key}"] = lambda: _draw(key, uplift, **options)
+    """Add a world to the experiments; it needs nothing of their folder."""
+    WORLDS[f"world-{key.replace(' ', '-')}"] = lambda _: _draw(key, uplift, **options)
 
 
 def _draw(
