@@ -22,10 +22,14 @@ BOOSTED = ("s", "x")
 effects jump or interact, and no worse elsewhere; the T-learner did not beside it."""
 SMALL_TREES = {"trees": 100, "leaves": 4, "learning_rate": 0.05}
 """A weak signal punishes size: few leaves rank better than the usual 31."""
+LEAVES = {SLearner: 8}
+"""Of one model for all arms, which needs a split on the treatment before any on what changes its effect."""
 
 
 def _learner(cls: type[MetaLearner], estimator: str, **options: Any) -> MetaLearner:
-    small = {} if estimator == "logistic" else SMALL_TREES
+    small = (
+        {} if estimator == "logistic" else SMALL_TREES | {"leaves": LEAVES.get(cls, SMALL_TREES["leaves"])}
+    )
     return cls(**{"estimator": estimator, **small, **options})
 
 

@@ -211,8 +211,8 @@ def _notes(kept: float, certainty: float) -> tuple[str, ...]:
             return ()
         return (
             f"What the candidates take to be personal is {certainty:.1f} standard errors from nothing, and "
-            f"chance alone reaches {CHANCE:g}: do not count on differences between users, though {kept:.0%} of "
-            "it is kept.",
+            f"chance alone reaches {CHANCE:g}: do not count on differences between users, though {kept:.0%} "
+            "of it is kept.",
         )
     return (
         "What the candidates take to be personal can hardly be told from noise, so only "
