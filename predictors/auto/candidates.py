@@ -22,15 +22,13 @@ BOOSTED = ("s", "x")
 effects jump or interact, and no worse elsewhere; the T-learner did not beside it."""
 SMALL_TREES = {"trees": 100, "leaves": 4, "learning_rate": 0.05}
 """A weak signal punishes size: few leaves rank better than the usual 31."""
-LEAVES = {SLearner: 8}
+LARGER_TREES = SMALL_TREES | {"leaves": 8}
 """Of one model for all arms, which needs a split on the treatment before any on what changes its effect."""
 
 
 def _learner(cls: type[MetaLearner], estimator: str, **options: Any) -> MetaLearner:
-    small = (
-        {} if estimator == "logistic" else SMALL_TREES | {"leaves": LEAVES.get(cls, SMALL_TREES["leaves"])}
-    )
-    return cls(**{"estimator": estimator, **small, **options})
+    trees = LARGER_TREES if cls is SLearner else SMALL_TREES
+    return cls(**{"estimator": estimator, **({} if estimator == "logistic" else trees), **options})
 
 
 def _transformer(**options: Any) -> SinglePredictor:
