@@ -18,6 +18,7 @@ from allocator.plugins.evaluation import CandidateScore, Evaluation
 from allocator.plugins.predictions import Predictions
 from allocator.progress import Progress, no_progress
 from predictors.evaluation import auc, evaluate
+from predictors.features.drift import drift_notes
 from predictors.features.encoder import Contexts, Coupons, Encoder
 from predictors.features.log import Log
 from predictors.history.doubly_robust import FOLDS, TRIM, cross_fit_propensity, draw_cross_fit
@@ -216,9 +217,13 @@ class HistoryPredictor(ABC):
     ) -> Iterator[Predictions]:
         total, now, done = campaign.users.height, decision_time(campaign), 0
         progress("predict", 0, total)
-        log, notes, table = Log.of(campaign), encoder.notes(campaign), campaign.active_coupons
+        log, table = Log.of(campaign), campaign.active_coupons
         coupons = encoder.coupons(table)
         own_control = self._controls(table)
+        moved = drift_notes(
+            encoder, campaign, coupons, now, lambda some: self._scores(some, coupons, own_control).uplift
+        )
+        notes = (*encoder.notes(campaign), *moved)
 
         def part(start: int) -> Predictions:
             user = np.arange(start, min(start + USERS_AT_ONCE, total))

@@ -22,7 +22,8 @@ MISSING, UNKNOWN = 0, 1
 class Numeric:
     """A numeric feature: clipped to [low, high], then (x - mean) / scale; `knots` are its quantiles.
 
-    `derived` ones come from behaviour and past sends, the others are columns of ``users``.
+    `derived` ones come from behaviour and past sends, the others are columns of ``users``. `shares` are of
+    the training rows: without a value, then between the knots; empty if a model was saved without them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Numeric:
     scale: float
     knots: tuple[float, ...]
     derived: bool = False
+    shares: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, name: str, values: NDArray[np.float64], derived: bool = False) -> Numeric | None:
@@ -46,7 +48,14 @@ class Numeric:
         mean, scale = float(clipped.mean()), float(clipped.std())
         knots = np.unique(np.quantile(clipped, np.linspace(0, 1, BINS + 1)))
         scaled = tuple(((knots - mean) / scale).tolist())
-        return cls(name, float(low), float(high), mean, scale, scaled, derived)
+        found = cls(name, float(low), float(high), mean, scale, scaled, derived)
+        return replace(found, shares=tuple(found.histogram(found.encode(values)).tolist()))
+
+    def histogram(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the shares of encoded values that are missing, and between each two knots."""
+        place = np.searchsorted(np.array(self.knots[1:-1]), encoded, side="right") + 1
+        place = np.where(np.isnan(encoded), 0, place)
+        return np.bincount(place, minlength=len(self.knots)) / max(len(encoded), 1)
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the standardised values; NaN stays NaN."""
@@ -56,11 +65,15 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A category: index 0 is missing, 1 unknown, then `values` in order; `codes` are written as numbers."""
+    """A category: index 0 is missing, 1 unknown, then `values` in order; `codes` are written as numbers.
+
+    `shares` are of the training users, by index; empty if a model was saved without them.
+    """
 
     name: str
     values: tuple[str, ...]
     codes: bool = False
+    shares: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, name: str, column: pl.Series, codes: bool = False) -> Vocabulary:
@@ -68,7 +81,12 @@ class Vocabulary:
         found = cls(name, (), codes)
         counts = found.texts(column).drop_nulls().alias("text").value_counts().rows()
         ranked = sorted(counts, key=lambda entry: (-entry[1], entry[0]))
-        return replace(found, values=tuple(value for value, _ in ranked[:MAX_VALUES]))
+        found = replace(found, values=tuple(value for value, _ in ranked[:MAX_VALUES]))
+        return replace(found, shares=tuple(found.histogram(found.encode(column)).tolist()))
+
+    def histogram(self, index: Ints) -> NDArray[np.float64]:
+        """Return the share of each index."""
+        return np.bincount(index, minlength=self.size) / max(len(index), 1)
 
     @property
     def size(self) -> int:

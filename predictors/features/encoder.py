@@ -173,7 +173,7 @@ class Encoder:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild an encoder from `to_json`'s data."""
         return cls(
-            numeric=tuple(Numeric(**{**entry, "knots": tuple(entry["knots"])}) for entry in data["numeric"]),
+            numeric=tuple(_numeric(entry) for entry in data["numeric"]),
             categorical=_vocabularies(data["categorical"]),
             coupon_texts=_vocabularies(data["coupon_texts"]),
             max_events=int(data["max_events"]),
@@ -271,8 +271,18 @@ def _stack(columns: list[Any], rows: int) -> NDArray[Any]:
     return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
 
 
+def _numeric(entry: dict[str, Any]) -> Numeric:
+    return Numeric(**{**entry, "knots": tuple(entry["knots"]), "shares": tuple(entry.get("shares", ()))})
+
+
 def _vocabularies(data: list[dict[str, Any]]) -> tuple[Vocabulary, ...]:
-    # Before there were codes, a model was saved without saying so.
+    # A model that was saved before there were codes and shares says nothing of them.
     return tuple(
-        Vocabulary(entry["name"], tuple(entry["values"]), bool(entry.get("codes", False))) for entry in data
+        Vocabulary(
+            entry["name"],
+            tuple(entry["values"]),
+            bool(entry.get("codes", False)),
+            tuple(entry.get("shares", ())),
+        )
+        for entry in data
     )
