@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.plugins import registry
-from allocator.plugins.evaluation import Curve, Evaluation, Power
+from allocator.plugins.evaluation import Curve, Evaluation, OutcomeUplift, Power
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import Predictor
 from allocator.progress import Progress, no_progress
@@ -20,6 +20,7 @@ from predictors.evaluation.counterfactual import Counterfactual, counterfactual
 from predictors.evaluation.curves import auuc, qini, qini_curve, uplift_curve
 from predictors.evaluation.findings import find_doubts
 from predictors.evaluation.goal import Goal
+from predictors.evaluation.outcomes import outcome_uplifts
 from predictors.evaluation.overlap import arm_overlap, balance
 from predictors.evaluation.plan_comparison import UNKNOWN, best_coupon, compare_plans
 from predictors.evaluation.power import power
@@ -100,6 +101,7 @@ class HistoryEvaluator:
             policies=policies,
             stakes=goal.stakes,
             verdicts=find_verdicts(policies, goal.stakes),
+            outcomes=_outcomes(campaign, history, found),
             subgroups=subgroups(whole, users[whole.row].select(by)),
             overlap=arm_overlap(history, facts.propensity),
             balance=balance(users, history.treated, facts.propensity.weight * facts.usable[:, -1]),
@@ -198,6 +200,12 @@ def _plans(
         coupons = [plan.get(users[user]) for user in history.user]
         found[label] = np.array([-1 if name is None else place.get(name, UNKNOWN) for name in coupons])
     return found
+
+
+def _outcomes(campaign: Campaign, history: History, found: Mapping[int, Stack]) -> tuple[OutcomeUplift, ...]:
+    assert campaign.history is not None
+    names = history.coupons["coupon_id"].to_list()
+    return outcome_uplifts(found, campaign.history[history.row], names, campaign.config.currency)
 
 
 def _powers(history: History, found: Mapping[int, Stack]) -> tuple[Power, ...]:

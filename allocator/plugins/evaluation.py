@@ -167,6 +167,32 @@ class Subgroup:
 
 
 @dataclass(frozen=True)
+class OutcomeUplift:
+    """What a coupon was seen to do to one outcome.
+
+    Parameters
+    ----------
+    outcome
+        ``clicked``, ``converted``, ``redeemed`` or ``revenue``.
+    coupon_id
+        The coupon ("all coupons" for all of them together).
+    unit
+        The currency of revenue; ``conversions`` of what happens or not.
+    alone, sent
+        Mean without and with it, weighted by inverse propensity.
+    uplift
+        Their difference.
+    """
+
+    outcome: str
+    coupon_id: str
+    unit: str
+    alone: float
+    sent: float
+    uplift: Estimate
+
+
+@dataclass(frozen=True)
 class ArmOverlap:
     """How likely the rows of one arm were to get what they got.
 
@@ -320,6 +346,8 @@ class Evaluation:
         What the values of `policies` are; None where there are none.
     verdicts
         Whether each plan is worth its trouble, as sentences.
+    outcomes
+        What each coupon was seen to do to each outcome that is recorded.
     """
 
     predictor: str
@@ -339,6 +367,7 @@ class Evaluation:
     candidates: tuple[CandidateScore, ...] = ()
     stakes: Stakes | None = None
     verdicts: tuple[str, ...] = ()
+    outcomes: tuple[OutcomeUplift, ...] = ()
 
 
 def restore(cls: Any, data: Any) -> Any:

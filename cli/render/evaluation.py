@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from allocator.plugins.evaluation import Estimate, Evaluation, Stakes
+from allocator.plugins.evaluation import CONVERSIONS, Estimate, Evaluation, Stakes
 from allocator.wording import UNKNOWN, figure, figure_within, percentage, percentage_within
 from cli.render.format import bar
 from cli.render.plot import plot
@@ -36,6 +36,8 @@ def evaluation_page(evaluation: Evaluation) -> RenderableType:
         if evaluation.stakes is not None:
             parts.append(_values(evaluation, evaluation.stakes))
         parts += [_conversions(evaluation), _revenue(evaluation)]
+    if evaluation.outcomes:
+        parts.append(_outcomes(evaluation))
     if evaluation.subgroups:
         parts.append(_subgroups(evaluation))
     if evaluation.overlap:
@@ -156,6 +158,16 @@ def _revenue(evaluation: Evaluation) -> RenderableType:
         values = (plan.revenue.dr, plan.revenue.snips, plan.revenue.ips, plan.revenue_gain)
         table.add_row(Text(plan.plan), *map(_money, values))
     return _titled("Revenue a head, in currency", table)
+
+
+def _outcomes(evaluation: Evaluation) -> RenderableType:
+    table = _table("outcome", "coupon", "without it", "with it", "uplift", left=2)
+    for one in evaluation.outcomes:
+        shares = one.unit == CONVERSIONS
+        means = (percentage(mean) if shares else figure(mean, 2) for mean in (one.alone, one.sent))
+        gain = _share(one.uplift, sign=True) if shares else _money(one.uplift)
+        table.add_row(Text(one.outcome), Text(one.coupon_id), *means, gain)
+    return _titled("Observed uplift of each outcome, a head", table)
 
 
 def _subgroups(evaluation: Evaluation) -> RenderableType:

@@ -173,6 +173,32 @@ def test_terminal_page_and_json_say_the_same(
             assert f"{plan.value_gain.value:,.2f} ±{half:,.2f}" in text
 
 
+def test_each_recorded_outcome_has_its_uplift(profit: tuple[Path, Evaluation]) -> None:
+    evaluation = profit[1]
+    found = {(one.outcome, one.coupon_id): one for one in evaluation.outcomes}
+    assert [key for key in found if key[1] == "TEN"] == [
+        (name, "TEN") for name in ("converted", "redeemed", "revenue")
+    ]
+    gain = 0.3 * 0.4 + 0.7 * 0.05
+    redeemed = 0.3 * 0.6 + 0.7 * 0.25
+    for outcome, truth in (("converted", gain), ("redeemed", redeemed), ("revenue", BASKET * gain)):
+        one = found[outcome, "TEN"]
+        assert one.uplift.low < truth < one.uplift.high
+        assert one.sent - one.alone == pytest.approx(one.uplift.value)
+    assert found["redeemed", "TEN"].alone == 0.0
+    assert (found["revenue", "all coupons"].unit, found["converted", "TEN"].unit) == ("EUR", "conversions")
+
+
+def test_clicks_are_of_who_was_sent_something(tmp_path: Path) -> None:
+    folder = make_shop(tmp_path / "shop")
+    history = pl.read_csv(folder / "history.csv")
+    clicked = pl.when(pl.col("coupon_id") == "TEN").then(pl.col("converted"))
+    history.with_columns(clicked=clicked).write_csv(folder / "history.csv")
+    clicks = next(one for one in judge(folder).outcomes if one.outcome == "clicked")
+    assert clicks.alone == 0.0
+    assert clicks.sent == pytest.approx(0.3 * 0.6 + 0.7 * 0.25, abs=0.03)
+
+
 def test_a_value_curve_by_hand() -> None:
     value = np.array([[3.0, 1.0], [-1.0, -2.0], [0.5, 2.0], [-np.inf, -np.inf]])
     earned = np.array([[6.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [9.0, 9.0]])
