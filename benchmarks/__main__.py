@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import campaign_fuzz, hundred_million, pacing, pacing_plot
-from benchmarks.experiments import EXPERIMENTS
 from benchmarks.fair_objectives import OBJECTIVES
 from benchmarks.growth_plot import STREAMED, draw
 from benchmarks.instances import CHANGES, KINDS
@@ -16,7 +15,7 @@ from benchmarks.peers import PEERS
 from benchmarks.record import DOCUMENT, RESULTS, record, write_into
 from benchmarks.stopping import CASES
 from benchmarks.tables import TABLES, Table
-from benchmarks.uplift import LEARNERS
+from benchmarks.uplift import ALL, LEARNERS
 
 TARGET_GAP = 1e-6
 ON_REQUEST = (
@@ -24,6 +23,8 @@ ON_REQUEST = (
     "device",
     "uplift",
     "ranks",
+    "paired",
+    "gpu",
     "winners_curse",
     "learned_plans",
     "pacing",
@@ -73,7 +74,7 @@ def _measure(name: str, table: Table, settings: argparse.Namespace) -> None:
     used = (
         {"gap": TARGET_GAP} | table.settings | {k: given[k] for k in ("gap", *table.settings) if k in given}
     )
-    if "folder" in used and not used["folder"].is_dir():
+    if "folder" in used and "experiments" not in used and not used["folder"].is_dir():
         print(f"skipped: there is no folder {used['folder']}")
         return
     shown = {key: str(value) if isinstance(value, Path) else value for key, value in used.items()}
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--forms", nargs="+", choices=["csv", "parquet"], metavar="FORM", help="of tables")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("--experiments", nargs="+", choices=list(EXPERIMENTS), metavar="EXPERIMENT")
+    parser.add_argument("--experiments", nargs="+", choices=list(ALL), metavar="EXPERIMENT")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), metavar="LEARNER")
     parser.add_argument("--predictors", nargs="+", metavar="PREDICTOR", help="plugins that score")
     parser.add_argument("--seeds", type=int, metavar="N", help="splits of each experiment")

@@ -27,6 +27,7 @@ from allocator.campaign.config import parse_config
 SENT = dt.datetime(2026, 5, 1)
 AS_OF = dt.date(2026, 6, 1)
 MISSING = -999.0
+PERIOD_SHARE = 0.8
 
 KARLAN_LIST_FEATURES = (
     "hpa", "ltmedmra", "freq", "years", "year5", "mrm2", "dormant", "female", "couple", "nonlit", "cases",
@@ -51,6 +52,10 @@ class Experiment:
         (n,) what the treatment is meant to bring about.
     coupons
         (coupon_id, kind, value) of each arm.
+    truth
+        (n, c) the uplift, where it is known.
+    later
+        (n,) whether a row is of a second period, on which what was learnt in the first is judged.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Experiment:
     arm: NDArray[np.int64]
     outcome: NDArray[np.bool_]
     coupons: Sequence[tuple[str, str, float]]
+    truth: NDArray[np.float64] | None = None
+    later: NDArray[np.bool_] | None = None
 
     @property
     def arms(self) -> range:
@@ -65,7 +72,13 @@ class Experiment:
         return range(-1, len(self.coupons))
 
     def halves(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the rows of two random halves, stratified by arm and outcome."""
+        """Return the rows of two random halves, stratified by arm and outcome.
+
+        Where there are two periods: four fifths of each, drawn at random.
+        """
+        if self.later is not None:
+            drawn = np.random.default_rng(seed).random(len(self.arm)) < PERIOD_SHARE
+            return np.flatnonzero(~self.later & drawn), np.flatnonzero(self.later & drawn)
         order = np.lexsort((np.random.default_rng(seed).random(len(self.arm)), self.outcome, self.arm))
         second = np.zeros(len(order), dtype=bool)
         second[order[1::2]] = True

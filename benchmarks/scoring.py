@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from allocator.campaign import Campaign
 from benchmarks.measure import in_process
 from benchmarks.record import Columns, Row
 
@@ -73,6 +74,18 @@ def write_campaign(folder: Path, users: int, seed: int = 0) -> None:
     (folder / "campaign.toml").write_text(TOML, encoding="utf-8")
 
 
+def few_sends(campaign: Campaign) -> Campaign:
+    """Return the campaign of those who were sent something: what a predictor is trained on."""
+    assert campaign.history is not None
+    assert campaign.events is not None
+    sent = campaign.history["user_id"].implode()
+    return replace(
+        campaign,
+        users=campaign.users.filter(pl.col("user_id").is_in(sent)),
+        events=campaign.events.filter(pl.col("user_id").is_in(sent)),
+    )
+
+
 def scoring_task(users: int, name: str, device: str) -> Generator[None, None, dict[str, Any]]:
     """Train on the past sends; measured: score all users and write them to a Parquet file."""
     from allocator.campaign import read_campaign
@@ -86,14 +99,7 @@ def scoring_task(users: int, name: str, device: str) -> Generator[None, None, di
         began = time.perf_counter()
         campaign = read_campaign(folder)
         read_seconds = time.perf_counter() - began
-        assert campaign.history is not None
-        assert campaign.events is not None
-        sent = campaign.history["user_id"].implode()
-        small = replace(
-            campaign,
-            users=campaign.users.filter(pl.col("user_id").is_in(sent)),
-            events=campaign.events.filter(pl.col("user_id").is_in(sent)),
-        )
+        small = few_sends(campaign)
         predictor = registry.create(registry.PREDICTORS, name, {})
         began = time.perf_counter()
         predictor.fit(small, seed=1, device=device)

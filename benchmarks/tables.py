@@ -15,6 +15,7 @@ from benchmarks import (
     copy_safety,
     copy_scale,
     fair_objectives,
+    gpu,
     large_campaigns,
     learned_plans,
     ledger,
@@ -25,7 +26,6 @@ from benchmarks import (
     uplift,
     winners_curse,
 )
-from benchmarks.experiments import EXPERIMENTS
 from benchmarks.instances import CHANGES, COUPONS, KHAN_LIKE, KINDS
 from benchmarks.measure import in_process, median_of
 from benchmarks.ours import device_task, khan_task, pass_task, solve_task, sweep_task, warm_task
@@ -343,7 +343,7 @@ TABLES: dict[str, Table] = {
         uplift.rows,
         uplift.COLUMNS,
         {
-            "experiments": list(EXPERIMENTS),
+            "experiments": list(uplift.ALL),
             "learners": list(uplift.LEARNERS),
             "seeds": 10,
             "folder": Path("../shared/data"),
@@ -354,6 +354,12 @@ TABLES: dict[str, Table] = {
         uplift.ranks,
         uplift.RANK_COLUMNS,
     ),
+    "paired": Table(
+        "by how much `auto` is ahead of each predictor on the same splits, from what `uplift` recorded",
+        uplift.paired,
+        uplift.PAIRED_COLUMNS,
+    ),
+    "gpu": Table(gpu.ABOUT, gpu.rows, gpu.COLUMNS, gpu.SETTINGS),
     "winners_curse": Table(
         "what a plan promises and what it realises, by how it treats the error of its predictions",
         winners_curse.rows,

@@ -18,12 +18,14 @@ from threadpoolctl import threadpool_limits
 from allocator.plugins import registry
 from benchmarks.experiments import EXPERIMENTS, Experiment
 from benchmarks.record import Columns, Row, read
+from benchmarks.worlds import WORLDS
 from predictors.evaluation.calibration import calibration_bins, calibration_error
 from predictors.evaluation.curves import auuc, qini, uplift_at
 from predictors.evaluation.policy import corrected
 
 Ints = NDArray[np.int64]
 
+ALL = EXPERIMENTS | WORLDS
 LIGHTGBM = {"estimator": "lightgbm"}
 LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "S, logistic": ("s-learner", {}),
@@ -39,6 +41,7 @@ LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "auto": ("auto", {}),
 }
 """Each learner's plugin and options."""
+SINGLE = [name for name in LEARNERS if name != "auto"]
 HELD_OUT = 0.05
 """The least share of its rows that a single learner keeps for its own report; `auto` keeps none."""
 
@@ -66,7 +69,7 @@ def rows(settings: Namespace) -> Iterator[Row]:
     kept = {(row["key"], row["learner"]): row for row in recorded["rows"]}
     # A process each: forked ones hang in OpenMP, and one thread each keeps two fits out of each other's way.
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for key in EXPERIMENTS:
+        for key in ALL:
             experiment = _load(key, settings.folder) if key in settings.experiments else None
             for learner in LEARNERS:
                 if experiment is not None and (key, learner) in asked:
@@ -105,6 +108,8 @@ def figures(experiment: Experiment, learn: Ints, test: Ints, uplift: NDArray[np.
     ]
     names = ("qini", "auuc", "uplift_30", "calibration")
     means = dict(zip(names, np.mean(ranked, axis=0).tolist(), strict=True))
+    if experiment.truth is not None:
+        means["miss"] = float(np.sqrt(np.mean((uplift - experiment.truth[test]) ** 2)))
     return means | {"policy": float(np.mean(gain[0])), "over_single": float(np.mean(gain[0] - gain[1]))}
 
 
@@ -116,7 +121,7 @@ def ranks(settings: Namespace) -> Iterator[Row]:
     recorded = read("uplift", settings.results) or {"rows": []}
     table = {(row["key"], row["learner"]): row["qini"] for row in recorded["rows"]}
     learners = [name for name in LEARNERS if any(name == found for _, found in table)]
-    keys = [key for key in EXPERIMENTS if all((key, name) in table for name in learners)]
+    keys = [key for key in ALL if all((key, name) in table for name in learners)]
     means = np.array([[np.mean(table[key, name]) for name in learners] for key in keys])
     errors = np.array([[_error(table[key, name]) for name in learners] for key in keys])
     single = [name != "auto" for name in learners]
@@ -133,6 +138,21 @@ def ranks(settings: Namespace) -> Iterator[Row]:
         }
 
 
+def paired(settings: Namespace) -> Iterator[Row]:
+    """Yield, from what `uplift` recorded, by how much `auto` is ahead of each learner on the same splits."""
+    recorded = read("uplift", settings.results) or {"rows": []}
+    table = {(row["key"], row["learner"]): row for row in recorded["rows"]}
+    for key in ALL:
+        auto = table.get((key, "auto"))
+        if auto is not None:
+            ahead = {
+                name: np.subtract(auto["qini"], table[key, name]["qini"]).tolist()
+                for name in SINGLE
+                if (key, name) in table
+            }
+            yield {"experiment": auto["experiment"], "ahead": ahead}
+
+
 def _error(values: list[float]) -> float:
     """Return the standard error of a mean over seeds."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
@@ -144,7 +164,7 @@ def _one_thread() -> None:
 
 @cache
 def _load(key: str, folder: Path) -> Experiment | None:
-    return EXPERIMENTS[key](folder)
+    return ALL[key](folder)
 
 
 def _mean(key: str, form: str, spread: bool = False) -> Callable[[Row], str]:
@@ -153,6 +173,18 @@ def _mean(key: str, form: str, spread: bool = False) -> Callable[[Row], str]:
         return f"{text} ({np.std(row[key], ddof=1):.4f})" if spread else text
 
     return write
+
+
+def _ahead(learner: str) -> Callable[[Row], str]:
+    def write(row: Row) -> str:
+        by = row["ahead"].get(learner)
+        return "" if by is None else f"{np.mean(by):+.4f} ± {_error(by):.4f}"
+
+    return write
+
+
+def _miss(row: Row) -> str:
+    return f"{np.mean(row['miss']):.4f}" if "miss" in row else ""
 
 
 COLUMNS: Columns = {
@@ -164,7 +196,12 @@ COLUMNS: Columns = {
     "policy value": _mean("policy", ".4f"),
     "over best single arm": _mean("over_single", "+.4f"),
     "calibration error": _mean("calibration", ".4f"),
+    "distance from the truth": _miss,
     "CPU seconds to fit": _mean("seconds", ".1f"),
+}
+PAIRED_COLUMNS: Columns = {
+    "experiment": lambda row: str(row["experiment"]),
+    **{f"less {name}": _ahead(name) for name in SINGLE},
 }
 RANK_COLUMNS: Columns = {
     "learner": lambda row: str(row["learner"]),

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from cli.progress_lines import COUNTED, ProgressLines
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from allocator.progress import Progress
-
-
-COUNTED = 1000
-"""From so many things to do, progress says how many are done in a second."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,14 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show progress on standard error: bars on a terminal, one line a step elsewhere."""
+        """Show progress on standard error: bars on a terminal, lines elsewhere."""
         if self.quiet:
             yield lambda step, done, total: None
         elif sys.stderr.isatty():
             with _bars(self._console(sys.stderr)) as report:
                 yield report
         else:
-            yield _lines()
+            yield ProgressLines(sys.stderr)
 
     def _console(self, stream: TextIO) -> Console:
         return open_console(stream, self.color)
@@ -90,18 +88,6 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         with_terminal = option(with_terminal)
     return with_terminal
-
-
-def _lines() -> Progress:
-    shown: set[str] = set()
-
-    def report(step: str, done: int, total: int) -> None:
-        if step not in shown:
-            shown.add(step)
-            sys.stderr.write(f"{step} ...\n")
-            sys.stderr.flush()
-
-    return report
 
 
 @contextmanager

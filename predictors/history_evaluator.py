@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.plugins import registry
-from allocator.plugins.evaluation import Curve, Evaluation, Power
+from allocator.plugins.evaluation import Curve, Evaluation, OutcomeUplift, Power
 from allocator.plugins.predictions import Predictions
 from allocator.plugins.protocols import Predictor
 from allocator.progress import Progress, no_progress
@@ -19,13 +19,17 @@ from predictors.evaluation.cost_curve import cost_curve
 from predictors.evaluation.counterfactual import Counterfactual, counterfactual
 from predictors.evaluation.curves import auuc, qini, qini_curve, uplift_curve
 from predictors.evaluation.findings import find_doubts
+from predictors.evaluation.goal import Goal
+from predictors.evaluation.outcomes import outcome_uplifts
 from predictors.evaluation.overlap import arm_overlap, balance
-from predictors.evaluation.plan_comparison import UNKNOWN, best_uplift, compare_plans
+from predictors.evaluation.plan_comparison import UNKNOWN, best_coupon, compare_plans
 from predictors.evaluation.power import power
 from predictors.evaluation.report import evaluate
 from predictors.evaluation.send_scores import SendScores, ready_scores, score_sends
 from predictors.evaluation.stack import Stack, join, stacks
 from predictors.evaluation.subgroups import subgroups
+from predictors.evaluation.value_curve import value_curve
+from predictors.evaluation.verdicts import find_verdicts
 from predictors.history.doubly_robust import FOLDS
 from predictors.history.history import History, read_history, split_users
 from predictors.history.training_data import TrainingData
@@ -41,7 +45,7 @@ Bools = NDArray[np.bool_]
 HELD_OUT = 0.3
 """Share of the users that a predictor which says nothing of its own held-out rows is judged on."""
 POINTS = 100
-MODEL_PLAN = "highest predicted uplift"
+BY_UPLIFT, BY_VALUE = "highest predicted uplift", "highest predicted value"
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,16 @@ class HistoryEvaluator:
         if not found:
             return report
         whole = join(list(found.values()))
-        users = campaign.users[history.user]
+        users, goal = campaign.users[history.user], Goal.of(campaign, history)
+        fees = _fees(campaign, history.coupons)
+        policies = compare_plans(facts, goal, _plans(campaign, history, said.scores, goal, fees, plans or {}))
         full = replace(
             report,
-            curves=(*_ranking_curves(whole), _cost_curve(campaign, facts, said.scores)),
-            policies=compare_plans(facts, _plans(campaign, history, said.scores, plans or {})),
+            curves=(*_ranking_curves(whole), *_value_curves(facts, said.scores, goal, fees)),
+            policies=policies,
+            stakes=goal.stakes,
+            verdicts=find_verdicts(policies, goal.stakes),
+            outcomes=_outcomes(campaign, history, found),
             subgroups=subgroups(whole, users[whole.row].select(by)),
             overlap=arm_overlap(history, facts.propensity),
             balance=balance(users, history.treated, facts.propensity.weight * facts.usable[:, -1]),
@@ -161,35 +170,42 @@ def _ranking_curves(rows: Stack) -> tuple[Curve, Curve]:
     return found[0], found[1]
 
 
-def _cost_curve(campaign: Campaign, facts: Counterfactual, said: SendScores) -> Curve:
-    """Return incremental revenue, or conversions where no revenue is recorded, against spend."""
-    history = facts.history
-    in_currency = bool(history.revenue.any())
-    outcome = history.revenue if in_currency else history.converted.astype(np.float64)
-    scores = facts.scores(outcome, facts.revenue if in_currency else facts.conversion)
-    spend = facts.scores(facts.spent, facts.spend)
-    usable = facts.usable[:, :-1] & facts.usable[:, -1:]
-    return cost_curve(
-        np.where(usable, said.value if in_currency else said.uplift, -np.inf),
-        said.cost + _fees(campaign, history.coupons),
-        scores[:, :-1] - scores[:, -1:],
-        spend[:, :-1],
-        unit=campaign.config.currency if in_currency else "conversions",
-        user=history.user,
-    )
+def _value_curves(facts: Counterfactual, said: SendScores, goal: Goal, fees: Floats) -> Iterator[Curve]:
+    """Yield the cost curve and, where costs can be taken off, the value curve."""
+    usable, unit = facts.usable[:, :-1] & facts.usable[:, -1:], goal.stakes.unit
+    scores = facts.scores(goal.earned(facts), goal.expected(facts))
+    gain, spend = scores[:, :-1] - scores[:, -1:], facts.scores(facts.spent, facts.spend)
+    predicted = np.where(usable, goal.predicted(said), -np.inf)
+    yield cost_curve(predicted, said.cost + fees, gain, spend[:, :-1], unit=unit, user=facts.history.user)
+    if goal.in_currency:
+        kept = np.where(usable, goal.predicted_kept(said, fees), -np.inf)
+        yield value_curve(kept, gain - (spend[:, :-1] - spend[:, -1:]), unit=unit)
 
 
 def _plans(
-    campaign: Campaign, history: History, said: SendScores, plans: Mapping[str, Mapping[str, str]]
+    campaign: Campaign,
+    history: History,
+    said: SendScores,
+    goal: Goal,
+    fees: Floats,
+    plans: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Ints]:
     """Return each plan as the coupon of each row's user, (n,)."""
     place = {name: position for position, name in enumerate(history.coupons["coupon_id"])}
     users = campaign.users["user_id"].to_list()
-    found = {MODEL_PLAN: best_uplift(said.uplift)}
+    found = {BY_UPLIFT: best_coupon(said.uplift)}
+    if goal.in_currency:
+        found[BY_VALUE] = best_coupon(goal.predicted_kept(said, fees))
     for label, plan in plans.items():
         coupons = [plan.get(users[user]) for user in history.user]
         found[label] = np.array([-1 if name is None else place.get(name, UNKNOWN) for name in coupons])
     return found
+
+
+def _outcomes(campaign: Campaign, history: History, found: Mapping[int, Stack]) -> tuple[OutcomeUplift, ...]:
+    assert campaign.history is not None
+    names = history.coupons["coupon_id"].to_list()
+    return outcome_uplifts(found, campaign.history[history.row], names, campaign.config.currency)
 
 
 def _powers(history: History, found: Mapping[int, Stack]) -> tuple[Power, ...]:

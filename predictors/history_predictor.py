@@ -18,6 +18,7 @@ from allocator.plugins.evaluation import CandidateScore, Evaluation
 from allocator.plugins.predictions import Predictions
 from allocator.progress import Progress, no_progress
 from predictors.evaluation import auc, evaluate
+from predictors.features.drift import drift_notes
 from predictors.features.encoder import Contexts, Coupons, Encoder
 from predictors.features.log import Log
 from predictors.history.doubly_robust import FOLDS, TRIM, cross_fit_propensity, draw_cross_fit
@@ -149,7 +150,10 @@ class HistoryPredictor(ABC):
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
         scores = self._learn(data, learn, test, progress)
         progress("evaluate", 1, 2)
-        judged, notes = data.take(test), _new_coupons(campaign, history) + self._notes
+        judged, notes = (
+            data.take(test),
+            _new_coupons(campaign, history) + data.encoder.assumptions() + self._notes,
+        )
         self._spending = self._learn_spending(campaign, data, judged, scores)
         propensity = None
         if not history.randomised:
@@ -213,9 +217,13 @@ class HistoryPredictor(ABC):
     ) -> Iterator[Predictions]:
         total, now, done = campaign.users.height, decision_time(campaign), 0
         progress("predict", 0, total)
-        log, notes, table = Log.of(campaign), encoder.notes(campaign), campaign.active_coupons
+        log, table = Log.of(campaign), campaign.active_coupons
         coupons = encoder.coupons(table)
         own_control = self._controls(table)
+        moved = drift_notes(
+            encoder, campaign, coupons, now, lambda some: self._scores(some, coupons, own_control).uplift
+        )
+        notes = (*encoder.notes(campaign), *moved)
 
         def part(start: int) -> Predictions:
             user = np.arange(start, min(start + USERS_AT_ONCE, total))

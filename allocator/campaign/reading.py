@@ -11,6 +11,7 @@ import polars as pl
 from allocator.campaign import instants
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.checks import check_coupons, check_references, missing_columns
+from allocator.campaign.columns.readings import reading_findings
 from allocator.campaign.config import read_config
 from allocator.campaign.copy_decisions import check_decisions
 from allocator.campaign.coupon_terms import term_notes
@@ -86,6 +87,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
             notes += label_notes(labels, limits)
     if config is not None and users is not None:
         findings += missing_columns("copy.may_mention", config.copy_.may_mention, users)
+        findings += reading_findings(config.columns.get("users", {}), users)
         findings += label_findings(UserLabels(users, context.spellings, config.sets), config)
         notes += locale_notes(users["locale"], config.copy_.languages)
     if tables["reviewed_copy"] is not None:

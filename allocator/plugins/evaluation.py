@@ -17,6 +17,12 @@ class Estimate:
     high: float
 
 
+NOT_KNOWN = Estimate(math.nan, math.nan, math.nan)
+CONVERSIONS = "conversions"
+NOTHING, AS_SENT = "send nothing", "as it was sent"
+"""Plans that every comparison has."""
+
+
 @dataclass(frozen=True)
 class OffPolicy:
     """Mean outcome a head under a plan: by inverse propensity, self-normalised, and doubly robust."""
@@ -24,6 +30,45 @@ class OffPolicy:
     ips: Estimate
     snips: Estimate
     dr: Estimate
+
+
+@dataclass(frozen=True)
+class Stakes:
+    """What a campaign maximises, and what it may spend on it.
+
+    Parameters
+    ----------
+    objective
+        As in ``[objective] maximize``.
+    unit
+        The currency, or ``conversions``: also of an objective in currency where past sends record no
+        revenue.
+    users
+        Users of the campaign.
+    budget
+        What may be spent on all of them, in currency; NaN where no limit says so.
+    """
+
+    objective: str
+    unit: str
+    users: int
+    budget: float = math.nan
+
+    @property
+    def in_currency(self) -> bool:
+        """Whether values are money, from which costs can be taken off."""
+        return self.unit != CONVERSIONS
+
+    @property
+    def of_values(self) -> str:
+        """What the values are, in words: ``net_profit after costs, in EUR``."""
+        if not self.in_currency:
+            return CONVERSIONS
+        return f"{self.objective.replace('_', ' ')} after costs, in {self.unit}"
+
+    def budget_used(self, spend: float) -> float:
+        """Return the share of the budget that a spend a head takes; NaN where there is no budget."""
+        return spend * self.users / self.budget if self.budget > 0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -46,6 +91,10 @@ class PolicyValue:
         Doubly robust: what it earns above sending nothing.
     over_single
         Doubly robust conversions a head above sending everyone the best single coupon.
+    value, value_gain, value_over_single
+        The same in what the campaign maximises, after costs: see `Stakes`.
+    spend
+        Doubly robust: discounts and sending, in currency a head.
     """
 
     plan: str
@@ -58,6 +107,10 @@ class PolicyValue:
     gain: Estimate
     revenue_gain: Estimate
     over_single: Estimate
+    value: OffPolicy = OffPolicy(NOT_KNOWN, NOT_KNOWN, NOT_KNOWN)
+    value_gain: Estimate = NOT_KNOWN
+    value_over_single: Estimate = NOT_KNOWN
+    spend: Estimate = NOT_KNOWN
 
 
 @dataclass(frozen=True)
@@ -68,13 +121,14 @@ class Curve:
     ----------
     name
         ``qini`` (incremental conversions against the share of rows), ``uplift`` (uplift of the best
-        times their share against it) or ``cost`` (incremental value against spend, both a head).
+        times their share against it), ``cost`` (what the campaign maximises, before costs, against spend,
+        both a head) or ``value`` (the same after costs, against the share of users served).
     unit
         Of `y`: ``conversions``, or the currency.
     x, y
         The points.
     area
-        Qini coefficient, AUUC or AUCC.
+        Qini coefficient, AUUC, AUCC, or what the order of the users adds a head to a random one.
     """
 
     name: str
@@ -110,6 +164,32 @@ class Subgroup:
     predicted: float
     observed: Estimate
     p_value: float
+
+
+@dataclass(frozen=True)
+class OutcomeUplift:
+    """What a coupon was seen to do to one outcome.
+
+    Parameters
+    ----------
+    outcome
+        ``clicked``, ``converted``, ``redeemed`` or ``revenue``.
+    coupon_id
+        The coupon ("all coupons" for all of them together).
+    unit
+        The currency of revenue; ``conversions`` of what happens or not.
+    alone, sent
+        Mean without and with it, weighted by inverse propensity.
+    uplift
+        Their difference.
+    """
+
+    outcome: str
+    coupon_id: str
+    unit: str
+    alone: float
+    sent: float
+    uplift: Estimate
 
 
 @dataclass(frozen=True)
@@ -255,13 +335,19 @@ class Evaluation:
     held_out
         Whether the rows judged on are known to be unseen by the model.
     curves
-        Qini, uplift and cost curve of all coupons together.
+        Qini, uplift, cost and, for an objective in currency, value curve of all coupons together.
     policies
         What plans would have earned.
     subgroups, overlap, balance, power
         One entry a value of a column, an arm, a feature and a coupon.
     candidates
         What the predictor chose from, where it is a blend.
+    stakes
+        What the values of `policies` are; None where there are none.
+    verdicts
+        Whether each plan is worth its trouble, as sentences.
+    outcomes
+        What each coupon was seen to do to each outcome that is recorded.
     """
 
     predictor: str
@@ -279,6 +365,9 @@ class Evaluation:
     balance: tuple[Balance, ...] = ()
     power: tuple[Power, ...] = ()
     candidates: tuple[CandidateScore, ...] = ()
+    stakes: Stakes | None = None
+    verdicts: tuple[str, ...] = ()
+    outcomes: tuple[OutcomeUplift, ...] = ()
 
 
 def restore(cls: Any, data: Any) -> Any:
@@ -291,6 +380,10 @@ def _restored(hint: Any, value: Any) -> Any:
     parts = get_args(hint)
     if hint is float:
         return math.nan if value is None else float(value)
+    if value is None:
+        return None
+    if type(None) in parts:
+        return _restored(next(part for part in parts if part is not type(None)), value)
     if is_dataclass(hint):
         return restore(hint, value)
     if get_origin(hint) is tuple:

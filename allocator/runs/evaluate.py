@@ -78,9 +78,8 @@ def evaluate_campaign(
         rows = unseen_rows(history, model)
         held_out = _two_sided(history, rows)
         if held_out:
-            notes.append(
-                f"Judged on {rows.sum():,} of {len(rows):,} past sends: the others were seen in training."
-            )
+            others = "the others were seen in training" if not rows.all() else "none was seen in training"
+            notes.append(f"Judged on {rows.sum():,} of {len(rows):,} past sends: {others}.")
         else:
             rows = None
             notes.append(FLATTERED)

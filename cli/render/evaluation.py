@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from allocator.plugins.evaluation import Estimate, Evaluation
+from allocator.plugins.evaluation import CONVERSIONS, Estimate, Evaluation, Stakes
 from allocator.wording import UNKNOWN, figure, figure_within, percentage, percentage_within
 from cli.render.format import bar
 from cli.render.plot import plot
@@ -32,7 +33,11 @@ def evaluation_page(evaluation: Evaluation) -> RenderableType:
         figures = (f"{name.replace('_', ' ')} {figure(value)}" for name, value in evaluation.metrics.items())
         parts.append(Text(" · ".join(figures)))
     if evaluation.policies:
+        if evaluation.stakes is not None:
+            parts.append(_values(evaluation, evaluation.stakes))
         parts += [_conversions(evaluation), _revenue(evaluation)]
+    if evaluation.outcomes:
+        parts.append(_outcomes(evaluation))
     if evaluation.subgroups:
         parts.append(_subgroups(evaluation))
     if evaluation.overlap:
@@ -85,10 +90,11 @@ def _arms(evaluation: Evaluation) -> RenderableType:
 
 
 def _curves(evaluation: Evaluation) -> RenderableType:
-    """Return Qini and cost curve side by side; the uplift curve is in the report as a page and as JSON."""
+    """Return the curves two by two; the uplift curve is in the report as a page and as JSON."""
     grid = Table.grid(padding=(0, 3, 0, 0))
-    shown = [plot(curve) for curve in evaluation.curves if curve.name in ("qini", "cost")]
-    grid.add_row(*shown)
+    shown = [plot(curve) for curve in evaluation.curves if curve.name != "uplift"]
+    for start in range(0, len(shown), 2):
+        grid.add_row(*shown[start : start + 2])
     return grid
 
 
@@ -107,14 +113,32 @@ def _calibration(evaluation: Evaluation) -> RenderableType:
     table.columns[-1].justify = "left"
     known = [abs(value) for row in evaluation.calibration for value in row[:2] if math.isfinite(value)]
     most = max(known, default=1.0) or 1.0
+    below = all(row[1] < 0 for row in evaluation.calibration if math.isfinite(row[1]))
     for predicted, observed, rows in evaluation.calibration:
         table.add_row(
             percentage(predicted, sign=True),
             percentage(observed, sign=True),
             f"{rows:,}",
-            bar(max(observed, 0.0) / most if math.isfinite(observed) else 0.0),
+            bar(max(-observed if below else observed, 0.0) / most if math.isfinite(observed) else 0.0),
         )
-    return _titled("Calibration, users by predicted uplift", table)
+    title = "Calibration, users by predicted uplift"
+    return _titled(f"{title} (bars: how far below 0)" if below else title, table)
+
+
+def _values(evaluation: Evaluation, stakes: Stakes) -> RenderableType:
+    """Return what each plan is worth in the campaign's objective, what it spends, and the verdicts."""
+    write = _money if stakes.in_currency else partial(_share, sign=True)
+    columns = ["plan", "sends", "value", "over nothing", "over one for all", "spend"]
+    limited = math.isfinite(stakes.budget)
+    table = _table(*columns, *(["of budget"] if limited else []))
+    for plan in evaluation.policies:
+        used = [percentage(stakes.budget_used(plan.spend.value), digits=0)] if limited else []
+        table.add_row(
+            Text(plan.plan), percentage(plan.sent, digits=0), write(plan.value.dr), write(plan.value_gain),
+            write(plan.value_over_single), _money(plan.spend), *used,
+        )  # fmt: skip
+    verdicts = (Text(verdict, style="bold") for verdict in evaluation.verdicts)
+    return _titled(f"What plans would have earned a head: {stakes.of_values}", table, *verdicts)
 
 
 def _conversions(evaluation: Evaluation) -> RenderableType:
@@ -125,15 +149,25 @@ def _conversions(evaluation: Evaluation) -> RenderableType:
             *(_share(one) for one in (plan.conversions.dr, plan.conversions.snips, plan.conversions.ips)),
             _share(plan.gain, sign=True), f"{plan.effective_rows:,.0f}",
         )  # fmt: skip
-    return _titled("What plans would have earned: conversions a head", table)
+    return _titled("Conversions a head", table)
 
 
 def _revenue(evaluation: Evaluation) -> RenderableType:
     table = _table("plan", "DR", "SNIPS", "IPS", "over nothing")
     for plan in evaluation.policies:
         values = (plan.revenue.dr, plan.revenue.snips, plan.revenue.ips, plan.revenue_gain)
-        table.add_row(Text(plan.plan), *(figure_within(one.value, one.low, one.high) for one in values))
+        table.add_row(Text(plan.plan), *map(_money, values))
     return _titled("Revenue a head, in currency", table)
+
+
+def _outcomes(evaluation: Evaluation) -> RenderableType:
+    table = _table("outcome", "coupon", "without it", "with it", "uplift", left=2)
+    for one in evaluation.outcomes:
+        shares = one.unit == CONVERSIONS
+        means = (percentage(mean) if shares else figure(mean, 2) for mean in (one.alone, one.sent))
+        gain = _share(one.uplift, sign=True) if shares else _money(one.uplift)
+        table.add_row(Text(one.outcome), Text(one.coupon_id), *means, gain)
+    return _titled("Observed uplift of each outcome, a head", table)
 
 
 def _subgroups(evaluation: Evaluation) -> RenderableType:
@@ -185,6 +219,10 @@ def _power(evaluation: Evaluation) -> RenderableType:
             figure(one.treated_needed, 0),
         )  # fmt: skip
     return _titled("What so many sends can show (80% power)", table)
+
+
+def _money(one: Estimate) -> str:
+    return figure_within(one.value, one.low, one.high)
 
 
 def _share(one: Estimate, *, sign: bool = False) -> str:

@@ -9,7 +9,7 @@ from allocator.wording import figure, percentage
 from cli.render.canvas import Canvas, braille
 
 WIDTH, HEIGHT = 26, 8
-NAMES = {"qini": "Qini curve", "uplift": "Uplift curve", "cost": "Cost curve"}
+NAMES = {"qini": "Qini curve", "uplift": "Uplift curve", "cost": "Cost curve", "value": "After costs"}
 
 
 def plot(curve: Curve) -> Text:
@@ -41,6 +41,8 @@ def _scale(value: float, unit: str) -> str:
 
 
 def _area(curve: Curve) -> str:
+    if curve.name == "value":
+        return f"order {'+' if curve.area >= 0 else ''}{figure(curve.area, 2)}"
     name = {"qini": "Qini", "uplift": "AUUC", "cost": "AUCC"}[curve.name]
     return f"{name} {figure(curve.area)}"
 

@@ -13,10 +13,12 @@ from predictors.auto.stacking import Blend
 from predictors.history.history import History
 from predictors.regressions.links import logit, sigmoid
 from predictors.scoring.calibration import baseline_shift, correct_averages, factual_baseline, revenue_shift
-from predictors.scoring.scores import Scores, with_uplift
+from predictors.scoring.room import with_uplift
+from predictors.scoring.scores import Scores
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 BIAS = 2.5
 """By how much the squared error of shrunken models exceeds what the jackknife sees of it: set so that
@@ -50,7 +52,7 @@ class Consensus:
     baseline: float
     revenue: float
 
-    def apply(self, opinions: list[Opinion], known: Ints, *, errors: bool = False) -> Scores:
+    def apply(self, opinions: list[Opinion], known: Ints, own: Bools, *, errors: bool = False) -> Scores:
         """Return the scores of n users and c coupons from the opinions of k panels.
 
         Parameters
@@ -59,6 +61,8 @@ class Consensus:
             Of each panel.
         known
             (c,) position of each coupon among those of the history, plus 1; 0 for another.
+        own
+            (c,) whether the conversion without coupon is about the coupon's own products.
         errors
             Whether to add standard errors of the uplift.
         """
@@ -69,10 +73,10 @@ class Consensus:
         blends = np.stack([np.tensordot(self.weights, opinion.effects, 1) for opinion in opinions])
         blend = blends.mean(axis=0)
         before = sigmoid(logit(mean["conversion"]) + self.baseline)
-        after = with_uplift(before, self.average[known] + self.slope * blend)
+        before, uplift = with_uplift(before, self.average[known] + self.slope * blend, own)
         return Scores(
             conversion=before,
-            uplift=after - before,
+            uplift=uplift,
             redemption=mean["redemption"],
             revenue=mean["revenue"] * np.exp(self.revenue),
             uplift_error=self._error(opinions, blends, known) if errors else None,
@@ -158,17 +162,18 @@ def fit_consensus(
     weights = blend.weights[len(blend.weights) - len(opinion.effects) :]
     conversion, nothing = logit(opinion.conversion), logit(unnamed)
     shift = baseline_shift(history, conversion, nothing)
-    before = sigmoid(conversion + shift)
     personal = blend.slope * np.tensordot(weights, opinion.effects, 1)
+    before, uplift = with_uplift(sigmoid(conversion + shift), level[1:] + personal, history.own_control)
     factual = factual_baseline(history, before, sigmoid(nothing + shift))
-    correction = correct_averages(history, before, with_uplift(before, level[1:] + personal), factual)
+    correction = correct_averages(history, before, before + uplift, factual)
+    average = level + correction.change
     return Consensus(
         weights=weights,
         slope=blend.slope,
         slope_error=blend.slope_error,
-        average=level + correction.change,
+        average=average,
         average_error=correction.error,
         missed=missed,
-        baseline=shift,
+        baseline=baseline_shift(history, conversion, nothing, average[1:] + personal),
         revenue=revenue_shift(history, opinion.revenue),
     )

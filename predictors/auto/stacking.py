@@ -81,6 +81,8 @@ class Blend:
         (m,) of the candidates; they sum to 1.
     slope, slope_error
         Posterior mean and standard deviation of what a unit of the blend's personal effect is worth.
+    certainty
+        How many standard errors the slope that the evidence shows, before any prior, is above 0.
     gain, gain_error
         (m,) by how much a candidate's squared error is below that of no personal effect, as a share
         of the latter, and the standard error.
@@ -89,6 +91,7 @@ class Blend:
     weights: Floats
     slope: float
     slope_error: float
+    certainty: float
     gain: Floats
     gain_error: Floats
 
@@ -99,9 +102,9 @@ def fit_blend(evidence: Evidence) -> Blend:
     change = np.stack([evidence.by_user(loss) for loss in losses])
     variance = change.shape[1] * change.var(axis=1)
     weights = _weigh(evidence, variance)
-    slope, error = _shrink(evidence, np.tensordot(weights, evidence.effects, 1))
+    slope, error, certainty = _shrink(evidence, np.tensordot(weights, evidence.effects, 1))
     total = max(float((evidence.scores**2).sum()), 1e-12)
-    return Blend(weights, slope, error, -change.sum(axis=1) / total, np.sqrt(variance) / total)
+    return Blend(weights, slope, error, certainty, -change.sum(axis=1) / total, np.sqrt(variance) / total)
 
 
 def _weigh(evidence: Evidence, variance: Floats) -> Floats:
@@ -141,26 +144,27 @@ def _weigh(evidence: Evidence, variance: Floats) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _shrink(evidence: Evidence, effect: Floats) -> tuple[float, float]:
-    """Return the posterior mean and standard deviation of the slope of scores on effects.
+def _shrink(evidence: Evidence, effect: Floats) -> tuple[float, float, float]:
+    """Return the posterior mean and standard deviation of the slope of scores on effects, and its certainty.
 
     The prior is `DOUBT` that the slope is 0, and else half-normal of scale 1: the slope stays above
     0, which keeps the ranking, and comes close to 0 where the evidence is no better than noise.
     """
     size = float((effect**2).sum())
     if not size > 0:
-        return 1.0, 0.0
+        return 1.0, 0.0, 0.0
     estimate = float((effect * evidence.scores).sum()) / size
     error = np.sqrt((evidence.by_user(effect * (evidence.scores - estimate * effect)) ** 2).sum()) / size
     if not error > 0:
-        return float(np.clip(estimate, 0.0, SLOPES[-1])), 0.0
+        return float(np.clip(estimate, 0.0, SLOPES[-1])), 0.0, np.inf if estimate > 0 else 0.0
+    certainty = float(estimate / error)
     likelihood = norm.pdf((SLOPES - estimate) / error)
     prior = norm.pdf(SLOPES)
     density = likelihood * prior
     if not density.sum() > 0:  # far outside the grid
-        return (float(SLOPES[-1]), 0.0) if estimate > 0 else (float(SLOPES[1]), 0.0)
+        return float(SLOPES[-1] if estimate > 0 else SLOPES[1]), 0.0, certainty
     real = (1 - DOUBT) * density.sum() / prior.sum()
     real /= real + DOUBT * likelihood[0]
     mean = float(density @ SLOPES / density.sum())
     square = float(density @ SLOPES**2 / density.sum())
-    return real * mean, float(np.sqrt(real * square - (real * mean) ** 2))
+    return real * mean, float(np.sqrt(real * square - (real * mean) ** 2)), certainty

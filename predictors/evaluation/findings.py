@@ -23,11 +23,22 @@ SHOWN = 3
 def find_doubts(report: Evaluation, facts: Counterfactual) -> list[str]:
     """Return what the history cannot support."""
     return [
+        *_stakes(report),
         *_days(facts),
         *_overlap(report),
         *_balance(report, facts),
         *_power(report),
         *_plans(report, facts),
+    ]
+
+
+def _stakes(report: Evaluation) -> list[str]:
+    stakes = report.stakes
+    if stakes is None or stakes.in_currency or stakes.objective == "incremental_conversions":
+        return []
+    return [
+        f"history.csv records no revenue, so plans are valued in conversions and not in {stakes.objective}; "
+        "what they cost is not taken off."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocator.plugins.evaluation import ArmEvaluation, Evaluation
+from allocator.wording import percentage, percentage_within
 from predictors.evaluation.calibration import calibration_bins, calibration_error
 from predictors.evaluation.curves import auc, auuc, qini, uplift_at
 from predictors.evaluation.stack import Stack, join, stacks
+from predictors.features.timeline import DAY
 from predictors.history.history import History
 from predictors.scoring.scores import Scores
 
@@ -25,6 +28,10 @@ FEW_ROWS = 100
 FEW_CONVERSIONS = 20
 PERMUTATIONS = 40
 SAMPLE = 50_000
+LATEST_SHARE, LATEST_ROWS = 0.2, 500
+"""The latest sends are those of the last days that hold such a share of all, and so many rows."""
+SURELY = 1.31
+"""By which a 95 % interval becomes one of 99 %."""
 
 
 def evaluate(
@@ -78,6 +85,7 @@ def evaluate(
     if calibration:  # a tiny held-out set may have no bin with both treated and control rows
         metrics["uplift_calibration_error"] = calibration_error(calibration)
     findings += _warnings(history, [whole, *arms], noise)
+    findings += _later(history, scores.uplift, propensity)
     return Evaluation(
         predictor, rows_train, len(history), (whole, *arms), calibration, metrics, tuple(findings)
     )
@@ -99,6 +107,34 @@ def report(rows: Stack, name: str) -> ArmEvaluation:
         auuc=auuc(*columns),
         uplift_at_30=uplift_at(*columns),
     )
+
+
+def _later(history: History, uplift: Floats, propensity: Propensity | None) -> list[str]:
+    """Say so where the latest of several waves gained more or less than was predicted, beyond chance.
+
+    A model that did not see a user may have seen the user's wave; so what is found here is the least that a
+    later wave may be off.
+    """
+    day = history.time // DAY
+    days, count = np.unique(day, return_counts=True)
+    back = int(np.searchsorted(np.cumsum(count[::-1]), LATEST_SHARE * len(history)))
+    since = int(days[len(days) - 1 - back])
+    rows = np.flatnonzero(day >= since)
+    if len(rows) == len(history) or len(rows) < LATEST_ROWS:
+        return []
+    found = stacks(history.take(rows), uplift[rows], None if propensity is None else propensity.take(rows))
+    if not found:
+        return []
+    latest = join(list(found.values()))
+    observed, predicted = latest.observed(), latest.predicted()
+    if not abs(predicted - observed.value) > SURELY * 0.5 * (observed.high - observed.low):
+        return []
+    start = dt.date(1970, 1, 1) + dt.timedelta(days=since)
+    added = percentage_within(observed.value, observed.low, observed.high)
+    return [
+        f"The latest sends (from {start} on) added {added}, and {percentage(predicted, sign=True)} was "
+        "predicted of them: uplift changes with time, so the next sends may be off as well."
+    ]
 
 
 def _qini_noise(rows: Stack, rng: np.random.Generator) -> float:

@@ -10,10 +10,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allocator.campaign.columns.meanings import CATEGORY, NUMBER
+from allocator.campaign.columns.readings import readings
 from allocator.campaign.schema import CONSENT
 from allocator.errors import Finding, InputError
 from predictors.features.behaviour import AFFINITY, Behaviour
-from predictors.features.columns import BINS, MAX_VALUES, Numeric, Vocabulary, is_category, is_text, numbers
+from predictors.features.columns import (
+    BINS,
+    MAX_VALUES,
+    Numeric,
+    Vocabulary,
+    are_codes,
+    is_category,
+    is_text,
+    numbers,
+)
 from predictors.features.contexts import Contexts
 from predictors.features.coupons import COUPON_TEXTS, Coupons, encode_coupons
 from predictors.features.timeline import Ints
@@ -27,6 +38,9 @@ EVENT_CATEGORIES = 8
 NOT_FEATURES = ("user_id", "holdout", *CONSENT.values())
 SENT_BEFORE = 0.1
 """Past sends are features only if so many training rows have one: of fewer, nothing general is learnt."""
+COUNTS = ("messages_7d",)
+"""Columns that are known to be amounts."""
+SHOWN = 5
 UNSEEN = 0.05
 """From this share of values that training did not see, a note says so."""
 
@@ -69,8 +83,16 @@ class Encoder:
         """Fit on the users and times of the training rows; `coupons` are those of the history."""
         table = campaign.users[np.unique(user)]
         columns = [name for name in table.columns if _is_feature(name)]
+        stated = readings(campaign.config.columns.get("users", {}), table)
         texts = [name for name in columns if is_text(table[name])]
-        own = {name: numbers(campaign.users[name][user]) for name in columns if name not in texts}
+        own = {
+            name: numbers(campaign.users[name][user])
+            for name in columns
+            if name not in texts and stated.get(name) != CATEGORY
+        }
+        amounts = {name for name, word in stated.items() if word == NUMBER} | set(COUNTS)
+        codes = [name for name, column in own.items() if name not in amounts and are_codes(column)]
+        codes += [name for name in columns if stated.get(name) == CATEGORY]
         counts = behaviour.category_counts(user, time)
         favourites = tuple(sorted(counts, key=lambda name: (-counts[name], name))[:EVENT_CATEGORIES])
         derived = behaviour.features(user, time, favourites)
@@ -89,7 +111,9 @@ class Encoder:
         return cls(
             numeric=tuple(column for column in fitted if column is not None),
             categorical=tuple(
-                Vocabulary.fit(name, table[name]) for name in texts if is_category(table[name])
+                Vocabulary.fit(name, table[name], codes=name not in texts)
+                for name in columns
+                if name in codes or (name in texts and is_category(table[name]))
             ),
             coupon_texts=tuple(
                 Vocabulary(name, tuple(coupons["coupon_id"]))
@@ -149,7 +173,7 @@ class Encoder:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild an encoder from `to_json`'s data."""
         return cls(
-            numeric=tuple(Numeric(**{**entry, "knots": tuple(entry["knots"])}) for entry in data["numeric"]),
+            numeric=tuple(_numeric(entry) for entry in data["numeric"]),
             categorical=_vocabularies(data["categorical"]),
             coupon_texts=_vocabularies(data["coupon_texts"]),
             max_events=int(data["max_events"]),
@@ -167,7 +191,7 @@ class Encoder:
         """
         findings = []
         for feature in self._columns:
-            wanted = "numbers" if isinstance(feature, Numeric) else "text"
+            wanted = "numbers" if isinstance(feature, Numeric) or feature.codes else "text"
             if feature.name not in users.columns:
                 hint = "the predictor was trained with this column; add it, or train again"
             elif is_text(column := users[feature.name]) != (wanted == "text") and column.null_count() < len(
@@ -186,14 +210,28 @@ class Encoder:
         """Return what in a campaign differs from the training data, as sentences for a planner."""
         return (*self._unseen(campaign.users), *self._absent(campaign))
 
+    def assumptions(self) -> tuple[str, ...]:
+        """Return what was assumed of columns whose numbers may be codes, as sentences for a planner."""
+        amounts = {feature.name for feature in self.numeric if not feature.derived}
+        both = [feature.name for feature in self.categorical if feature.name in amounts]
+        if not both:
+            return ()
+        shown = ", ".join(both[:SHOWN]) + (f" and {len(both) - SHOWN} more" if len(both) > SHOWN else "")
+        return (
+            f"users.csv, {shown}: few whole numbers, read both as amounts and as codes. If you know which, "
+            f'say so in campaign.toml: [columns.users] "{both[0]}" = "{CATEGORY}" or "{NUMBER}".',
+        )
+
     @property
     def _columns(self) -> tuple[Numeric | Vocabulary, ...]:
-        """The features that are columns of ``users``."""
-        return (*(feature for feature in self.numeric if not feature.derived), *self.categorical)
+        """The features that are columns of ``users``, one each."""
+        amounts = [feature for feature in self.numeric if not feature.derived]
+        known = {feature.name for feature in amounts}
+        return (*amounts, *(feature for feature in self.categorical if feature.name not in known))
 
     def _unseen(self, users: pl.DataFrame) -> Iterator[str]:
         for feature in self.categorical:
-            column = users[feature.name].cast(pl.String)
+            column = feature.texts(users[feature.name])
             new = column.is_not_null() & ~column.is_in(feature.values)
             share = new.sum() / max(len(column) - column.null_count(), 1)
             if share >= UNSEEN and len(feature.values) < MAX_VALUES:
@@ -233,5 +271,18 @@ def _stack(columns: list[Any], rows: int) -> NDArray[Any]:
     return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
 
 
+def _numeric(entry: dict[str, Any]) -> Numeric:
+    return Numeric(**{**entry, "knots": tuple(entry["knots"]), "shares": tuple(entry.get("shares", ()))})
+
+
 def _vocabularies(data: list[dict[str, Any]]) -> tuple[Vocabulary, ...]:
-    return tuple(Vocabulary(entry["name"], tuple(entry["values"])) for entry in data)
+    # A model that was saved before there were codes and shares says nothing of them.
+    return tuple(
+        Vocabulary(
+            entry["name"],
+            tuple(entry["values"]),
+            bool(entry.get("codes", False)),
+            tuple(entry.get("shares", ())),
+        )
+        for entry in data
+    )

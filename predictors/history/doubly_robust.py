@@ -10,7 +10,8 @@ Journal 2018).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ def doubly_robust(
     folds: int = 3,
     trim: float = 0.1,
     fold: Ints | None = None,
+    models: Sequence[dict[str, Regression]] | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> DoublyRobust:
     """Return the doubly robust scores of every row.
@@ -54,6 +56,8 @@ def doubly_robust(
         `trim` times its share are left out.
     fold
         (n,) fold of each row, where `folds` are not to be drawn.
+    models
+        Of each fold, where they are fitted already; see `fit_outcomes`.
     step
         Called after each fold.
     """
@@ -63,8 +67,8 @@ def doubly_robust(
     control, sent = (np.zeros(found.usable.shape) for _ in range(2))
     for part in np.unique(fold):
         rows = np.flatnonzero(fold == part)
-        models = fit_outcomes(data.take(np.flatnonzero(fold != part)), settings)
-        control[rows], sent[rows] = expected_outcomes(models, data.take(rows))
+        fitted = models[part] if models else fit_outcomes(data.take(np.flatnonzero(fold != part)), settings)
+        control[rows], sent[rows] = expected_outcomes(fitted, data.take(rows))
         step()
     return score_arms(data, found, control, sent)
 
@@ -83,23 +87,22 @@ def cross_fit_propensity(data: TrainingData, settings: Settings, fold: Ints, tri
 def fit_outcomes(
     data: TrainingData, settings: Settings, sides: tuple[str, ...] = ("control", "treated")
 ) -> dict[str, Regression]:
-    """Return models of the outcome without and with a coupon."""
-    history, models = data.history, {}
-    converted = history.converted.astype(np.float64)
-    for side in sides:
-        treated = side == "treated"
-        rows = np.flatnonzero(history.treated == treated)
-        sends = Sends(
-            data.contexts.take(rows),
-            data.coupons,
-            history.coupon[rows],
-            data.own[rows] & (not treated),
-            history.treated[rows],
-        )
-        models[side] = fit_regression(
-            settings, data.encoder, sends, converted[rows], history.weight[rows], seed=data.seed
-        )
-    return models
+    """Return models of the outcome without and with a coupon; learners of the same rows share them."""
+    return {side: data.shared((settings, side), partial(_fit_side, data, settings, side)) for side in sides}
+
+
+def _fit_side(data: TrainingData, settings: Settings, side: str) -> Regression:
+    history, treated = data.history, side == "treated"
+    rows = np.flatnonzero(history.treated == treated)
+    sends = Sends(
+        data.contexts.take(rows),
+        data.coupons,
+        history.coupon[rows],
+        data.own[rows] & (not treated),
+        history.treated[rows],
+    )
+    converted = history.converted[rows].astype(np.float64)
+    return fit_regression(settings, data.encoder, sends, converted, history.weight[rows], seed=data.seed)
 
 
 def expected_outcomes(models: dict[str, Regression], data: TrainingData) -> tuple[Floats, Floats]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from predictors.history.propensity import Propensity
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class TrainingData:
         Doubly robust scores of the rows, where they are known before: whoever needs some takes
         these. They may come from models that saw rows which are held out now: what is wrong with
         such a model has no effect on the mean of a score, as long as the propensities are right.
+    made
+        What `shared` made of these rows; other rows, or rows weighed otherwise, start with nothing.
     """
 
     encoder: Encoder
@@ -69,15 +74,26 @@ class TrainingData:
     coupons: Coupons
     seed: int
     scores: DoublyRobust | None = None
+    made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def shared(self, key: Hashable, make: Callable[[], Part]) -> Part:
+        """Return what `make` makes of these very rows, made once, whoever asks for it."""
+        if key not in self.made:
+            self.made[key] = make()
+        found: Part = self.made[key]
+        return found
 
     def __len__(self) -> int:
         return len(self.history)
 
     def take(self, rows: Ints) -> TrainingData:
         """Return some of the rows."""
-        scores = self.scores and self.scores.take(rows)
         return replace(
-            self, history=self.history.take(rows), contexts=self.contexts.take(rows), scores=scores
+            self,
+            history=self.history.take(rows),
+            contexts=self.contexts.take(rows),
+            scores=self.scores and self.scores.take(rows),
+            made={},
         )
 
     @property

@@ -44,7 +44,7 @@ from predictors.regressions.estimators import (
 from predictors.regressions.links import logit, sigmoid
 from predictors.scoring.basket import Basket
 from predictors.scoring.logits import Logits
-from predictors.scoring.scores import with_uplift
+from predictors.scoring.room import with_uplift
 from predictors.single_predictor import SinglePredictor
 
 Floats = NDArray[np.float64]
@@ -115,7 +115,8 @@ class MetaLearner(SinglePredictor):
         """Fit the model on all rows of the data."""
         self._encoder, self._models = data.encoder, {}
         self._fit_models(data, progress)
-        self._basket.fit(data, self._settings.regularisation, self._settings.interaction_scale)
+        scales = self._settings.regularisation, self._settings.interaction_scale
+        self._basket = data.shared(("basket", *scales), lambda: Basket.of(data, *scales))
 
     def logits(self, contexts: Contexts, coupons: Coupons, own_control: Bools) -> Logits:
         """Return the model's opinion of each context with each coupon, (n, c) each."""
@@ -244,9 +245,14 @@ class _EffectLearner(MetaLearner):
     def _conversion_and_effect(
         self, contexts: Contexts, coupons: Coupons, own_control: Bools
     ) -> tuple[Floats, Floats]:
-        control = self._score("control", contexts, coupons, own_control)
-        after = with_uplift(sigmoid(control), self._effect(contexts, coupons))
-        return control, logit(after) - control
+        control = sigmoid(self._score("control", contexts, coupons, own_control))
+        before, uplift = with_uplift(control, self._effect(contexts, coupons), own_control)
+        return logit(before), logit(before + uplift) - logit(before)
+
+    def unnamed(self, contexts: Contexts, coupons: Coupons) -> Floats:
+        """Return as the other learners do, with all coupons given room."""
+        none = np.zeros(len(coupons), dtype=bool)
+        return self.logits_in_parts(contexts, coupons, none).conversion[:, 0]
 
 
 class XLearner(_EffectLearner):

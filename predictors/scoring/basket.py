@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
@@ -23,6 +25,13 @@ class Basket:
 
     def __init__(self) -> None:
         self.weights: dict[str, Floats] = {}
+
+    @classmethod
+    def of(cls, data: TrainingData, regularisation: float, interaction_scale: float) -> Self:
+        """Return one that is fitted."""
+        found = cls()
+        found.fit(data, regularisation, interaction_scale)
+        return found
 
     def fit(self, data: TrainingData, regularisation: float, interaction_scale: float) -> None:
         """Fit redemption on treated rows, revenue on conversions."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from predictors.history.history import History
 from predictors.regressions.links import sigmoid
 from predictors.scoring.logits import Logits
+from predictors.scoring.room import bounds
 from predictors.scoring.scores import Scores
 from predictors.scoring.shrinkage import Correction, pooled_mean, shrink
 
@@ -77,11 +78,24 @@ def factual_baseline(history: History, conversion: Floats, unnamed: Floats) -> F
     return np.where(history.coupon >= 0, conversion[rows, coupon], unnamed)
 
 
-def baseline_shift(history: History, conversion: Floats, unnamed: Floats) -> float:
-    """Return the shift of logits with which control rows convert as often as they did."""
+def baseline_shift(
+    history: History, conversion: Floats, unnamed: Floats, uplift: Floats | None = None
+) -> float:
+    """Return the shift of logits with which control rows convert as often as they did.
+
+    Where an `uplift`, (n, c), is given, the conversions are those that have made room for it.
+    """
     control, logit = ~history.treated, factual_baseline(history, conversion, unnamed)
     observed = np.average(history.converted[control], weights=history.weight[control])
-    return _solve(logit[control], history.weight[control], float(observed))
+    room = None
+    if uplift is not None:
+        alike = int(np.argmin(history.own_control))  # a coupon that shares its control rows, if any does
+        low, high = (
+            factual_baseline(history, side, side[:, alike])[control]
+            for side in bounds(uplift, history.own_control)
+        )
+        room = low, high
+    return _solve(logit[control], history.weight[control], float(observed), room)
 
 
 def revenue_shift(history: History, revenue: Floats) -> float:
@@ -172,12 +186,16 @@ def _shift(logit: Floats, weight: Floats, change: float) -> float:
     return _solve(logit, weight, float(np.average(sigmoid(logit), weights=weight)) + change)
 
 
-def _solve(logit: Floats, weight: Floats, mean: float) -> float:
-    """Return the shift at which the mean probability is `mean`, by bisection within +-10."""
+def _solve(logit: Floats, weight: Floats, mean: float, room: tuple[Floats, Floats] | None = None) -> float:
+    """Return the shift at which the mean probability is `mean`, by bisection within +-10.
+
+    Where there is `room`, each probability is drawn between its bounds.
+    """
     mean = float(np.clip(mean, 1e-5, 1 - 1e-5))
     low, high = -10.0, 10.0
     for _ in range(50):
         middle = 0.5 * (low + high)
-        below = np.average(sigmoid(logit + middle), weights=weight) < mean
+        shifted = sigmoid(logit + middle)
+        below = np.average(shifted if room is None else np.clip(shifted, *room), weights=weight) < mean
         low, high = (middle, high) if below else (low, middle)
     return 0.5 * (low + high)

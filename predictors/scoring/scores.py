@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-ROOM = 0.02
-"""An uplift takes at most all but this share of the way from the conversion without coupon to 0 or 1."""
-
-
-def with_uplift(before: Floats, uplift: Floats) -> Floats:
-    """Return the probability of a conversion with a coupon, kept inside (0, 1)."""
-    return np.clip(before + uplift, ROOM * before, 1.0 - ROOM * (1.0 - before))
-
-
 @dataclass(frozen=True)
 class Scores:
     """Probabilities and revenue for n users and c coupons, (n, c) each.

@@ -44,7 +44,7 @@ class Settings:
     weight_decay: float = 0.2
     coupon_dropout: float = 0.1
     patience: int = 8
-    linear_penalty: float = 50.0
+    linear_penalty: float = 100.0
     folds: int = 3
     trim: float = 0.1
 

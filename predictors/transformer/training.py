@@ -127,7 +127,7 @@ def _adjust(
             found.usable[np.arange(len(data)), np.maximum(data.history.coupon, 0)],
             found.usable.any(axis=1),
         )
-        data = replace(data, history=replace(data.history, weight=found.weight * got))
+        data = replace(data, history=replace(data.history, weight=found.weight * got), made={})
     return data, found, pseudo
 
 

@@ -19,6 +19,7 @@ from benchmarks.peers import PEERS, WHOLE
 from benchmarks.program import Matrix
 from benchmarks.record import DOCUMENT, read
 from benchmarks.tables import TABLES
+from benchmarks.worlds import WORLDS
 
 NEWER = ("highs-hipo", "highs-pdlp")  # of a HiGHS that cannot be loaded beside OR-Tools'
 KHAN = "2 2 2\n10 10\n1\n 5 6 1\n 9 8 2\n2\n 3 4 9\n 7 5 8\n"
@@ -85,7 +86,7 @@ def test_a_task_is_measured_or_stopped():
 
 
 CHANGE = next(iter(CHANGES))
-LEARNERS = ["S, logistic", "DR, logistic"]
+LEARNERS = ["S, logistic", "DR, logistic", "auto"]
 COMMANDS = {
     "speed": ["--sizes", "300", "--peers", "highs-ipm", "--gap", "0.01"],
     "passes": ["--sizes", "300", "--gap", "0.01"],
@@ -100,11 +101,13 @@ COMMANDS = {
     "fair": ["--sizes", "4", "--objectives", "max-min", "--gap", "0.01"],
     "device": ["--sizes", "300", "--device", "cpu", "--gap", "0.01"],
     "winners_curse": ["--sizes", "300", "--seeds", "2", "--gap", "0.01"],
-    "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS],
+    "learned_plans": ["--sizes", "600", "--seeds", "2", "--learners", *LEARNERS[:2]],
     "pacing": ["--sizes", "300", "--gap", "0.01"],
     "scoring": ["--sizes", "600", "--predictors", "baseline"],
     "uplift": ["--experiments", "hillstrom-visit", "--learners", *LEARNERS, "--seeds", "2"],
     "ranks": [],
+    "paired": [],
+    "gpu": ["--sizes", "300", "--device", "cpu"],
     "ledger": ["--ledgers", "memory", "sqlite", "--decisions", "100"],
     "service": ["--rate", "50", "--seconds", "1", "--clients", "8"],
     "commands": ["--sizes", "300", "--forms", "csv"],
@@ -145,7 +148,7 @@ def test_every_table_is_measured_recorded_and_reported(tmp_path, capsys):
     uplift, ranks = (read(name, tmp_path / "results")["rows"] for name in ("uplift", "ranks"))
     assert [row["learner"] for row in uplift] == LEARNERS
     assert all(np.mean(row["qini"]) > 0.1 and len(row["seconds"]) == 2 for row in uplift)
-    assert sorted(row["rank"] for row in ranks) == [1, 2]
+    assert sorted(row["rank"] for row in ranks) == [1, 2, 3]
     shown = capsys.readouterr().out
     assert "HiGHS interior point, linear relaxation" in shown
     document = tmp_path / "benchmarks.md"
@@ -158,6 +161,30 @@ def test_every_table_is_measured_recorded_and_reported(tmp_path, capsys):
     assert "<svg" in (tmp_path / "growth.svg").read_text(encoding="utf-8")
     main(["report", "--document", str(document), *results])
     assert "".join(page.read_text(encoding="utf-8") for page in pages) == text
+
+
+def test_without_a_gpu_it_says_so_and_measures_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    main(["gpu", "--results", str(tmp_path)])
+    assert "finds no CUDA device here, so nothing was measured" in capsys.readouterr().out
+    assert not (tmp_path / "gpu.json").exists()
+
+
+@pytest.mark.parametrize("key", list(WORLDS))
+def test_a_world_is_what_it_says(key, tmp_path):
+    world = WORLDS[key](tmp_path)
+    learn, test = world.halves(1)
+    assert not set(learn) & set(test)
+    for coupon, (name, _, _) in enumerate(world.coupons):
+        treated, control = world.arm == coupon, world.arm < 0
+        observed = world.outcome[treated].mean() - world.outcome[control].mean()
+        error = np.sqrt(world.outcome.var() * (1 / treated.sum() + 1 / control.sum()))
+        assert abs(observed - world.truth[:, coupon].mean()) < 4 * error, name
+    spread = world.truth.std(axis=0)
+    assert (spread < 1e-3).all() if "same" in key else (spread > 5e-4).all()
+    assert world.outcome.mean() < 0.006 if "rare" in key else world.outcome.mean() > 0.1
+    moved = world.users["number_0"][test].mean() - world.users["number_0"][learn].mean()
+    assert (moved > 0.5) == ("drift" in key)
 
 
 def test_an_absent_folder_of_instances_is_skipped(tmp_path, capsys):

@@ -129,7 +129,8 @@ def test_it_finds_who_responds(evaluation: Evaluation) -> None:
 
 def test_plans_are_worth_what_they_are_worth(evaluation: Evaluation, loyal_plan: Path) -> None:
     plans = {plan.plan: plan for plan in evaluation.policies}
-    names = ["send nothing", "as it was sent", "everyone TEN", "highest predicted uplift", str(loyal_plan)]
+    names = ["send nothing", "as it was sent", "everyone TEN"]
+    names += ["highest predicted uplift", "highest predicted value", str(loyal_plan)]
     assert list(plans) == names
     truth = {"send nothing": BASE + 0.05, "everyone TEN": BASE + 0.05 + EFFECT / 2}
     truth[str(loyal_plan)] = truth["everyone TEN"]
@@ -233,7 +234,7 @@ def test_the_page_fetches_nothing_and_escapes_names(
     assert "http" not in page
     assert "<script" not in page
     assert "shop &amp; sons" in page
-    assert page.count("<svg") == page.count("<polyline") / 2 == 3
+    assert page.count("<svg") == page.count("<polyline") / 2 == 4
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -280,6 +281,10 @@ def test_a_model_is_not_praised_for_what_it_learnt_by_heart(allocate: Any, tmp_p
     assert later.rows_test == 2400
     assert "2,400 of 3,600" in later.notes[0]
     assert later.arms[0].qini > 0.05
+    make_shop(shop, sends=1200, start=USERS, seed=6)  # only sends that it did not see
+    fresh = evaluate_campaign(read_campaign(shop), model=tmp_path / "model")
+    assert fresh.notes[0] == "Judged on 1,200 of 1,200 past sends: none was seen in training."
+    pl.concat([old, pl.read_csv(shop / "history.csv")]).write_csv(shop / "history.csv")
     predictions = tmp_path / "predictions.parquet"
     assert allocate("predict", shop, "--model", tmp_path / "model", "--out", predictions).code == 0
     given = evaluate_campaign(read_campaign(shop), predictions=predictions)

@@ -112,6 +112,20 @@ def test_noise_is_called_noise():
     assert not any("noise" in note for note in sure.notes)
 
 
+@pytest.mark.parametrize(("share", "told"), [(1.0, False), (0.2, True)])
+def test_a_latest_wave_that_gained_less_is_pointed_out(share, told):
+    history, truth = make_history()
+    late = np.arange(len(history)) >= 6000
+    rng = np.random.default_rng(8)
+    chance = 0.2 + np.where(history.treated, truth, 0.0) * np.where(late, share, 1.0)
+    waves = dataclasses.replace(
+        history, time=np.where(late, 40 * 86_400, 86_400), converted=rng.random(len(history)) < chance
+    )
+    report = evaluate(waves, scores_of(truth), predictor="x", rows_train=0)
+    notes = [note for note in report.notes if "The latest sends (from 1970-02-10 on)" in note]
+    assert bool(notes) is told
+
+
 def test_a_small_arm_is_pointed_out():
     history, truth = make_history(150)
     report = evaluate(history, scores_of(truth), predictor="test", rows_train=1)

@@ -12,6 +12,8 @@ from allocator.errors import InputError, PluginError
 from allocator.plugins.protocols import Predictor
 from allocator.plugins.registry import PREDICTORS, create
 from predictors import AutoPredictor, BaselinePredictor
+from predictors.auto.candidates import default_candidates
+from predictors.auto.predictor import _notes
 from predictors.auto.stacking import Evidence, fit_blend
 from predictors.history.folds import draw_stratified_folds
 from predictors.history.history import read_history
@@ -95,10 +97,11 @@ def test_uplift_is_ranked_and_sized_as_the_truth(fitted):
 def test_the_report_shows_what_was_chosen_from(fitted):
     _, report, _ = fitted
     scores = {score.candidate: score for score in report.candidates}
-    assert list(scores) == ["constant", "s-logistic", "s-forest", "t-forest", "transformer"]
+    assert list(scores) == list(default_candidates())
     assert sum(score.weight for score in scores.values()) == pytest.approx(1.0)
     assert scores["constant"].gain == 0
-    assert scores["s-forest"].gain > 2 * scores["s-forest"].gain_error
+    trees = next(score for name, score in scores.items() if name.startswith("s-") and "logistic" not in name)
+    assert trees.gain > 2 * trees.gain_error
     assert scores["constant"].weight < 0.1
 
 
@@ -220,6 +223,20 @@ def test_the_slope_stays_positive_and_falls_to_nothing_where_candidates_are_wron
     assert fit_blend(found).slope > 0.9
 
 
+def test_noise_is_called_noise_in_nineteen_of_twenty_permuted_histories():
+    found, rng, said = evidence(0.6, n=2000, noise=0.5), np.random.default_rng(4), []
+    assert not told_to_doubt(found)
+    for _ in range(60):
+        dealt = Evidence(found.effects, rng.permutation(found.scores), found.user)
+        said.append(told_to_doubt(dealt))
+    assert sum(said) >= 57
+
+
+def told_to_doubt(found):
+    blend = fit_blend(found)
+    return bool(_notes(blend.slope * (1.0 - blend.weights[0]), blend.certainty))
+
+
 def test_rows_of_a_user_are_no_new_evidence():
     found = evidence(1.0, n=1000)
     twice = Evidence(
@@ -304,7 +321,8 @@ def test_candidates_and_their_options_are_checked_by_name():
         ({"folds": 1}, "from 2 to 20"),
         ({"transformer": {"epoch": 3}}, r"predict\.options\.transformer\.epoch.*did you mean 'epochs'"),
         ({"s-forest": 3}, "table"),
-        ({"x-logistic": {}}, "unknown option"),
+        ({"x-logistc": {}}, "did you mean 'x-logistic'"),
+        ({"candidates": ["s-logistic"], "x-logistic": {}}, "unknown option"),
     ):
         with pytest.raises(InputError, match=says):
             AutoPredictor(**options)
@@ -312,3 +330,23 @@ def test_candidates_and_their_options_are_checked_by_name():
 
 def test_a_campaign_reaches_it_by_name():
     assert isinstance(create(PREDICTORS, "auto", {"s-forest": {"trees": 5}}), AutoPredictor)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_trees_are_those_that_are_installed(monkeypatch, installed):
+    monkeypatch.setattr("predictors.auto.candidates.find_spec", lambda name: object() if installed else None)
+    kind = "lightgbm" if installed else "forest"
+    usual = ("constant", "s-logistic", "x-logistic", f"s-{kind}", f"x-{kind}", "transformer")
+    assert default_candidates() == usual
+
+
+def test_what_reads_events_is_only_tried_where_there_are_some():
+    campaign = make_campaign(n=400)[0]
+    without = dataclasses.replace(campaign, events=None)
+    small = {"s-lightgbm": {"trees": 2}, "x-lightgbm": {"trees": 2}, "folds": 2}
+    predictor = AutoPredictor(**small)
+    report = predictor.fit(without, seed=1, device="cpu")
+    assert "transformer" not in {score.candidate for score in report.candidates}
+    assert [note for note in report.notes if "'transformer' was not tried" in note]
+    asked = AutoPredictor(transformer=SMALL, **small).fit(without, seed=1, device="cpu")
+    assert "transformer" in {score.candidate for score in asked.candidates}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allocator.campaign.columns.exports import Export, other_names, recognised
-from allocator.campaign.columns.meanings import ALL_OTHERS, FEATURE, IGNORE, NOTHING, Meaning
+from allocator.campaign.columns.meanings import ALL_OTHERS, FEATURE, FEATURES, IGNORE, NOTHING, Meaning
 from allocator.campaign.columns.names import key_of, nearest
 from allocator.campaign.schema import Column, TableSchema
 from allocator.errors import Finding
@@ -99,7 +99,7 @@ class _Matching:
         for word in meaning.is_:
             if word == IGNORE:
                 self.ignored.append(name)
-            elif word == FEATURE:
+            elif word in self._features():
                 self.features.append(name)
             elif word in self.schema.contact:
                 self.stated[name] = word
@@ -151,8 +151,13 @@ class _Matching:
         return not taken
 
     def _words(self) -> tuple[str, ...]:
-        feature = (FEATURE,) if self.schema.extra != "error" else ()
-        return (*self._column_names(), *self.schema.parts, *self.schema.contact, *feature, IGNORE)
+        return (*self._column_names(), *self.schema.parts, *self.schema.contact, *self._features(), IGNORE)
+
+    def _features(self) -> tuple[str, ...]:
+        """Return the words for a column that the table does not know."""
+        if self.schema.extra == "error":
+            return ()
+        return FEATURES if self.schema.name == "users" else (FEATURE,)
 
     def _own_name(self, word: str) -> str:
         """Return the schema's name of a column that is called by one of its other names."""

@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 TableName = Literal["users", "coupons", "history", "events", "orders", "scores"]
 FEATURE, IGNORE, ALL_OTHERS = "feature", "ignore", "*"
+CATEGORY, NUMBER = "category", "number"
+FEATURES = (FEATURE, CATEGORY, NUMBER)
+"""What a column of users can be that only predictors read: the last two say how they read it."""
 
 
 class Meaning(BaseModel):
@@ -17,8 +20,8 @@ class Meaning(BaseModel):
     Parameters
     ----------
     is_
-        Names of the table's columns; of users also ``consent_email`` and the like, ``feature``;
-        ``ignore``.
+        Names of the table's columns; of users also ``consent_email`` and the like, ``feature``, or
+        ``category`` or ``number`` for a feature that predictors are to read as such; ``ignore``.
     values
         What cells mean, by what stands in them in any case and spacing: ``{ Expired = "no" }``.
     unit
@@ -63,7 +66,7 @@ def _whole(value: Any) -> Any:
 
 
 def _single(meaning: Meaning) -> Meaning:
-    if len(meaning.is_) > 1 and {FEATURE, IGNORE} & set(meaning.is_):
+    if len(meaning.is_) > 1 and {*FEATURES, IGNORE} & set(meaning.is_):
         raise ValueError("a column that is several things cannot be a feature or ignored, too")
     return meaning
 
