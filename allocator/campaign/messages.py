@@ -105,8 +105,9 @@ def possible_briefs(campaign: Campaign, task: Task) -> list[Brief]:
     for coupon, channel, may in zip(
         task.problem.coupon_ids.tolist(), task.eligibility.channel.T, eligible.T, strict=True
     ):
-        found = np.unique(np.stack([channel[may].astype(np.int64), of_user[may].astype(np.int64)]), axis=1)
-        rows += [(coupon, EVERYONE, CHANNELS[code], tags[tag], "A") for code, tag in found.T.tolist()]
+        both = channel[may].astype(np.int64) * len(tags) + of_user[may]
+        found = [divmod(int(code), len(tags)) for code in np.flatnonzero(np.bincount(both))]
+        rows += [(coupon, EVERYONE, CHANNELS[code], tags[tag], "A") for code, tag in found]
     return briefs(campaign, pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row"))
 
 

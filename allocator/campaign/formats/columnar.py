@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from allocator.campaign.formats.raw import RawTable
 from allocator.errors import Finding, InputError
 
+PART = 1 << 20  # rows of a part
 EPOCH = dt.date(1970, 1, 1)
 WHOLE = 2**53  # above it, numbers with a fraction no longer tell neighbouring whole numbers apart
 FIRST_DAY, LAST_DAY = (dt.date.min - EPOCH).days, (dt.date.max - EPOCH).days
@@ -43,6 +45,41 @@ def read_columnar(path: Path, name: str, kind: str) -> RawTable:
             raise InputError(Finding(REFUSED.format("spans of time in one column"), name)) from error
         raise InputError(Finding(f"this is not {what}, or it is damaged: {detail}", name)) from error
     return RawTable(name, frame, stored_of(schema))
+
+
+def columnar_parts(paths: Sequence[Path], name: str) -> Iterator[RawTable]:
+    """Yield Parquet files of the same columns in parts; numbers with a fraction stay numbers.
+
+    Parameters
+    ----------
+    paths
+        The files, in order.
+    name
+        What findings call them.
+
+    Raises
+    ------
+    InputError
+        If a file is not such a file, or its columns are not those of the first, or no cells of a table.
+    """
+    first: pl.Schema | None = None
+    for path in paths:
+        try:
+            scan = scan_columnar(path, "parquet")
+            schema = scan.collect_schema()
+            first = first or schema
+            if schema != first:
+                raise InputError(Finding("the columns of this file are not those of the first", path.name))
+            refuse_types(schema, name)
+            columns = [
+                pl.col(column) if dtype.is_float() else text_of(column, dtype)
+                for column, dtype in schema.items()
+            ]
+            for start in range(0, scan.select(pl.len()).collect().item(), PART):
+                frame = scan.slice(start, PART).select(columns).collect()
+                yield RawTable(name, frame, stored_of(schema))
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            raise InputError(Finding("this is not a Parquet file, or it is damaged", path.name)) from error
 
 
 def scan_columnar(path: Path, kind: str) -> pl.LazyFrame:

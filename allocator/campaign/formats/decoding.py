@@ -128,6 +128,12 @@ class TextFile:
                 lines += text.count("\n")
                 yield part if plain else text.encode("utf-8", "surrogatepass")
 
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """Yield the file's bytes, unpacked, `size` at a time."""
+        with self._opened() as file:
+            while block := file.read(size):
+                yield block
+
     def lines(self, encoding: str) -> Iterator[str]:
         """Yield the file line by line as editors count lines, each with its end."""
         with self._opened() as file, io.TextIOWrapper(file, encoding, newline="") as text:

@@ -23,6 +23,7 @@ from allocator.campaign.formats.settings import TableFormat
 from allocator.errors import Finding, InputError
 
 SHOWN = 5  # rows of another width that are named
+BLOCK = 1 << 25  # bytes of a part
 QUOTE = ord('"')
 MIXED_ENDS = "lines end in more than one way; save the file again with one kind of line end"
 
@@ -44,13 +45,7 @@ def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
     InputError
         If it cannot be read, or how is not sure.
     """
-    file = TextFile(path, name, keys.encoding)
-    head = file.sample()
-    encoding = file.encoding_of(head)
-    text = first_lines(head, encoding)
-    _check_line_ends(text, name)
-    layout = find_layout(text, keys, name, usual_delimiter(path))
-    direct = encoding in ("utf-8", "utf-8-sig") and not file.packed and not layout.before and b"\n" in head
+    file, encoding, layout, direct = _opened(path, name, keys)
     counts = Counts(layout.delimiter)
     if direct:
         for part in file.parts("utf-8"):
@@ -70,6 +65,74 @@ def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
     if keys.encoding is None and encoding not in ("utf-8", "utf-8-sig"):
         understood = (encoding.upper(), *understood)
     return RawTable(name, frame, rows=rows, understood=understood)
+
+
+def delimited_parts(path: Path, name: str, keys: TableFormat) -> Iterator[RawTable] | None:
+    """Return a CSV file as consecutive parts, of `BLOCK` bytes or so; None if it must be read whole.
+
+    Parameters
+    ----------
+    path, name, keys
+        As of `read_delimited`, which says of a file that cannot be read, or not in parts, what is wrong.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read; also while parts are read.
+    """
+    file, encoding, layout, direct = _opened(path, name, keys)
+    check_header(layout.header, name, layout.before + 1)
+    return _parts(file, encoding, layout) if direct else None
+
+
+def _parts(file: TextFile, encoding: str, layout: Layout) -> Iterator[RawTable]:
+    counts, height, width = Counts(layout.delimiter), 0, len(layout.header)
+    unreadable = InputError(Finding("this cannot be read as CSV", file.name))
+    for k, block in enumerate(_whole_records(file)):
+        counts.add(block)
+        try:
+            if not block.isascii():
+                block.decode()
+            frame = pl.read_csv(block, separator=layout.delimiter, infer_schema=False, has_header=k == 0)
+        except (UnicodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise unreadable from error
+        if frame.width != width:
+            raise unreadable
+        frame.columns = list(layout.header)
+        height += frame.height
+        rows = TextRows(file, encoding, layout, quoted=counts.quotes > 0)
+        if frame.height:
+            yield RawTable(file.name, frame, rows=rows, understood=layout.understood)
+    if counts.delimiters != (height + 1) * (width - 1):  # polars fills short rows up without a word
+        raise unreadable
+
+
+def _whole_records(file: TextFile) -> Iterator[bytes]:
+    """Yield a file in blocks that end where a record does."""
+    rest, inside = b"", 0
+    for part in file.blocks(BLOCK):
+        block = rest + part
+        cut = block.rfind(b"\n") + 1
+        while cut and (inside + block.count(b'"', 0, cut)) % 2:
+            cut = block.rfind(b"\n", 0, cut - 1) + 1
+        inside += block.count(b'"', 0, cut)
+        rest = block[cut:]
+        if cut:
+            yield block[:cut]
+    if rest:
+        yield rest
+
+
+def _opened(path: Path, name: str, keys: TableFormat) -> tuple[TextFile, str, Layout, bool]:
+    """Return a file, its encoding, its layout, and whether polars can read it as it is."""
+    file = TextFile(path, name, keys.encoding)
+    head = file.sample()
+    encoding = file.encoding_of(head)
+    text = first_lines(head, encoding)
+    _check_line_ends(text, name)
+    layout = find_layout(text, keys, name, usual_delimiter(path))
+    plain = encoding in ("utf-8", "utf-8-sig") and not file.packed
+    return file, encoding, layout, plain and not layout.before and b"\n" in head
 
 
 def _check_line_ends(text: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import polars as pl
 
@@ -47,6 +48,36 @@ def open_table(source: Source, keys: TableFormat | None = None) -> RawTable:
     from allocator.campaign.formats.delimited import read_delimited
 
     return _whole(read_delimited(source.path, source.name, keys))
+
+
+def open_parts(source: Source, keys: TableFormat | None = None) -> Iterator[RawTable] | None:
+    """Return a table as consecutive parts, for more rows than memory holds; None if its form has none.
+
+    Parts hold text as of `open_table`, but numbers with a fraction where the source knows these.
+
+    Parameters
+    ----------
+    source, keys
+        As of `open_table`.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or not part by part; also while parts are read. `open_table` says what
+        is wrong.
+    """
+    if source.kind == "parquet":
+        from allocator.campaign.formats.columnar import columnar_parts
+
+        assert source.path is not None
+        return map(_whole, columnar_parts([source.path], source.name))
+    if source.kind == "text":
+        from allocator.campaign.formats.delimited import delimited_parts
+
+        assert source.path is not None
+        parts = delimited_parts(source.path, source.name, keys or TableFormat())
+        return None if parts is None else map(_whole, parts)
+    return None
 
 
 def _whole(raw: RawTable, *, in_order: bool = True) -> RawTable:
