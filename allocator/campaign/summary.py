@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "limits": [limit_row(row) for row in solution.usage],
         "by_coupon": by_coupon(problem, user, coupon),
         "by_group": by_group(problem, problem.groups, user, coupon),
-        "skipped": dict(sorted(_count(skip_reasons(task, solution)).items())),
+        "skipped": _count(skip_reasons(task, solution)),
         "notes": [*campaign.notes, *map(_unfit, solution.unfit_by)],
         "seed": solution.seed,
         "digests": campaign.digests,
@@ -110,7 +111,7 @@ def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
     """Return how many messages were written, and by whom."""
     return {
         "texts": len(copies),
-        "written_by": dict(sorted(_count([copy.written_by for copy in copies]).items())),
+        "written_by": _count([copy.written_by for copy in copies]),
     }
 
 
@@ -132,7 +133,8 @@ def cautions(summary: Mapping[str, Any]) -> list[str]:
 def skip_reasons(task: Task, solution: Solution) -> list[str]:
     """Return for each user why they get nothing; empty text for those who get something."""
     given = np.asarray((solution.choice.reshape(task.problem.n_users, -1) >= 0).any(axis=1))
-    return list(map(str, reasons_for_nothing(task, given)))
+    reasons: list[str] = reasons_for_nothing(task, given).tolist()
+    return reasons
 
 
 def reasons_for_nothing(task: Task, given: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, Any]:
@@ -255,5 +257,4 @@ def _budget(task: Task) -> float | None:
 
 
 def _count(items: Sequence[str]) -> dict[str, int]:
-    values, counts = np.unique([item for item in items if item], return_counts=True)
-    return {str(v): int(c) for v, c in zip(values, counts, strict=True)}
+    return dict(sorted(Counter(filter(None, items)).items()))

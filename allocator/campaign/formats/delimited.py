@@ -18,6 +18,7 @@ import polars as pl
 
 from allocator.campaign.formats.decoding import PART, SAMPLE, TextFile
 from allocator.campaign.formats.layout import WORDS, Layout, check_header, find_layout
+from allocator.campaign.formats.numbers import HEAD, as_plain, plain_evidence
 from allocator.campaign.formats.raw import RawTable, Rows
 from allocator.campaign.formats.settings import TableFormat
 from allocator.errors import Finding, InputError
@@ -88,23 +89,33 @@ def delimited_parts(path: Path, name: str, keys: TableFormat) -> Iterator[RawTab
 def _parts(file: TextFile, encoding: str, layout: Layout) -> Iterator[RawTable]:
     counts, height, width = Counts(layout.delimiter), 0, len(layout.header)
     unreadable = InputError(Finding("this cannot be read as CSV", file.name))
+    types: dict[str, type[pl.DataType]] = {}
     for k, block in enumerate(_whole_records(file)):
         counts.add(block)
         try:
             if not block.isascii():
                 block.decode()
-            frame = pl.read_csv(block, separator=layout.delimiter, infer_schema=False, has_header=k == 0)
+            types = types or _types(block, layout)
+            frame = pl.read_csv(block, separator=layout.delimiter, schema=types, has_header=k == 0)
         except (UnicodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise unreadable from error
         if frame.width != width:
             raise unreadable
-        frame.columns = list(layout.header)
         height += frame.height
         rows = TextRows(file, encoding, layout, quoted=counts.quotes > 0)
         if frame.height:
             yield RawTable(file.name, frame, rows=rows, understood=layout.understood)
     if counts.delimiters != (height + 1) * (width - 1):  # polars fills short rows up without a word
         raise unreadable
+
+
+def _types(block: bytes, layout: Layout) -> dict[str, type[pl.DataType]]:
+    """Return numbers as the type of each column whose first cells are numbers, surely with a point."""
+    head = pl.read_csv(block, separator=layout.delimiter, infer_schema=False, n_rows=HEAD)
+    plain = [as_plain(text) is not None and plain_evidence(text).point is not None for text in head]
+    return {
+        name: pl.Float64 if number else pl.String for name, number in zip(layout.header, plain, strict=False)
+    }
 
 
 def _whole_records(file: TextFile) -> Iterator[bytes]:
