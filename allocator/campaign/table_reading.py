@@ -29,6 +29,7 @@ from allocator.campaign.schema import TableSchema
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import clean_text, parse_cells
 from allocator.errors import Finding, InputError
+from allocator.files import ahead
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def read_in_parts(
     texts = {column.name for column in schema.columns if column.type == "text"}
     schema = replace(schema, key=())
     try:
-        for raw in open_parts(source, keys) or ():
+        for raw in ahead(iter(open_parts(source, keys) or ())):
             raw = replace(raw, frame=clean_text(raw.frame, raw.name))
             part = _understood(raw, schema, keys, currency, context, NOTHING)
             types = part.table.frame.schema

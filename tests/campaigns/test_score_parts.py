@@ -58,7 +58,7 @@ def shop(tmp_path: Path) -> Path:
 def test_a_csv_file_in_parts_is_as_the_whole(
     shop: Path, monkeypatch: pytest.MonkeyPatch, mark: str, quote: str
 ) -> None:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=12, deadline=None)
     @given(lines(st.sampled_from(PLAIN), USER) | lines(st.sampled_from(PLAIN + ODD), USER | STRANGE))
     def check(rows: list[tuple[str, ...]]) -> None:
         header = mark.join(("user_id", "coupon_id", "value", "cost"))
@@ -70,7 +70,7 @@ def test_a_csv_file_in_parts_is_as_the_whole(
     check()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(
         st.tuples(

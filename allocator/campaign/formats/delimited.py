@@ -90,7 +90,7 @@ def _parts(file: TextFile, encoding: str, layout: Layout) -> Iterator[RawTable]:
     counts, height, width = Counts(layout.delimiter), 0, len(layout.header)
     unreadable = InputError(Finding("this cannot be read as CSV", file.name))
     types: dict[str, type[pl.DataType]] = {}
-    for k, block in enumerate(_whole_records(file)):
+    for k, block in enumerate(file.records(BLOCK)):
         counts.add(block)
         try:
             if not block.isascii():
@@ -116,22 +116,6 @@ def _types(block: bytes, layout: Layout) -> dict[str, type[pl.DataType]]:
     return {
         name: pl.Float64 if number else pl.String for name, number in zip(layout.header, plain, strict=False)
     }
-
-
-def _whole_records(file: TextFile) -> Iterator[bytes]:
-    """Yield a file in blocks that end where a record does."""
-    rest, inside = b"", 0
-    for part in file.blocks(BLOCK):
-        block = rest + part
-        cut = block.rfind(b"\n") + 1
-        while cut and (inside + block.count(b'"', 0, cut)) % 2:
-            cut = block.rfind(b"\n", 0, cut - 1) + 1
-        inside += block.count(b'"', 0, cut)
-        rest = block[cut:]
-        if cut:
-            yield block[:cut]
-    if rest:
-        yield rest
 
 
 def _opened(path: Path, name: str, keys: TableFormat) -> tuple[TextFile, str, Layout, bool]:
@@ -196,7 +180,7 @@ class Counts:
         self.is_blank = self.is_blank and not part.strip(b" \t\r\n\xef\xbb\xbf")
         quotes = part.count(b'"')
         if not quotes and not self._inside:
-            self.delimiters += part.count(bytes([self._delimiter]))
+            self.delimiters += int(np.count_nonzero(np.frombuffer(part, np.uint8) == self._delimiter))
             return
         self.quotes += quotes
         for start in range(0, len(part), 1 << 20):
