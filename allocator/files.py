@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
@@ -148,6 +149,12 @@ def replace_together(writes: Mapping[Path, Callable[[Path], object]]) -> None:
     finally:
         for temporary in ready.values():
             temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:

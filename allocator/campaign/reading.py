@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +27,7 @@ from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
+from allocator.files import sha256_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -63,7 +63,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     context = TableContext(zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
-        digests["campaign.toml"] = _digest(folder / "campaign.toml")
+        digests["campaign.toml"] = sha256_of(folder / "campaign.toml")
     files = read_tables(folder, None if config is None else config.currency, findings, context)
     digests |= files.digests
     tables = files.frames()
@@ -138,8 +138,3 @@ def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyp
     except InputError as error:
         findings.extend(error.findings)
         return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

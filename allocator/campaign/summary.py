@@ -139,16 +139,15 @@ def skip_reasons(task: Task, solution: Solution) -> list[str]:
 
 def reasons_for_nothing(task: Task, given: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, Any]:
     """Return for each user why they get nothing, (n_users,); empty where `given` says they get something."""
-    eligible = task.problem.eligible()
-    best = np.max(np.where(eligible, task.problem.value, -np.inf), axis=1)
+    best = np.fmax.reduce(task.problem.value, axis=1)  # NaN where nothing is eligible
     reasons = task.eligibility.reason.copy()
     open_ = (reasons == "") & ~given
     reasons[open_] = "others earn more from what the limits allow"
     reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
     if (mean := task.problem.measures.get("expected_value")) is not None:
-        hoped = np.max(np.where(eligible, mean, -np.inf), axis=1) > 0
+        hoped = np.max(np.where(task.problem.eligible(), mean, -np.inf), axis=1) > 0
         reasons[open_ & (best <= 0) & hoped] = "no coupon is sure enough to earn anything"
-    reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
+    reasons[open_ & np.isnan(best)] = "has no score for any coupon"
     reasons[given] = ""
     return reasons
 

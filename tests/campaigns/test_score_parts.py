@@ -121,3 +121,24 @@ def test_single_precision_stays_single_precision(tiny: Folder) -> None:
     campaign = read_campaign(tiny.path)
     assert campaign.ready is not None
     assert {numbers.dtype for numbers in campaign.ready.numbers.values()} == {np.dtype(np.float32)}
+
+
+def test_a_folder_of_parquet_files_is_one_table(tiny: Folder) -> None:
+    whole = read_campaign(tiny.path).scores
+    scores = pl.read_csv(tiny.path / "scores.csv")
+    (tiny.path / "scores.csv").unlink()
+    (tiny.path / "scores.parquet" / "later").mkdir(parents=True)
+    scores.head(3).write_parquet(tiny.path / "scores.parquet" / "a.parquet")
+    scores.slice(3).write_parquet(tiny.path / "scores.parquet" / "later" / "b.parquet")
+    campaign = read_campaign(tiny.path)
+    assert campaign.scores is not None
+    assert campaign.scores.equals(whole)
+    assert campaign.digests["scores.parquet"] != read_campaign(tiny.path).digests["users.csv"]
+    scores.slice(3).with_columns(cost=pl.lit(-1)).write_parquet(
+        tiny.path / "scores.parquet" / "later" / "b.parquet"
+    )
+    with pytest.raises(InputError, match=r"scores.parquet:5, cost: this value cannot be used.*at least 0"):
+        read_campaign(tiny.path)
+    scores.rename({"cost": "price"}).write_parquet(tiny.path / "scores.parquet" / "later" / "b.parquet")
+    with pytest.raises(InputError, match=r"b.parquet: this file of scores.parquet has other columns"):
+        read_campaign(tiny.path)

@@ -9,9 +9,10 @@ import polars as pl
 
 from allocator.campaign.formats.raw import RawTable
 from allocator.campaign.formats.settings import TableFormat
-from allocator.campaign.formats.sources import DATABASES, Source
+from allocator.campaign.formats.sources import DATABASES, Source, files_of
 from allocator.campaign.formats.stray_rows import refuse_stray_rows
 from allocator.errors import Finding, InputError
+from allocator.files import sha256_of
 
 ROWS = 100_000  # that are digested at a time
 
@@ -70,7 +71,7 @@ def open_parts(source: Source, keys: TableFormat | None = None) -> Iterator[RawT
         from allocator.campaign.formats.columnar import columnar_parts
 
         assert source.path is not None
-        return map(_whole, columnar_parts([source.path], source.name))
+        return map(_whole, columnar_parts(source.path, source.name))
     if source.kind == "text":
         from allocator.campaign.formats.delimited import delimited_parts
 
@@ -86,20 +87,23 @@ def _whole(raw: RawTable, *, in_order: bool = True) -> RawTable:
 
 
 def digest_of_source(source: Source, frame: pl.DataFrame) -> str:
-    """Return the SHA-256 of a file, or of the rows of a query.
+    """Return the SHA-256 of a file, of the names and digests of a folder's files, or of a query's rows.
 
     Parameters
     ----------
     source
         Where the table comes from.
     frame
-        Its cells as text.
+        Its cells as text; of a file it may be any.
     """
     if source.kind not in DATABASES:
         assert source.path is not None
         try:
-            with source.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            parts = files_of(source.path)
+            if parts:
+                digests = "".join(f"{part.relative_to(source.path)} {sha256_of(part)}\n" for part in parts)
+                return hashlib.sha256(digests.encode()).hexdigest()
+            return sha256_of(source.path)
         except OSError as error:
             raise InputError(Finding(f"the file cannot be read: {error.strerror}", source.name)) from error
     digest = hashlib.sha256()
