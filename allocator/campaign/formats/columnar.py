@@ -12,7 +12,7 @@ from allocator.campaign.formats.raw import RawTable
 from allocator.campaign.formats.sources import files_of
 from allocator.errors import Finding, InputError
 
-PART = 1 << 20  # rows of a part
+PART = 1 << 18  # rows of a part, and of a row group as polars writes it
 EPOCH = dt.date(1970, 1, 1)
 WHOLE = 2**53  # above it, numbers with a fraction no longer tell neighbouring whole numbers apart
 FIRST_DAY, LAST_DAY = (dt.date.min - EPOCH).days, (dt.date.max - EPOCH).days

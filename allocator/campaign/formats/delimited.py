@@ -24,7 +24,7 @@ from allocator.campaign.formats.settings import TableFormat
 from allocator.errors import Finding, InputError
 
 SHOWN = 5  # rows of another width that are named
-BLOCK = 1 << 25  # bytes of a part
+BLOCK = 1 << 23  # bytes of a part
 QUOTE = ord('"')
 MIXED_ENDS = "lines end in more than one way; save the file again with one kind of line end"
 
