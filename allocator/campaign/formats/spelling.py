@@ -75,7 +75,10 @@ class Respelled:
 
 
 def respell(
-    columns: Mapping[str, pl.Series], kinds: Mapping[str, Kind], notation: Notation, plain: Collection[str]
+    columns: Mapping[str, pl.Series],
+    kinds: Mapping[str, Kind],
+    notation: Notation,
+    plain: Collection[str] = (),
 ) -> Respelled:
     """Respell the number and date columns of a table.
 
