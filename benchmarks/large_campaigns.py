@@ -52,7 +52,9 @@ COMMANDS = {
 
 
 def write_campaign(folder: Path, n_users: int, form: str, seed: int = 0) -> None:
-    """Write a campaign of so many users with ready scores, its tables as ``csv`` or ``parquet``."""
+    """Write a campaign of so many users with ready scores, its tables as ``csv``, ``parquet`` or ``parts``:
+    folders of Parquet files of a million users each.
+    """
     folder.mkdir(parents=True)
     (folder / "campaign.toml").write_text(CONFIG.format(budget=0.4 * n_users), encoding="utf-8")
     coupons = pl.DataFrame(
@@ -66,12 +68,12 @@ def write_campaign(folder: Path, n_users: int, form: str, seed: int = 0) -> None
     )
     coupons.write_csv(folder / "coupons.csv")
     generator = np.random.default_rng(seed)
-    users, scores = [], []
+    tables: dict[str, list[pl.DataFrame]] = {"users": [], "scores": []}
     for start in range(0, n_users, AT_ONCE):
         n = min(AT_ONCE, n_users - start)
         ids = [f"C{start + i:09d}" for i in range(n)]
         value = generator.gamma(2, 1, (n, COUPONS)) * generator.lognormal(0, 0.5, (n, 1))
-        users.append(
+        tables["users"].append(
             pl.DataFrame(
                 {
                     "user_id": ids,
@@ -81,7 +83,7 @@ def write_campaign(folder: Path, n_users: int, form: str, seed: int = 0) -> None
                 }
             )
         )
-        scores.append(
+        tables["scores"].append(
             pl.DataFrame(
                 {
                     "user_id": np.repeat(ids, COUPONS),
@@ -91,7 +93,11 @@ def write_campaign(folder: Path, n_users: int, form: str, seed: int = 0) -> None
                 }
             )
         )
-    for name, frames in (("users", users), ("scores", scores)):
+        if form == "parts":
+            for name, frames in tables.items():
+                (folder / f"{name}.parquet").mkdir(exist_ok=True)
+                frames.pop().write_parquet(folder / f"{name}.parquet" / f"{start:012d}.parquet")
+    for name, frames in tables.items() if form != "parts" else ():
         frame = pl.concat(frames)
         if form == "csv":
             frame.write_csv(folder / f"{name}.csv")
@@ -133,7 +139,7 @@ def _measured(arguments: list[str]) -> Row:
     }
 
 
-SETTINGS = {"sizes": [10_000, 100_000, 1_000_000], "forms": ["csv", "parquet"]}
+SETTINGS = {"sizes": [10_000, 100_000, 1_000_000], "forms": ["csv", "parquet", "parts"]}
 COLUMNS: Columns = {
     "users x coupons": lambda row: f"{row['users']:,} x {COUPONS}",
     "tables": lambda row: str(row["form"]),

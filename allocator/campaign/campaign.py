@@ -17,6 +17,7 @@ from allocator.campaign.consent.contact import NO_CONTACT, Contact
 from allocator.campaign.grouping import UserLabels
 from allocator.campaign.instants import start_of_day
 from allocator.campaign.places import Places
+from allocator.campaign.scores import Scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,8 +52,9 @@ class Campaign:
         names the coupon that was withheld (then their outcome is about that coupon's products).
     events
         Behaviour: ``user_id, at, kind, item, category, amount``.
-    scores
-        Ready predictions: ``user_id, coupon_id, value, cost`` and any other measure.
+    ready
+        Ready predictions: ``value``, ``cost`` and any other measure, users x coupons; `scores` gives them as
+        a frame.
     digests
         SHA-256 of every input file, by name.
     notes
@@ -79,7 +81,7 @@ class Campaign:
     coupons: pl.DataFrame
     history: pl.DataFrame | None
     events: pl.DataFrame | None
-    scores: pl.DataFrame | None
+    ready: Scores | None
     digests: dict[str, str]
     notes: tuple[str, ...] = ()
     orders: pl.DataFrame | None = None
@@ -94,6 +96,16 @@ class Campaign:
         return self.coupons.filter(self.coupons["active"])
 
     @property
+    def scores(self) -> pl.DataFrame | None:
+        """Ready predictions, one row a pair: ``user_id, coupon_id, value, cost`` and any other measure."""
+        return None if self.ready is None else self.ready.frame()
+
+    @property
+    def scored(self) -> list[str]:
+        """Columns of the ready predictions; none if there are no such."""
+        return [] if self.ready is None else self.ready.columns
+
+    @property
     def labels(self) -> UserLabels:
         """The columns of users as the labels that limits name."""
         return UserLabels(self.users, self.spellings, self.config.sets)
@@ -105,7 +117,7 @@ class Campaign:
     @cached_property
     def user_ids(self) -> NDArray[np.str_]:
         """User labels in file order."""
-        return np.asarray(self.users["user_id"].to_list(), dtype=np.str_)
+        return self.users["user_id"].to_numpy().astype(np.str_)
 
     @property
     def coupon_ids(self) -> NDArray[np.str_]:

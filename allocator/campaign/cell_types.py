@@ -25,8 +25,9 @@ EXPECTED = {
 
 def cast_number(text: pl.Series) -> pl.Series:
     """Cast text to finite numbers; what cannot be cast (NaN and infinity included) becomes null."""
-    number = text.cast(pl.Float64, strict=False)
-    return where(number, number.is_finite())
+    number = text if text.dtype.is_float() else text.cast(pl.Float64, strict=False)
+    finite = number.is_finite()
+    return number if finite.all() else where(number, finite)
 
 
 def cast_integer(text: pl.Series) -> pl.Series:

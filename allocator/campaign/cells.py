@@ -9,7 +9,7 @@ from types import MappingProxyType
 import polars as pl
 
 from allocator.campaign.cell_types import MISSING, UNLIMITED, without
-from allocator.campaign.formats import FIRST_ROW, Kind, Notation, offer_findings, respell
+from allocator.campaign.formats import FIRST_ROW, Kind, Notation, as_plain, offer_findings, respell
 from allocator.campaign.schema import TableSchema
 from allocator.errors import Finding
 
@@ -26,7 +26,8 @@ class Cells:
     Parameters
     ----------
     raw
-        Text, null where empty; columns have their canonical names.
+        Text, or numbers with a fraction that the source knows as such, null where empty; columns have their
+        canonical names.
     schema
         Its columns.
     notation
@@ -47,13 +48,18 @@ class Cells:
         self._notation = notation
         self._known: dict[str, pl.Series] = {}
         kinds = _kinds(raw, schema)
-        self._respelled = respell({name: self.known(name) for name in kinds}, kinds, notation)
+        numbers = {name: as_plain(raw[name]) for name, kind in kinds.items() if kind != "date"}
+        self._plain = {name: number for name, number in numbers.items() if number is not None}
+        texts = {name: self.known(name) for name in kinds if raw.schema[name] == pl.String}
+        self._respelled = respell(texts, kinds, notation, self._plain.keys())
 
     def known(self, name: str) -> pl.Series:
         """Return a column's text, null also where it says that there is nothing.
 
         Not for labels, where NA may be North America.
         """
+        if name in self._plain:
+            return self.raw[name]
         if name not in self._known:
             words = MISSING + UNLIMITED if name in self._unlimited else MISSING
             self._known[name] = without(self.raw[name], words)
@@ -61,7 +67,14 @@ class Cells:
 
     def spelled(self, name: str) -> pl.Series:
         """Return a column's text respelled; a cell that is no number, or no date, is as in `known`."""
-        return self._respelled.cells.get(name, self.known(name))
+        cells = self._respelled.cells.get(name)
+        return self.known(name) if cells is None else cells
+
+    def castable(self, name: str) -> pl.Series:
+        """Return a column as in `spelled`, or the numbers that its cells are, where nothing was respelled."""
+        if name in self._plain and name not in self._respelled.cells:
+            return self._plain[name]
+        return self.spelled(name)
 
     def header_below(self, name: str) -> str:
         """Return words on a row near the top that holds a column's name: it may be the header."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-
-import polars as pl
 
 from allocator.campaign.schema import CHANNELS, MESSAGE_MEASURES
 
@@ -13,16 +11,15 @@ PREDICTED = ("cost", "cost_variance", "conversions", "redemptions")
 """What limits can count where predictions are used."""
 
 
-def known_measures(scores: pl.DataFrame | None) -> list[str]:
-    """Return the measures that limits can name, with predictions or with the scores."""
-    return sorted({*measures_of(scores, predicted=True), *measures_of(scores, predicted=False)})
+def known_measures(scored: Collection[str]) -> list[str]:
+    """Return the measures that limits can name, with predictions or with scores of these columns."""
+    return sorted({*measures_of(scored, predicted=True), *measures_of(scored, predicted=False)})
 
 
-def measures_of(scores: pl.DataFrame | None, *, predicted: bool) -> list[str]:
-    """Return the measures that limits can name with predictions, or else with the scores."""
+def measures_of(scored: Collection[str], *, predicted: bool) -> list[str]:
+    """Return the measures that limits can name with predictions, or else with scores of these columns."""
     others = {"user_id", "coupon_id", "value", "value_error"}
-    scored = set() if scores is None else set(scores.columns) - others
-    return sorted({*MESSAGE_MEASURES, *(PREDICTED if predicted else scored)})
+    return sorted({*MESSAGE_MEASURES, *(PREDICTED if predicted else set(scored) - others)})
 
 
 def message_measures(tables: Sequence[Mapping[str, Any]]) -> dict[str, int]:

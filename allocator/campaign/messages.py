@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.copy_decisions import KEY, reviewed
 from allocator.campaign.languages import best_tag, language_of
 from allocator.campaign.private import private_words
 from allocator.campaign.schema import CHANNELS
+from allocator.campaign.scores import Places
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError, PluginError
 from allocator.plugins.copy import Brief, Copy, Offer
@@ -105,8 +107,9 @@ def possible_briefs(campaign: Campaign, task: Task) -> list[Brief]:
     for coupon, channel, may in zip(
         task.problem.coupon_ids.tolist(), task.eligibility.channel.T, eligible.T, strict=True
     ):
-        found = np.unique(np.stack([channel[may].astype(np.int64), of_user[may].astype(np.int64)]), axis=1)
-        rows += [(coupon, EVERYONE, CHANNELS[code], tags[tag], "A") for code, tag in found.T.tolist()]
+        both = channel[may].astype(np.int64) * len(tags) + of_user[may]
+        found = [divmod(int(code), len(tags)) for code in np.flatnonzero(np.bincount(both))]
+        rows += [(coupon, EVERYONE, CHANNELS[code], tags[tag], "A") for code, tag in found]
     return briefs(campaign, pl.DataFrame(rows, schema=dict.fromkeys(KEY, pl.String), orient="row"))
 
 
@@ -159,15 +162,14 @@ def message_table(sent: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     return sent.join(texts.select(*KEY, *PARTS), on=KEY, how="left", maintain_order="left")
 
 
-def _positions(labels: pl.Series, wanted: pl.Series) -> Any:
+def _positions(labels: pl.Series, wanted: pl.Series) -> NDArray[np.int64]:
     """Return the row of each wanted label, (n,) int64."""
-    rows = pl.DataFrame({"label": labels}).with_row_index("row")
-    found = wanted.alias("label").to_frame().join(rows, on="label", how="left", maintain_order="left")["row"]
-    if found.null_count():
-        label = wanted.filter(found.is_null())[0]
+    found = Places(labels).of(wanted)
+    if found is None:
+        label = wanted.filter(~wanted.is_in(labels.implode()))[0]
         message = f"the assignments name a {labels.name.removesuffix('_id')} that the campaign does not have"
         raise InputError(Finding(message, column=labels.name, found=repr(label)))
-    return found.cast(pl.Int64).to_numpy()
+    return found
 
 
 def _languages(locale: pl.Series, tags: Sequence[str]) -> pl.Series:

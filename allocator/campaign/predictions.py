@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from allocator.campaign.formats.columnar import scan_columnar, text_of
 from allocator.campaign.schema import COUPON_ID, USER_ID, Column, TableSchema
 from allocator.campaign.table_reading import read_table
 from allocator.errors import Finding, InputError
-from allocator.files import restore_ids, write_table
+from allocator.files import restore_ids, sha256_of, write_table
 from allocator.plugins.predictions import Predictions
 from allocator.problem.alignment import Axis
 from allocator.problem.frames import Matrix
@@ -145,8 +144,7 @@ def find_predictions(path: Path | None) -> Predictions | None:
 
 def digest_of(predictions: Path) -> str:
     """Return the SHA-256 of a predictions file, or of the one in a run folder."""
-    with _predictions_file(predictions).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(_predictions_file(predictions))
 
 
 def _predictions_file(path: Path) -> Path:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.consent.contact import Source
@@ -99,7 +98,7 @@ def reach_of(campaign: Campaign, allowed: Eligibility) -> Reach:
     }
     codes = [CHANNELS.index(name) for name in used]
     eligible = int(allowed.allowed.any(axis=1).sum())
-    reasons, counts = np.unique(allowed.reason[allowed.reason != ""].astype(str), return_counts=True)
+    reasons = Counter(filter(None, allowed.reason.tolist()))
     return Reach(
         users=campaign.users.height,
         eligible=eligible,
@@ -107,7 +106,7 @@ def reach_of(campaign: Campaign, allowed: Eligibility) -> Reach:
         held_out=int(campaign.users["holdout"].sum()),
         without_consent=int((~consent[:, codes].any(axis=1)).sum()),
         channels=channels,
-        reasons=dict(zip(map(str, reasons), map(int, counts), strict=True)),
+        reasons=dict(sorted(reasons.items())),
         held_out_by=tuple(map(str, campaign.contact.holdout)),
         cautions=tuple(_cautions(campaign, channels, eligible)),
     )

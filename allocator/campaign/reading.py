@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from pathlib import Path
 
 import polars as pl
@@ -24,10 +23,12 @@ from allocator.campaign.measures import known_measures
 from allocator.campaign.past_checks import check_past
 from allocator.campaign.schema import REVIEWED_COPY
 from allocator.campaign.score_notes import score_notes
+from allocator.campaign.scores import Scores
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
+from allocator.files import sha256_of
 
 
 def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
@@ -63,7 +64,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     context = TableContext(zone)
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
-        digests["campaign.toml"] = _digest(folder / "campaign.toml")
+        digests["campaign.toml"] = sha256_of(folder / "campaign.toml")
     files = read_tables(folder, None if config is None else config.currency, findings, context)
     digests |= files.digests
     tables = files.frames()
@@ -76,11 +77,15 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         found, said, tables = check_references(tables)
         findings += found
         notes += said
+    table, scores = tables["scores"], files.scores
+    if table is not None and users is not None and coupons is not None and not findings:
+        scores = Scores.of(table, users["user_id"], coupons["coupon_id"])
+    scored = table.columns if table is not None else [] if scores is None else scores.columns
     if config is not None and users is not None and coupons is not None:
         found, said, tables = check_past(tables, day, instants.start_of_day(day, zone, later=1))
         findings += found
         notes += said
-        measures = known_measures(tables["scores"])
+        measures = known_measures(scored)
         labels = UserLabels(users, context.spellings, config.sets)
         limits = _collect(findings, parse_limits, config.limits, labels, coupons, measures)
         if limits is not None:
@@ -94,7 +99,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         findings += check_decisions(tables["reviewed_copy"])
     if config is not None and coupons is not None:
         notes += term_notes(coupons, day)
-        notes += [*stock_notes(coupons, tables["scores"], tables["history"]), *score_notes(tables["scores"])]
+        notes += [*stock_notes(coupons, scored, tables["history"]), *score_notes(scores)]
     places = files.places
     if findings or config is None or users is None or coupons is None:
         raise InputError([*findings[:final], *places.of(findings[final:])])
@@ -107,7 +112,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         history=tables["history"],
         events=tables["events"],
         orders=tables["orders"],
-        scores=tables["scores"],
+        ready=scores,
         reviewed=tables["reviewed_copy"],
         digests=digests,
         notes=(*files.notes(), *context.notes, *map(places.named, notes)),
@@ -135,8 +140,3 @@ def _collect(findings: list[Finding], function, *args):  # type: ignore[no-untyp
     except InputError as error:
         findings.extend(error.findings)
         return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

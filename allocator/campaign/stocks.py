@@ -49,15 +49,16 @@ def undeclared_stocks(
     return found
 
 
-def stock_notes(
-    coupons: pl.DataFrame, scores: pl.DataFrame | None, history: pl.DataFrame | None
-) -> list[str]:
-    """Return what to know of limits on redemptions: what they count, and what they do not."""
+def stock_notes(coupons: pl.DataFrame, scored: Collection[str], history: pl.DataFrame | None) -> list[str]:
+    """Return what to know of limits on redemptions: what they count, and what they do not.
+
+    `scored` are the columns of the scores; empty if there are none.
+    """
     limited = stock_of(coupons, REDEMPTIONS)
     if not limited:
         return []
     notes = []
-    if scores is not None and REDEMPTIONS not in scores.columns:
+    if scored and REDEMPTIONS not in scored:
         notes.append(
             "scores.csv has no column 'redemptions', so that with its scores each send counts against "
             "max_redemptions as if it were redeemed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "limits": [limit_row(row) for row in solution.usage],
         "by_coupon": by_coupon(problem, user, coupon),
         "by_group": by_group(problem, problem.groups, user, coupon),
-        "skipped": dict(sorted(_count(skip_reasons(task, solution)).items())),
+        "skipped": _count(skip_reasons(task, solution)),
         "notes": [*campaign.notes, *map(_unfit, solution.unfit_by)],
         "seed": solution.seed,
         "digests": campaign.digests,
@@ -110,7 +111,7 @@ def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
     """Return how many messages were written, and by whom."""
     return {
         "texts": len(copies),
-        "written_by": dict(sorted(_count([copy.written_by for copy in copies]).items())),
+        "written_by": _count([copy.written_by for copy in copies]),
     }
 
 
@@ -132,21 +133,21 @@ def cautions(summary: Mapping[str, Any]) -> list[str]:
 def skip_reasons(task: Task, solution: Solution) -> list[str]:
     """Return for each user why they get nothing; empty text for those who get something."""
     given = np.asarray((solution.choice.reshape(task.problem.n_users, -1) >= 0).any(axis=1))
-    return list(map(str, reasons_for_nothing(task, given)))
+    reasons: list[str] = reasons_for_nothing(task, given).tolist()
+    return reasons
 
 
 def reasons_for_nothing(task: Task, given: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, Any]:
     """Return for each user why they get nothing, (n_users,); empty where `given` says they get something."""
-    eligible = task.problem.eligible()
-    best = np.max(np.where(eligible, task.problem.value, -np.inf), axis=1)
+    best = np.fmax.reduce(task.problem.value, axis=1)  # NaN where nothing is eligible
     reasons = task.eligibility.reason.copy()
     open_ = (reasons == "") & ~given
     reasons[open_] = "others earn more from what the limits allow"
     reasons[open_ & (best <= 0)] = "no coupon is expected to earn anything"
     if (mean := task.problem.measures.get("expected_value")) is not None:
-        hoped = np.max(np.where(eligible, mean, -np.inf), axis=1) > 0
+        hoped = np.max(np.where(task.problem.eligible(), mean, -np.inf), axis=1) > 0
         reasons[open_ & (best <= 0) & hoped] = "no coupon is sure enough to earn anything"
-    reasons[open_ & ~eligible.any(axis=1)] = "has no score for any coupon"
+    reasons[open_ & np.isnan(best)] = "has no score for any coupon"
     reasons[given] = ""
     return reasons
 
@@ -255,5 +256,4 @@ def _budget(task: Task) -> float | None:
 
 
 def _count(items: Sequence[str]) -> dict[str, int]:
-    values, counts = np.unique([item for item in items if item], return_counts=True)
-    return {str(v): int(c) for v, c in zip(values, counts, strict=True)}
+    return dict(sorted(Counter(filter(None, items)).items()))

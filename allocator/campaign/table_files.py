@@ -22,8 +22,9 @@ from allocator.campaign.schema import (
     USERS,
     TableSchema,
 )
+from allocator.campaign.scores import ScoreParts, Scores
 from allocator.campaign.table_context import TableContext
-from allocator.campaign.table_reading import ReadTable, read_table
+from allocator.campaign.table_reading import ReadTable, read_in_parts, read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
 
@@ -34,17 +35,22 @@ ABOVE_HEADER = "skip_rows"
 
 @dataclass
 class TableFiles:
-    """The tables of a folder that could be read, by name, and their digests by file."""
+    """The tables of a folder that could be read, by name, and their digests by file.
+
+    `scores` are those of a table that was read part by part, so that no frame holds it.
+    """
 
     read: dict[str, ReadTable] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    scores: Scores | None = None
 
     def frames(self) -> dict[str, pl.DataFrame | None]:
         """Return the frame of each table; None where there is none."""
-        return {
+        frames = {
             schema.name: self.read[schema.name].frame if schema.name in self.read else None
             for schema in SCHEMAS
         }
+        return frames if self.scores is None else {**frames, SCORES.name: None}
 
     @property
     def places(self) -> Places:
@@ -87,12 +93,28 @@ def read_tables(
                 findings.append(Finding(message, FILE, None, f"columns.{schema.name}"))
             if source is not None:
                 keys = formats.of(schema.name)
-                table = read_found(source, schema, keys, currency, context, meanings)
+                table = None
+                if schema is SCORES and not meanings:
+                    table = _scores_in_parts(files, source, keys, currency)
+                table = table or read_found(source, schema, keys, currency, context, meanings)
                 files.read[schema.name] = table
                 files.digests[source.file_name] = table.digest
         except InputError as error:
             findings += error.findings
     return files
+
+
+def _scores_in_parts(
+    files: TableFiles, source: Source, keys: TableFormat, currency: str | None
+) -> ReadTable | None:
+    """Read scores part by part into numbers of users x coupons; None if they have to be read whole."""
+    users, coupons = (files.read.get(schema.name) for schema in (USERS, COUPONS))
+    if users is None or coupons is None:
+        return None
+    parts = ScoreParts(users.frame["user_id"], coupons.frame["coupon_id"])
+    table = read_in_parts(source, SCORES, parts.add, keys, currency)
+    files.scores = None if table is None else parts.scores()
+    return None if files.scores is None else table
 
 
 def find_table(folder: Path, schema: TableSchema, tables: Tables) -> Source | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from allocator.campaign.consent.contact import NO_CONTACT, Contact
 from allocator.campaign.formats import (
     Notation,
     Place,
+    RawTable,
     RowsKept,
     Source,
     TableFormat,
     digest_of_source,
+    open_parts,
     open_table,
     source_of_file,
 )
@@ -27,6 +29,7 @@ from allocator.campaign.schema import TableSchema
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import clean_text, parse_cells
 from allocator.errors import Finding, InputError
+from allocator.files import ahead
 
 
 @dataclass(frozen=True)
@@ -91,31 +94,94 @@ def read_table(
     """
     keys = keys or TableFormat()
     raw = open_table(source, keys)
-    place = raw.place
     try:
         frame = _without_blank_end(clean_text(raw.frame, raw.name))
         if frame.height == 0:
             raise InputError(Finding("the file has a header but no rows", file=raw.name))
-        named = name_columns(frame, schema, raw.name, meanings)
+    except InputError as error:
+        raise InputError(raw.place.of_all(error.findings)) from error
+    raw = replace(raw, frame=frame)
+    table = _understood(raw, schema, keys, currency, context or TableContext(), meanings).table
+    return replace(table, digest=digest_of_source(source, frame), notes=(*source.notes, *table.notes))
+
+
+def read_in_parts(
+    source: Source,
+    schema: TableSchema,
+    take: Callable[[pl.DataFrame], bool],
+    keys: TableFormat | None = None,
+    currency: str | None = None,
+) -> ReadTable | None:
+    """Give a table to `take`, part by part in order, as typed frames of some rows.
+
+    Parameters
+    ----------
+    source, schema, keys, currency
+        As of `read_table`.
+    take
+        Called with each part; returns whether it wants the others. Nothing tells it that a row of the table
+        repeats another's key.
+
+    Returns
+    -------
+    ReadTable or None
+        The table but for its rows; None if it has to be read whole: to say what is wrong with it, because
+        how a cell is written shows in other rows only, or because its form has no parts.
+    """
+    keys, context, read = keys or TableFormat(), TableContext(), None
+    texts = {column.name for column in schema.columns if column.type == "text"}
+    schema = replace(schema, key=())
+    try:
+        for raw in ahead(iter(open_parts(source, keys) or ())):
+            raw = replace(raw, frame=clean_text(raw.frame, raw.name))
+            part = _understood(raw, schema, keys, currency, context, NOTHING)
+            types = part.table.frame.schema
+            alone = part.is_plain and all(types[name] == pl.String for name in texts & types.keys())
+            if not alone or context.notes or not take(part.table.frame):
+                return None
+            notes = part.table.notes if read is None else read.notes
+            read = replace(part.table, frame=part.table.frame.clear(), notes=notes)
+        if read is None:
+            return None
+        return replace(read, digest=digest_of_source(source, read.frame), notes=(*source.notes, *read.notes))
+    except InputError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Understood:
+    """A table, and whether nothing had to be found out of how its cells are written."""
+
+    table: ReadTable
+    is_plain: bool
+
+
+def _understood(
+    raw: RawTable,
+    schema: TableSchema,
+    keys: TableFormat,
+    currency: str | None,
+    context: TableContext,
+    meanings: Mapping[str, Meaning],
+) -> _Understood:
+    """Return a table of clean text as a typed frame; its digest is still to come."""
+    place = raw.place
+    try:
+        named = name_columns(raw.frame, schema, raw.name, meanings)
         place = _place_of(named, place)
         columns = {name: named.origin.get(name, name) for name in named.frame.columns}
         stored = {name: raw.stored[column] for name, column in columns.items() if column in raw.stored}
         cells = Cells(named.frame, schema, Notation(keys, currency, stored, place), named.renamed)
         parsed = parse_cells(
-            cells,
-            schema,
-            raw.name,
-            list(named.findings),
-            context or TableContext(),
-            named.features,
-            named.lacks,
+            cells, schema, raw.name, list(named.findings), context, named.features, named.lacks
         )
     except InputError as error:
         raise InputError(place.of_all(error.findings)) from error
     words = list(dict.fromkeys([*raw.understood, *cells.understood]))
-    notes = (*source.notes, *([f"{raw.name} is read with {', '.join(words)}"] if words else []), *named.notes)
-    digest = digest_of_source(source, frame)
-    return ReadTable(in_whole_units(parsed, named.cents), place, digest, notes, named.contact)
+    notes = (*([f"{raw.name} is read with {', '.join(words)}"] if words else []), *named.notes)
+    frame = in_whole_units(parsed, named.cents)
+    plain = not cells.understood and not named.notes and named.rows is None
+    return _Understood(ReadTable(frame, place, "", notes, named.contact), plain)
 
 
 def _place_of(named: Named, place: Place) -> Place:

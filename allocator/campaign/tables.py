@@ -169,14 +169,15 @@ def _wrong_name(name: str, schema: TableSchema, file: str) -> Finding | None:
 
 
 def clean_text(frame: pl.DataFrame, file: str) -> pl.DataFrame:
-    """Strip the cells of a frame of text; empty ones become null. `file` is what findings name.
+    """Strip the cells of text; empty ones become null. `file` is what findings name.
 
     Raises
     ------
     InputError
         If a cell holds control characters.
     """
-    unclean = [text for text in frame.iter_columns() if text.str.contains(UNCLEAN).any()]
+    texts = (column for column in frame.iter_columns() if column.dtype == pl.String)
+    unclean = [text for text in texts if text.str.contains(UNCLEAN).any()]
     cleaned = [text.str.strip_chars().replace("", None) for text in unclean]  # a name such as * is no pattern
     _check_characters(cleaned, file)
     return frame.with_columns(cleaned)
@@ -210,7 +211,8 @@ def _parse_column(
         text, spelled = cells.known(column.name), cells.spelled(column.name)
     if column.zero_is_none and column.name in cells.origin:
         text, spelled = _without_zeros(text, spelled, f"{file}, {cells.origin[column.name]}", context)
-    value = _cast(spelled, column, context.time_zone)
+    as_number = column.type == "number" and not column.zero_is_none
+    value = _cast(cells.castable(column.name) if as_number else spelled, column, context.time_zone)
     if column.type == "date" and (
         note := instants.days_note(spelled, value, column.bound, context.time_zone)
     ):
@@ -278,7 +280,7 @@ def _parse_feature(
 ) -> pl.Series | None:
     """Type a free column: numbers where (almost) all cells are."""
     label, text, respelled = cells.raw[name], cells.known(name), cells.spelled(name)
-    number = respelled.cast(pl.Float64, strict=False)
+    number = cells.castable(name).cast(pl.Float64, strict=False)
     known = text.len() - text.null_count()
     if not known or number.count() < MOSTLY * known or (known < 20 and number.count() < known):
         return label
@@ -315,7 +317,7 @@ def _report(
     """Add a finding for the first few bad rows, and one that counts the others."""
     rows = bad.arg_true()
     for i in rows[:SHOWN]:
-        cell = text[i]
+        cell = None if text[i] is None else str(text[i])
         found = "an empty cell" if cell is None else repr(cell if len(cell) <= 60 else cell[:57] + "...")
         findings.append(Finding(message, file, i + FIRST_ROW, column.name, found, expected))
     if len(rows) > SHOWN:

@@ -14,12 +14,12 @@ from allocator.campaign.eligibility import Eligibility
 from allocator.campaign.measures import message_measures
 from allocator.campaign.predictions import in_order_of
 from allocator.campaign.schema import CHANNELS
+from allocator.campaign.scores import ERROR
 from allocator.errors import Finding, InputError
 from allocator.plugins.predictions import Predictions
-from allocator.problem import Problem
 from allocator.solution.risk import redemption_cost
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class Worth:
     Parameters
     ----------
     value
-        Expected value, in currency or conversions; NaN where nothing is known of the pair. An array of
-        its own.
+        Expected value, in currency or conversions; NaN where nothing is known of the pair.
     error
         Standard error of `value`; None if it is not known, or no plan asks for it.
     measures
@@ -78,15 +77,15 @@ def worth_of(
         if (missing := missing_error(campaign, predictions)) is not None:
             raise InputError(missing)
         worth = pessimistic(worth, objective)
-    value, may = worth.value, allowed.allowed
-    value *= factor
-    value[~may] = np.nan
+    may = allowed.allowed
+    changed = worth.value if factor == 1.0 else worth.value * factor
+    value = changed if may.all() else np.where(may, changed, np.nan)
     measures = worth.measures | _messages(campaign, allowed)
     if expected is not None:
         measures["expected_value"] = np.nan_to_num(expected)
     elif "expected_value" in measures:
         measures["expected_value"] = np.where(may, factor * measures["expected_value"], 0.0)
-    return replace(worth, measures=measures)
+    return replace(worth, value=value, measures=measures)
 
 
 def _messages(campaign: Campaign, allowed: Eligibility) -> dict[str, Array]:
@@ -174,11 +173,11 @@ def missing_error(campaign: Campaign, predictions: Predictions | None) -> Findin
             file="predictions",
             column="uplift_error",
         )
-    scores = campaign.scores
-    if scores is None or scores["value_error"].null_count() == 0:
+    scores = campaign.ready
+    if scores is None or scores.without_error == 0:
         return None
     found = "no such column"
-    if (empty := scores["value_error"].null_count()) < scores.height:
+    if (empty := scores.without_error) < scores.height:
         found = f"{empty:,} of {scores.height:,} cells are empty"
     return Finding(
         f'{needs}; add it to every row of scores.csv as value_error, or set risk = "mean"',
@@ -208,7 +207,7 @@ def _cost_variance(predictions: Predictions) -> Array:
 
 
 def _worth_of_scores(campaign: Campaign) -> Worth:
-    scores = campaign.scores
+    scores = campaign.ready
     if scores is None:
         raise InputError(
             Finding(
@@ -217,16 +216,5 @@ def _worth_of_scores(campaign: Campaign) -> Worth:
                 file=str(campaign.folder),
             )
         )
-    active = scores.filter(scores["coupon_id"].is_in(campaign.active_coupons["coupon_id"].implode()))
-    names = [name for name in active.columns if name not in ("user_id", "coupon_id", "value")]
-    if active["value_error"].null_count():  # not known, or not of every pair
-        names.remove("value_error")
-    problem = Problem.from_scores(
-        active,
-        measures=names,
-        users={"user_id": campaign.users["user_id"]},
-        coupons={"coupon_id": campaign.active_coupons["coupon_id"]},
-    )
-    measures = {name: np.asarray(array, np.float64) for name, array in problem.measures.items()}
-    error = measures.pop("value_error", None)
-    return Worth(np.asarray(problem.value, dtype=np.float64), error, measures)
+    numbers = scores.of_coupons(campaign.coupons["active"].to_numpy())
+    return Worth(numbers.pop("value"), numbers.pop(ERROR, None), numbers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from allocator.export.batches import Batch, batches, runnable_cells, suppression
 from allocator.export.keys import Keys, Unusable, key_of, require_kind, take_keys
 from allocator.export.tool import PARTS, KeyKind, Tool
 from allocator.export.tools import TOOLS
-from allocator.files import require_new, restore_ids, write_folder
+from allocator.files import require_new, restore_ids, sha256_of, write_folder
 from allocator.runs.opening import OpenRun, open_run
 from allocator.runs.run_folder import MANIFEST
 from allocator.wording import counted
@@ -122,7 +121,7 @@ def _require_outside(out: Path, run: Path) -> None:
 
 def _name_of(run: OpenRun, folder: Path) -> str:
     """Return the name of the run: of its campaign, and a digest of who gets what."""
-    digest = hashlib.sha256((folder / _assignments(folder)).read_bytes()).hexdigest()
+    digest = sha256_of(folder / _assignments(folder))
     return f"{run.campaign.config.name}-{digest[:12]}"
 
 
@@ -136,7 +135,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _require_unchanged(folder: Path, name: str) -> None:
-    if hashlib.sha256((folder / name).read_bytes()).hexdigest() != _digests(folder)[name]:
+    if sha256_of(folder / name) != _digests(folder)[name]:
         message = "this is not the file that the run wrote; run again, or see `allocate check`"
         raise InputError(Finding(message, str(folder / name)))
 

@@ -163,11 +163,11 @@ def labels_of(
             Finding("wrong number of labels", column=name, found=str(array.shape), expected=str((n,)))
         )
     elif len(findings) == before:
-        distinct, counts = np.unique(array, return_counts=True)
-        if len(distinct) < n:
-            found = repr(str(distinct[counts > 1][0]))
-            findings.append(Finding("a label occurs twice", column=name, found=found))
-    return array.astype(np.str_), array.dtype if array.dtype.kind in "iu" else np.dtype(np.str_)
+        ordered = np.sort(array)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(twice):
+            findings.append(Finding("a label occurs twice", column=name, found=repr(str(twice[0]))))
+    return array.astype(np.str_, copy=False), array.dtype if array.dtype.kind in "iu" else np.dtype(np.str_)
 
 
 def groupings_of(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from allocator.errors import Finding, InputError
+from allocator.files import ahead
 from allocator.problem import Problem
 from allocator.problem.alignment import Axis
 from allocator.problem.arrays import readable, shown
@@ -23,7 +23,6 @@ from allocator.problem.problem import BUILT_IN_MEASURES, by_name
 
 Columns = str | Sequence[str]
 """One list or array column of a number for each coupon, or one column for each coupon."""
-Item = TypeVar("Item")
 
 BATCH_BYTES = 48 << 20  # about what is read at once; several batches are on their way at a time
 TEXTS = 2 * SHELF  # labels read at once
@@ -152,7 +151,7 @@ class ParquetProblem(Problem):
         elif not self._checked:
             checks = EntryChecks(self.per_user[0])
         read = names if checks is None else list(self._columns)
-        for batch in _ahead(self._read(int(start), size, read) for start in starts):
+        for batch in ahead(self._read(int(start), size, read) for start in starts):
             if checks is not None:
                 checks.see(batch)
             yield Batch(batch.users, batch.value, {name: batch.measures[name] for name in names[1:]})
@@ -401,13 +400,3 @@ def _common_schema(files: Sequence[Path], findings: list[Finding]) -> dict[str, 
                     Finding(message, file=file.name, column=column, found=found, expected=expected)
                 )
     return first
-
-
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items while the next one is made on another thread."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]

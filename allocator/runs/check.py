@@ -160,7 +160,7 @@ def _check_names_alone(folder: Path, options: Options, problems: Problems) -> No
 def _falls_back(campaign: Campaign, error: AllocateError) -> bool:
     """Return whether nothing is wrong but a history too short to learn from, beside ready scores."""
     short = too_short(campaign)
-    return campaign.scores is not None and isinstance(error, InputError) and list(error.findings) == short
+    return campaign.ready is not None and isinstance(error, InputError) and list(error.findings) == short
 
 
 def _raise(error: AllocateError) -> None:

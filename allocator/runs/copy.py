@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,6 +20,7 @@ from allocator.files import (
     replace_together,
     require_new,
     restore_ids,
+    sha256_of,
     write_folder,
     write_table,
     write_text,
@@ -113,18 +113,14 @@ def replace_texts(
     writes[folder / "report.html"] = _text(render_plan(summary, texts))
     replace_together(writes)
     record = json.loads(manifest.read_text(encoding="utf-8"))
-    record["files"] |= {file.name: _digest(file) for file in writes}
+    record["files"] |= {file.name: sha256_of(file) for file in writes}
     decisions = decisions_file(campaign_folder)
-    record["reviewed"] = {decisions.name: _digest(decisions)} if decisions.is_file() else {}
+    record["reviewed"] = {decisions.name: sha256_of(decisions)} if decisions.is_file() else {}
     replace_together({manifest: _text(dump_json(record))})
 
 
 def _text(content: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(content, encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 ORIGIN = "origin.json"

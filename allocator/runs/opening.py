@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from allocator.campaign.predictions import find_predictions
 from allocator.campaign.schema import REVIEWED_COPY
 from allocator.campaign.task import Task, build_task
 from allocator.errors import Finding, InputError
+from allocator.files import sha256_of
 from allocator.plugins.predictions import Predictions
 from allocator.runs.assignments import read_assignments
 from allocator.runs.run_folder import MANIFEST, STATE, why_unfinished
@@ -153,7 +153,7 @@ def verify_run(folder: Path, campaign_folder: Path | None = None) -> tuple[Certi
     changed = [
         f"{name} is not the file that the run wrote"
         for name, digest in manifest["files"].items()
-        if not (folder / name).is_file() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
+        if not (folder / name).is_file() or sha256_of(folder / name) != digest
     ]
     choice, unknown = _choice(run)
     if unknown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from typing import Any
 from allocator.campaign.config import FILE as CONFIG
 from allocator.campaign.schema import REVIEWED_COPY
 from allocator.errors import Finding, InputError
-from allocator.files import dump_json, require_writable, versions, write_text
+from allocator.files import dump_json, require_writable, sha256_of, versions, write_text
 
 STATE = "state.json"
 MANIFEST = "manifest.json"
@@ -82,7 +81,7 @@ class RunFolder:
     def write_manifest(self, seconds: Mapping[str, float], campaign_folder: Path) -> None:
         """Write the manifest, which makes the run complete, and drop the state."""
         files = {
-            str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest()
+            str(file.relative_to(self.path)): sha256_of(file)
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file.name not in (STATE, MANIFEST)
         }

@@ -36,11 +36,9 @@ def save_plan(
     assignments = solution.assignments().drop(counted)
     assignments = assignments.with_columns(sent["channel", "segment", "variant"])
     write_table(assignments, path / f"assignments.{ending}")
-    reasons = skip_reasons(task, solution)
-    left_out = [
-        (user, reason) for user, reason in zip(task.problem.user_ids.tolist(), reasons, strict=True) if reason
-    ]
-    write_table(pl.DataFrame(left_out, schema=["user_id", "reason"], orient="row"), path / "skipped.csv")
+    reasons = pl.Series(skip_reasons(task, solution), dtype=pl.String)
+    left_out = pl.DataFrame({"user_id": campaign.users["user_id"], "reason": reasons})
+    write_table(left_out.filter(reasons != ""), path / "skipped.csv")
     write_text(path / "prices.json", dump_json(solution.prices))
     if solution.utility is None:
         arrivals = campaign.config.online

@@ -21,6 +21,7 @@ from allocator.campaign.label_spelling import label_notes
 from allocator.campaign.limit_tables import parse_limits
 from allocator.campaign.measures import known_measures
 from allocator.campaign.schema import COUPONS, SCORES, USERS, TableSchema
+from allocator.campaign.scores import Scores
 from allocator.campaign.stocks import stock_notes
 from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import FIRST_ROW, Parsed, clean_text, parse
@@ -61,24 +62,26 @@ def _campaign(problem: InlineProblem, body: bytes) -> Campaign:
     parsed = _tables(problem, {} if config is None else config.columns, findings, context)
     tables = {name: None if found is None else found.frame for name, found in parsed.items()}
     today, notes = dt.date.today(), context.notes
-    users, coupons = tables["users"], tables["coupons"]
+    users, coupons, pairs = tables["users"], tables["coupons"], tables["scores"]
+    scored = [] if pairs is None else pairs.columns
     if users is not None and coupons is not None:
         findings += check_coupons(coupons, config, today) if config is not None else []
         wrong, said, tables = check_references(tables)
         findings += wrong
         # Of coupons that the pairs alone describe, nothing was said that could be doubted.
         terms = term_notes(coupons, today) if "value" in (problem.coupons or {}) else []
-        notes = [*notes, *said, *terms, *stock_notes(coupons, tables["scores"], None)]
+        notes = [*notes, *said, *terms, *stock_notes(coupons, scored, None)]
     if config is not None and users is not None and coupons is not None:
         labels = UserLabels(users, context.spellings, config.sets)
-        wrong, said = _check_limits(config, labels, coupons, tables["scores"])
+        wrong, said = _check_limits(config, labels, coupons, scored)
         findings += wrong
         notes = [*notes, *said]
     if findings or config is None or users is None or coupons is None or parsed["users"] is None:
         raise InputError(findings)
+    scores = None if pairs is None else Scores.of(pairs, users["user_id"], coupons["coupon_id"])
     return Campaign(
         folder=Path(REQUEST), config=config, as_of=today, users=users, coupons=coupons, history=None,
-        events=None, scores=tables["scores"], digests={REQUEST: hashlib.sha256(body).hexdigest()},
+        events=None, ready=scores, digests={REQUEST: hashlib.sha256(body).hexdigest()},
         notes=tuple(map(_note_of_request, [*parsed["users"].notes, *notes])),
         spellings=context.spellings, contact=parsed["users"].contact,
     )  # fmt: skip
@@ -172,11 +175,11 @@ def _text(name: str, cells: Sequence[Any]) -> pl.Series:
 
 
 def _check_limits(
-    config: Config, labels: UserLabels, coupons: pl.DataFrame, scores: pl.DataFrame | None
+    config: Config, labels: UserLabels, coupons: pl.DataFrame, scored: Sequence[str]
 ) -> tuple[list[Finding], list[str]]:
     findings = label_findings(labels, config)
     try:
-        limits = parse_limits(config.limits, labels, coupons, known_measures(scores))
+        limits = parse_limits(config.limits, labels, coupons, known_measures(scored))
     except InputError as error:
         return [*error.findings, *findings], []
     return findings, list(label_notes(labels, limits))

@@ -14,7 +14,7 @@ from allocator.limits.rows import LimitLike, Row
 from allocator.problem import Problem
 from allocator.problem.batch import BLOCK
 from allocator.progress import Progress, no_progress
-from allocator.solver.infeasibility import explain_clash
+from allocator.solver.infeasibility import explain_clash, rules_out
 from allocator.solver.interrupt import reporting
 from allocator.solver.model import compile_model
 from allocator.solver.pricing import EngineSettings, shared_engines
@@ -67,7 +67,9 @@ def find_clash(
     settings, deadline = EngineSettings("cpu", None, threads), time.monotonic() + SECONDS
     with shared_engines(settings) as engines, reporting(progress) as report:
         question = ask(problem, tuple(kept), deadline, seed, engines, report)
-        return explain_clash(question) if repair_together(question).amounts else None
+        if rules_out(question) or not repair_together(question).amounts:
+            return None
+        return explain_clash(question)
 
 
 def left_by_exclusions(problem: Problem, limits: Iterable[LimitLike]) -> NDArray[np.bool_]:

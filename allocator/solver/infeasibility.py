@@ -34,6 +34,14 @@ SMALL = 20_000  # user-coupon pairs up to which the exact method can prove a cla
 EXACT_SECONDS = 5.0  # for one proof by the exact method
 
 
+def rules_out(question: Question) -> bool:
+    """Return whether `explain_clash` is sure to find none: told by a few passes, without any plan."""
+    if question.model.problem.n_pairs <= SMALL:
+        return False  # whole numbers may clash where fractions do not
+    proof = _Proof(question.engine, question.scale, question.hard, question.deadline)
+    return not proof.clashes(proof.hard)
+
+
 def explain_clash(question: Question) -> InfeasibleError | None:
     """Return the clash of limits if no plan can meet them all, None if that cannot be proven in time.
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
@@ -65,9 +64,8 @@ def scale_scores(campaign: Campaign, factors: dict[str, float]) -> Campaign:
 
     Scores carry no single prediction but uplift, which value is proportional to.
     """
-    if campaign.scores is None or not factors:
+    if campaign.ready is None or not factors:
         return campaign
     value, cost = factors.get("value", 1.0) * factors.get("uplift", 1.0), factors.get("cost", 1.0)
     scaled = {"value": value, "value_error": value, "cost": cost, "cost_variance": cost**2}
-    columns = [pl.col(column) * factor for column, factor in scaled.items() if column in campaign.scores]
-    return replace(campaign, scores=campaign.scores.with_columns(columns))
+    return replace(campaign, ready=campaign.ready.scaled(scaled))

@@ -215,7 +215,7 @@ def with_limits(base: Task, changed: Campaign) -> Task | None:
 def check_scenarios(campaign: Campaign, scenarios: Sequence[Scenario] | None = None) -> None:
     """Raise InputError with everything wrong in the scenarios (those of campaign.toml unless given)."""
     findings: list[Finding] = []
-    measures = known_measures(campaign.scores)
+    measures = known_measures(campaign.scored)
     for scenario in campaign.config.scenarios if scenarios is None else scenarios:
         try:
             changed = change_campaign(campaign, scenario)
@@ -290,7 +290,7 @@ def _check_solvable(
     for scenario in scenarios:
         changed = change_campaign(campaign, scenario)
         findings += unmet_needs(campaign, changed, predictions, scenario, can_predict)
-        measures = measures_of(campaign.scores, predicted=predictions is not None)
+        measures = measures_of(campaign.scored, predicted=predictions is not None)
         settings = changed.config.solve
         try:
             parse_limits(changed.config.limits, changed.labels, changed.coupons, measures)

@@ -96,7 +96,7 @@ def _check_campaign(
         "history": 0 if campaign.history is None else campaign.history.height,
         "events": 0 if campaign.events is None else campaign.events.height,
         "orders": 0 if campaign.orders is None else campaign.orders.height,
-        "scores": 0 if campaign.scores is None else campaign.scores.height,
+        "scores": 0 if campaign.ready is None else campaign.ready.height,
         "reach": reach.document(),
         "notes": list(campaign.notes),
     }

@@ -104,7 +104,7 @@ def _usual(column: pl.Series, known: Mapping[str, str]) -> pl.Series:
 
 def _rows(match: Match, raw: pl.DataFrame, file: str) -> tuple[pl.Series, list[str]]:
     """Return which rows are read, and sentences on the others."""
-    kept, notes = pl.Series([True] * raw.height), []
+    kept, notes = pl.repeat(True, raw.height, dtype=pl.Boolean, eager=True), []
     for name, meaning in match.meanings.items():
         if meaning.blank == "skip":
             blank = kept & raw[name].is_null()

@@ -4,7 +4,8 @@ numbers and dates as they are written, and `look_at` says what a file is like th
 """
 
 from allocator.campaign.formats.looking import ColumnFacts, FileFacts, look_at, sheets_of
-from allocator.campaign.formats.opening import digest_of_source, open_table
+from allocator.campaign.formats.numbers import as_plain
+from allocator.campaign.formats.opening import digest_of_source, open_parts, open_table
 from allocator.campaign.formats.raw import FIRST_ROW, Place, RawTable, RowsKept
 from allocator.campaign.formats.settings import TABLES, Format, TableFormat, Tables
 from allocator.campaign.formats.sources import Source, find_source, source_of_file, tables_in
@@ -25,10 +26,12 @@ __all__ = [
     "Source",
     "TableFormat",
     "Tables",
+    "as_plain",
     "digest_of_source",
     "find_source",
     "look_at",
     "offer_findings",
+    "open_parts",
     "open_table",
     "respell",
     "sheets_of",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from allocator.campaign.formats.raw import RawTable
+from allocator.campaign.formats.sources import files_of
 from allocator.errors import Finding, InputError
 
+PART = 1 << 18  # rows of a part, and of a row group as polars writes it
 EPOCH = dt.date(1970, 1, 1)
 WHOLE = 2**53  # above it, numbers with a fraction no longer tell neighbouring whole numbers apart
 FIRST_DAY, LAST_DAY = (dt.date.min - EPOCH).days, (dt.date.max - EPOCH).days
@@ -34,6 +37,8 @@ def read_columnar(path: Path, name: str, kind: str) -> RawTable:
     what = "a Parquet file" if kind == "parquet" else "an Arrow file"
     try:
         scan = scan_columnar(path, kind)
+        if files_of(path):
+            _schema_of(path, name)
         schema = scan.collect_schema()
         refuse_types(schema, name)
         frame = scan.select(text_of(column, dtype) for column, dtype in schema.items()).collect()
@@ -45,10 +50,63 @@ def read_columnar(path: Path, name: str, kind: str) -> RawTable:
     return RawTable(name, frame, stored_of(schema))
 
 
+def columnar_parts(path: Path, name: str) -> Iterator[RawTable]:
+    """Yield a Parquet file, or a folder of them, in parts; numbers with a fraction stay numbers.
+
+    Parameters
+    ----------
+    path, name
+        The file or folder, and what findings call it.
+
+    Raises
+    ------
+    InputError
+        If a file is not such a file, or its columns are not those of the first, or no cells of a table.
+    """
+    try:
+        schema = _schema_of(path, name)
+        columns = [
+            pl.col(column) if dtype.is_float() else text_of(column, dtype) for column, dtype in schema.items()
+        ]
+        for file in files_of(path) or [path]:
+            scan = scan_columnar(file, "parquet")
+            for start in range(0, scan.select(pl.len()).collect().item(), PART):
+                yield RawTable(name, scan.slice(start, PART).select(columns).collect(), stored_of(schema))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise InputError(Finding("this is not a Parquet file, or it is damaged", name)) from error
+
+
+def _schema_of(path: Path, name: str) -> pl.Schema:
+    """Return the types of a Parquet file, or of the files of a folder, which must have the same.
+
+    Raises
+    ------
+    InputError
+        If they do not, or a type is no cell of a table.
+    """
+    schemas = {file: scan_columnar(file, "parquet").collect_schema() for file in files_of(path) or [path]}
+    first, schema = next(iter(schemas.items()))
+    findings = [
+        Finding(
+            f"this file of {name} has other columns than {first.name}, or of other types", other.name,
+            found=", ".join(f"{column} ({dtype})" for column, dtype in found.items()),
+            expected=", ".join(f"{column} ({dtype})" for column, dtype in schema.items()),
+        )
+        for other, found in schemas.items() if found != schema
+    ]  # fmt: skip
+    if findings:
+        raise InputError(findings)
+    refuse_types(schema, name)
+    return schema
+
+
 def scan_columnar(path: Path, kind: str) -> pl.LazyFrame:
-    """Return a Parquet or Arrow file, not yet read; of Arrow, the file and the stream format."""
+    """Return a Parquet or Arrow file, not yet read; of Arrow, the file and the stream format.
+
+    A folder of Parquet files is one table, its files one after another by their names.
+    """
     if kind == "parquet":
-        return pl.scan_parquet(path, glob=False)
+        return pl.scan_parquet(files_of(path) or path, glob=False, hive_partitioning=False)
     with path.open("rb") as file:
         is_file = file.read(6) == b"ARROW1"
     return pl.scan_ipc(path) if is_file else pl.read_ipc_stream(path).lazy()

@@ -18,11 +18,13 @@ import polars as pl
 
 from allocator.campaign.formats.decoding import PART, SAMPLE, TextFile
 from allocator.campaign.formats.layout import WORDS, Layout, check_header, find_layout
+from allocator.campaign.formats.numbers import HEAD, as_plain, plain_evidence
 from allocator.campaign.formats.raw import RawTable, Rows
 from allocator.campaign.formats.settings import TableFormat
 from allocator.errors import Finding, InputError
 
 SHOWN = 5  # rows of another width that are named
+BLOCK = 1 << 23  # bytes of a part
 QUOTE = ord('"')
 MIXED_ENDS = "lines end in more than one way; save the file again with one kind of line end"
 
@@ -44,13 +46,7 @@ def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
     InputError
         If it cannot be read, or how is not sure.
     """
-    file = TextFile(path, name, keys.encoding)
-    head = file.sample()
-    encoding = file.encoding_of(head)
-    text = first_lines(head, encoding)
-    _check_line_ends(text, name)
-    layout = find_layout(text, keys, name, usual_delimiter(path))
-    direct = encoding in ("utf-8", "utf-8-sig") and not file.packed and not layout.before and b"\n" in head
+    file, encoding, layout, direct = _opened(path, name, keys)
     counts = Counts(layout.delimiter)
     if direct:
         for part in file.parts("utf-8"):
@@ -70,6 +66,68 @@ def read_delimited(path: Path, name: str, keys: TableFormat) -> RawTable:
     if keys.encoding is None and encoding not in ("utf-8", "utf-8-sig"):
         understood = (encoding.upper(), *understood)
     return RawTable(name, frame, rows=rows, understood=understood)
+
+
+def delimited_parts(path: Path, name: str, keys: TableFormat) -> Iterator[RawTable] | None:
+    """Return a CSV file as consecutive parts, of `BLOCK` bytes or so; None if it must be read whole.
+
+    Parameters
+    ----------
+    path, name, keys
+        As of `read_delimited`, which says of a file that cannot be read, or not in parts, what is wrong.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read; also while parts are read.
+    """
+    file, encoding, layout, direct = _opened(path, name, keys)
+    check_header(layout.header, name, layout.before + 1)
+    return _parts(file, encoding, layout) if direct else None
+
+
+def _parts(file: TextFile, encoding: str, layout: Layout) -> Iterator[RawTable]:
+    counts, height, width = Counts(layout.delimiter), 0, len(layout.header)
+    unreadable = InputError(Finding("this cannot be read as CSV", file.name))
+    types: dict[str, type[pl.DataType]] = {}
+    for k, block in enumerate(file.records(BLOCK)):
+        counts.add(block)
+        try:
+            if not block.isascii():
+                block.decode()
+            types = types or _types(block, layout)
+            frame = pl.read_csv(block, separator=layout.delimiter, schema=types, has_header=k == 0)
+        except (UnicodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise unreadable from error
+        if frame.width != width:
+            raise unreadable
+        height += frame.height
+        rows = TextRows(file, encoding, layout, quoted=counts.quotes > 0)
+        if frame.height:
+            yield RawTable(file.name, frame, rows=rows, understood=layout.understood)
+    if counts.delimiters != (height + 1) * (width - 1):  # polars fills short rows up without a word
+        raise unreadable
+
+
+def _types(block: bytes, layout: Layout) -> dict[str, type[pl.DataType]]:
+    """Return numbers as the type of each column whose first cells are numbers, surely with a point."""
+    head = pl.read_csv(block, separator=layout.delimiter, infer_schema=False, n_rows=HEAD)
+    plain = [as_plain(text) is not None and plain_evidence(text).point is not None for text in head]
+    return {
+        name: pl.Float64 if number else pl.String for name, number in zip(layout.header, plain, strict=False)
+    }
+
+
+def _opened(path: Path, name: str, keys: TableFormat) -> tuple[TextFile, str, Layout, bool]:
+    """Return a file, its encoding, its layout, and whether polars can read it as it is."""
+    file = TextFile(path, name, keys.encoding)
+    head = file.sample()
+    encoding = file.encoding_of(head)
+    text = first_lines(head, encoding)
+    _check_line_ends(text, name)
+    layout = find_layout(text, keys, name, usual_delimiter(path))
+    plain = encoding in ("utf-8", "utf-8-sig") and not file.packed
+    return file, encoding, layout, plain and not layout.before and b"\n" in head
 
 
 def _check_line_ends(text: str, name: str) -> None:
@@ -122,7 +180,7 @@ class Counts:
         self.is_blank = self.is_blank and not part.strip(b" \t\r\n\xef\xbb\xbf")
         quotes = part.count(b'"')
         if not quotes and not self._inside:
-            self.delimiters += part.count(bytes([self._delimiter]))
+            self.delimiters += int(np.count_nonzero(np.frombuffer(part, np.uint8) == self._delimiter))
             return
         self.quotes += quotes
         for start in range(0, len(part), 1 << 20):

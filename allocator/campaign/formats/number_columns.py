@@ -32,14 +32,22 @@ class NumberColumn:
         The campaign's.
     stored
         Types of its cells that the source knows.
+    plain
+        Whether every cell is a number as programs write it; found out unless given.
     """
 
     def __init__(
-        self, text: pl.Series, kind: str, keys: TableFormat, currency: str | None, stored: frozenset[str]
+        self,
+        text: pl.Series,
+        kind: str,
+        keys: TableFormat,
+        currency: str | None,
+        stored: frozenset[str],
+        plain: bool | None = None,
     ) -> None:
         self.name, self.text, self.kind = text.name, text, kind
         self._keys, self._currency, self._stored = keys, currency, stored
-        self._plain = text.cast(pl.Float64, strict=False).null_count() == text.null_count()
+        self._plain = numbers.as_plain(text) is not None if plain is None else plain
 
     @cached_property
     def is_number(self) -> bool:
@@ -47,7 +55,7 @@ class NumberColumn:
         if self._stored and "text" not in self._stored:
             return False
         if self._plain:
-            return bool(self.text.str.contains(".", literal=True).any())
+            return numbers.first(self.text, r"\.") is not None
         if self.kind != "feature":
             return True
         if self._share(self.text.drop_nulls().head(SAMPLE)) < 0.5:
@@ -77,9 +85,9 @@ class NumberColumn:
         """What the cells say of the decimal mark."""
         if not self.is_number:
             return numbers.Evidence()
-        core = self.text.str.strip_chars_start("+-") if self._plain else self.signs["core"]
-        found = numbers.evidence(core)
+        found = numbers.plain_evidence(self.text) if self._plain else numbers.evidence(self.signs["core"])
         if self._keys.thousands is not None and self._keys.thousands not in (".", ","):
+            core = self.text if self._plain else self.signs["core"]
             found = numbers.Evidence(*(numbers.first(core, mark) for mark in (r"\.", ",")))
         if "number" in self._stored and found.point is None:
             return numbers.Evidence(0, found.comma, found.either)  # the source's own numbers have a point

@@ -48,6 +48,7 @@ def _certain(decimal: str, other: str) -> str:
 
 
 CERTAIN: dict[Mark, str] = {".": _certain(".", ","), ",": _certain(",", ".")}
+HEAD = 1000  # cells among which most columns have what is looked for
 OPEN = r"^[1-9][0-9]{0,2}[.,][0-9]{3}$"
 EXPONENT = r"(?:[eE][+\-]?[0-9]+)?"
 
@@ -89,6 +90,12 @@ class Evidence:
         return "." if self.comma is None else ","
 
 
+def as_plain(text: pl.Series) -> pl.Series | None:
+    """Return a column of numbers as programs write them, as numbers; None if a cell is anything else."""
+    number = text if text.dtype.is_float() else text.cast(pl.Float64, strict=False)
+    return number if number.null_count() == text.null_count() else None
+
+
 def split(text: pl.Series) -> pl.DataFrame:
     """Return the sign, currency, digits with their marks, and percent sign of each cell."""
     parts = text.str.extract_groups(PARTS).struct.unnest()
@@ -120,9 +127,18 @@ def evidence(core: pl.Series) -> Evidence:
     )
 
 
+def plain_evidence(text: pl.Series) -> Evidence:
+    """As `evidence`, of cells that are numbers with a decimal point or none, and perhaps a sign."""
+    for part in (text.head(HEAD), text):
+        core = part.str.strip_chars_start("+-")
+        if (point := first(core, CERTAIN["."])) is not None:
+            return Evidence(point)
+    return Evidence(None, None, first(core, OPEN))
+
+
 def first(core: pl.Series, pattern: str) -> int | None:
     """Return the index of the first cell that matches; most columns have one among their first."""
-    for part in (core.head(1000), core):
+    for part in (core.head(HEAD), core):
         found = part.str.contains(pattern).fill_null(False).arg_true()
         if len(found):
             return int(found[0])

@@ -120,7 +120,7 @@ def find_source(folder: Path, table: str, stated: str | None = None) -> Source |
     """
     if stated is not None:
         return _stated(folder, table, stated)
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() or files_of(path))
     stems = {name: name.casefold().removeprefix(f"{table}.") for name in names if name.casefold() != table}
     found = [
         name for name, ending in stems.items() if name.casefold() == f"{table}.{ending}" and ending in ENDINGS
@@ -142,6 +142,12 @@ def find_source(folder: Path, table: str, stated: str | None = None) -> Source |
     odd = found[0] != found[0].lower()
     notes = (f"{table} is read from '{found[0]}', whose name is not in small letters",) if odd else ()
     return Source(table, kind, found[0], folder / found[0], notes=notes)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the Parquet files of a folder that is one table, such as ``scores.parquet``, by their names."""
+    is_one = path.suffix.casefold() == ".parquet" and path.is_dir()
+    return sorted(path.rglob("*.parquet")) if is_one else []
 
 
 def _is_table(name: str, table: str) -> bool:
@@ -192,7 +198,7 @@ def _stated(folder: Path, table: str, stated: str) -> Source:
         raise InputError(Finding("tables are not read from there", FILE, None, place, scheme, known))
     text, secrets = _expanded(stated, place)
     path, part = Path(text), None
-    if not (folder / path).is_file() and "#" in text:
+    if not _is_there(folder / path) and "#" in text:
         head, _, part = text.partition("#")
         path, stated_path = Path(head), stated.partition("#")[0]
     else:
@@ -212,10 +218,14 @@ def _stated(folder: Path, table: str, stated: str) -> Source:
     return Source(table, kind, stated, actual, part=part, secrets=secrets, notes=notes)
 
 
+def _is_there(path: Path) -> bool:
+    return path.is_file() or bool(files_of(path))
+
+
 def _present(folder: Path, path: Path, place: str, stated: str) -> tuple[Path, str | None]:
     """Return the file, also if its name differs by case alone, which is said."""
     whole = folder / path
-    if whole.is_file():
+    if _is_there(whole):
         return whole, None
     beside = sorted(whole.parent.iterdir()) if whole.parent.is_dir() else []
     alike = [file for file in beside if file.is_file() and file.name.casefold() == path.name.casefold()]
@@ -266,5 +276,5 @@ def _written(variable: str) -> str:
 def tables_in(folder: Path) -> Iterator[str]:
     """Yield the names of files in a folder that could be tables."""
     yield from sorted(
-        path.name for path in folder.iterdir() if path.is_file() and _kind(path.name) is not None
+        path.name for path in folder.iterdir() if _is_there(path) and _kind(path.name) is not None
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,7 +74,12 @@ class Respelled:
     currency: pl.Series | None = None
 
 
-def respell(columns: Mapping[str, pl.Series], kinds: Mapping[str, Kind], notation: Notation) -> Respelled:
+def respell(
+    columns: Mapping[str, pl.Series],
+    kinds: Mapping[str, Kind],
+    notation: Notation,
+    plain: Collection[str] = (),
+) -> Respelled:
     """Respell the number and date columns of a table.
 
     Parameters
@@ -85,6 +90,8 @@ def respell(columns: Mapping[str, pl.Series], kinds: Mapping[str, Kind], notatio
         What each column holds.
     notation
         How cells are written.
+    plain
+        Columns whose every cell is a number as programs write it.
     """
     if notation.by_program:
         return Respelled({}, frozenset(), (), ())
@@ -92,7 +99,14 @@ def respell(columns: Mapping[str, pl.Series], kinds: Mapping[str, Kind], notatio
     cells: dict[str, pl.Series] = {}
     understood: list[str] = []
     numbers = [
-        NumberColumn(text, kind, notation.keys, notation.currency, notation.stored.get(name, frozenset()))
+        NumberColumn(
+            text,
+            kind,
+            notation.keys,
+            notation.currency,
+            notation.stored.get(name, frozenset()),
+            plain=name in plain or None,
+        )
         for name, text in columns.items()
         if (kind := kinds[name]) != "date"
     ]
