@@ -76,15 +76,18 @@ def write_text(path: Path, text: str) -> None:
     atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write a CSV or Parquet file atomically; CSV cells cannot act as spreadsheet formulas."""
-    atomically(path, lambda temporary: fill_table(frame, temporary))
+def write_table(frame: pl.DataFrame, path: Path, notes: dict[str, str] | None = None) -> None:
+    """Write a CSV or Parquet file atomically; CSV cells cannot act as spreadsheet formulas.
+
+    `notes` go with a Parquet file, by name.
+    """
+    atomically(path, lambda temporary: fill_table(frame, temporary, notes))
 
 
-def fill_table(frame: pl.DataFrame, path: Path) -> None:
+def fill_table(frame: pl.DataFrame, path: Path, notes: dict[str, str] | None = None) -> None:
     """Write a CSV or Parquet file as `write_table` does, but not atomically."""
     if path.suffix == ".parquet":
-        frame.write_parquet(path)
+        frame.write_parquet(path, metadata=notes)
     else:
         _without_formulas(frame).write_csv(path)
 

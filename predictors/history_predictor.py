@@ -150,14 +150,11 @@ class HistoryPredictor(ABC):
         self._own_control = dict(zip(history.coupons["coupon_id"], history.own_control.tolist(), strict=True))
         scores = self._learn(data, learn, test, progress)
         progress("evaluate", 1, 2)
-        judged, notes = (
-            data.take(test),
-            _new_coupons(campaign, history) + data.encoder.assumptions() + self._notes,
-        )
+        judged, doubts = data.take(test), _new_coupons(campaign, history) + self._notes
         self._spending = self._learn_spending(campaign, data, judged, scores)
         propensity = None
         if not history.randomised:
-            notes += _overlap(data)
+            doubts += _overlap(data)
             fold = draw_cross_fit(judged, FOLDS)
             propensity = cross_fit_propensity(judged, Settings(), fold, TRIM)
         report = evaluate(
@@ -166,11 +163,11 @@ class HistoryPredictor(ABC):
             predictor=self.name,
             rows_train=len(learn),
             seed=seed,
-            notes=notes,
+            notes=(*doubts, *data.encoder.assumptions()),
             propensity=propensity,
         )
         progress("evaluate", 2, 2)
-        report = replace(report, candidates=self._candidates)
+        report = replace(report, candidates=self._candidates, doubts=doubts)
         sent = _of_rows(campaign, judged.history)
         return Judged(report, judged, scores.predictions(sent, self._spending, data.coupons.known))
 

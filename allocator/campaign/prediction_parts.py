@@ -11,7 +11,7 @@ from queue import Full, Queue
 
 import polars as pl
 
-from allocator.campaign.predictions import predictions_frame
+from allocator.campaign.predictions import file_notes, predictions_frame
 from allocator.files import atomically, csv_text
 from allocator.plugins.predictions import Predictions
 
@@ -27,12 +27,13 @@ def write_prediction_parts(parts: Iterable[Predictions], path: Path) -> None:
     A part is written while the next is made, and then forgotten. If anything goes wrong on the way,
     Ctrl-C included, there is no file, or the one that was there before.
     """
-    frames = (predictions_frame(part) for part in parts)
+    parts = iter(parts)
 
     def write(temporary: Path) -> None:
-        first = next(frames)
+        part = next(parts)
+        first, frames = predictions_frame(part), map(predictions_frame, parts)
         if path.suffix == ".parquet":
-            with _parquet(temporary, first.schema) as put:
+            with _parquet(temporary, first.schema, file_notes(part.cautions)) as put:
                 for frame in chain([first], frames):
                     put(frame)
             return
@@ -49,7 +50,9 @@ class _AbandonedError(Exception):
 
 
 @contextmanager
-def _parquet(path: Path, schema: pl.Schema) -> Iterator[Callable[[pl.DataFrame], None]]:
+def _parquet(
+    path: Path, schema: pl.Schema, notes: dict[str, str]
+) -> Iterator[Callable[[pl.DataFrame], None]]:
     """Give a function that adds a frame to a Parquet file; the writing runs on another thread."""
     from polars.io.plugins import register_io_source
 
@@ -64,7 +67,7 @@ def _parquet(path: Path, schema: pl.Schema) -> Iterator[Callable[[pl.DataFrame],
 
     source = register_io_source(arriving, schema=schema)
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(source.sink_parquet, path)
+        writing = pool.submit(source.sink_parquet, path, metadata=notes)
         try:
             yield lambda frame: _put(waiting, frame, writing)
         except BaseException:

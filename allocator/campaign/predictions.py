@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,18 @@ TABLE = TableSchema(
 )
 
 
+CAUTIONS = "allocate.cautions"
+"""Under which a Parquet file of predictions holds what to know of them, as a JSON list."""
+
+
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions as Parquet, one row a user-coupon pair."""
-    write_table(predictions_frame(predictions), path)
+    write_table(predictions_frame(predictions), path, file_notes(predictions.cautions))
+
+
+def file_notes(cautions: Sequence[str]) -> dict[str, str]:
+    """Return cautions as the notes of a Parquet file."""
+    return {CAUTIONS: json.dumps(list(cautions))}
 
 
 def predictions_frame(predictions: Predictions) -> pl.DataFrame:
@@ -71,8 +82,10 @@ def read_predictions(path: Path) -> Predictions:
         If the file, a column, a number or a pair is missing.
     """
     source = source_of_file(path, "predictions")
+    cautions: tuple[str, ...] = ()
     if source.kind in ("parquet", "arrow"):
         frame, stands = _typed(source)
+        cautions = _cautions(source)
     else:
         table = read_table(source, TABLE)
         frame, stands = restore_ids(table.frame), table.place
@@ -107,7 +120,15 @@ def read_predictions(path: Path) -> Predictions:
     arrays: dict[str, Any] = {
         name: frame[name].to_numpy()[order].reshape(len(users), len(coupons)) for name in numbers
     }
-    return Predictions(users, coupons, **arrays)
+    return Predictions(users, coupons, **arrays, cautions=cautions)
+
+
+def _cautions(source: Source) -> tuple[str, ...]:
+    """Return what a Parquet file says of its predictions; nothing, if another tool wrote it."""
+    if source.kind != "parquet" or source.path is None:
+        return ()
+    stored = pl.read_parquet_metadata(source.path).get(CAUTIONS)
+    return () if stored is None else tuple(map(str, json.loads(stored)))
 
 
 def _typed(source: Source) -> tuple[pl.DataFrame, Place]:

@@ -17,6 +17,7 @@ from allocator.limits import Budget
 from allocator.limits.groups import columns_of
 from allocator.limits.rows import is_risky
 from allocator.plugins.copy import Copy
+from allocator.plugins.evaluation import Evaluation, restore
 from allocator.problem import Problem
 from allocator.problem.labels import Grouping
 from allocator.solution import LimitUsage, Solution
@@ -116,18 +117,13 @@ def summarise_copy(copies: Sequence[Copy]) -> dict[str, Any]:
 
 
 def cautions(summary: Mapping[str, Any]) -> list[str]:
-    """Return what to know before a plan is believed or sent: who was taken to consent, and whether the
-    predictions behind the figures rank users no better than chance.
+    """Return what to know before a plan is believed or sent: who was taken to consent, and why the
+    predictions behind the figures may be wrong.
     """
     found = list((summary.get("reach") or {}).get("cautions", ()))
-    evaluation = summary.get("evaluation") or {}
-    noise = evaluation.get("metrics", {}).get("qini_noise")
-    pooled = evaluation["arms"][0]["qini"] if evaluation.get("arms") else None
-    if noise is not None and pooled is not None and pooled <= 2 * noise:  # NaN tells nothing
-        found.append(
-            "on held-out sends the predictor ranks users no better than chance: the value is a guess"
-        )
-    return found
+    if "predictor_cautions" not in summary and summary.get("evaluation"):  # of a run of a version before
+        return [*found, *restore(Evaluation, summary["evaluation"]).cautions]
+    return [*found, *summary.get("predictor_cautions", ())]
 
 
 def skip_reasons(task: Task, solution: Solution) -> list[str]:

@@ -19,6 +19,7 @@ class Estimate:
 
 NOT_KNOWN = Estimate(math.nan, math.nan, math.nan)
 CONVERSIONS = "conversions"
+NO_BETTER = "on held-out sends the predictor ranks users no better than chance: the value is a guess"
 NOTHING, AS_SENT = "send nothing", "as it was sent"
 """Plans that every comparison has."""
 
@@ -348,6 +349,8 @@ class Evaluation:
         Whether each plan is worth its trouble, as sentences.
     outcomes
         What each coupon was seen to do to each outcome that is recorded.
+    doubts
+        Those of the notes that say why the predictions may be wrong; `cautions` has them, too.
     """
 
     predictor: str
@@ -368,6 +371,17 @@ class Evaluation:
     stakes: Stakes | None = None
     verdicts: tuple[str, ...] = ()
     outcomes: tuple[OutcomeUplift, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a planner must know before the predictions are believed, wherever they go."""
+        doubts = tuple(doubt.removesuffix(".") for doubt in self.doubts)
+        noise = self.metrics.get("qini_noise")
+        pooled = self.arms[0].qini if self.arms else None
+        if noise is not None and pooled is not None and pooled <= 2 * noise:  # NaN tells nothing
+            return (NO_BETTER, *doubts)
+        return doubts
 
 
 def restore(cls: Any, data: Any) -> Any:

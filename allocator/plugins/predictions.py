@@ -40,6 +40,9 @@ class Predictions:
         `expected_cost` say of it, as if every redeemed coupon of a pair took off the same.
     notes
         Sentences a planner should read before using the numbers.
+    cautions
+        What must be known before plans that rest on the numbers are believed, as the evaluation of the
+        predictor says it: `allocator.plugins.evaluation.Evaluation.cautions`.
     """
 
     user_ids: NDArray[np.str_]
@@ -53,6 +56,7 @@ class Predictions:
     baseline_revenue: NDArray[np.float64] | None = None
     cost_variance: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -62,6 +66,8 @@ class Predictions:
             values = [getattr(part, entry.name) for part in parts]
             if entry.name == "notes":
                 joined[entry.name] = tuple(note for notes in values for note in notes)
+            elif entry.name == "cautions":
+                joined[entry.name] = tuple(dict.fromkeys(text for texts in values for text in texts))
             elif entry.name == "coupon_ids" or values[0] is None:
                 joined[entry.name] = values[0]
             else:

@@ -17,6 +17,7 @@ from allocator.errors import Finding, InputError
 from allocator.files import dump_json, require_new, versions, write_folder, write_text
 from allocator.plugins import registry
 from allocator.plugins.evaluation import Evaluation
+from allocator.runs.stages import read_evaluation
 
 if TYPE_CHECKING:
     from allocator.plugins.protocols import Predictor
@@ -62,6 +63,12 @@ def load_model(folder: Path, device: str = "auto") -> tuple[Predictor, str]:
         message = f"this is not what `allocate train` wrote; train again: {error}"
         raise InputError(Finding(message, str(folder / MODEL))) from error
     return _load_predictor(folder, name, device), name
+
+
+def cautions_of_model(folder: Path) -> tuple[str, ...]:
+    """Return what to know of a model's predictions before they are believed: as its evaluation says it."""
+    path = folder / "evaluation.json"
+    return read_evaluation(path).cautions if path.is_file() else ()
 
 
 def find_predictor(folder: Path, config: Config, model: Path | None = None) -> tuple[Predictor, str] | None:

@@ -105,6 +105,7 @@ def _run_stages(
     with _timed(seconds, PLAN):
         task = checked.task or build_task(campaign, predicted)
         solution, summary = _plan(campaign, task, run, options, progress)
+        summary["predictor_cautions"] = [] if predicted is None else list(predicted.cautions)
     sent = recipients(campaign, task, solution.assignments())
     if run is not None and not run.done(PLAN):
         progress("save", 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ def predict_campaign(
     checkpoint = None if run is None else run.checkpoint
     predictor, evaluation = train_campaign(campaign, progress, checkpoint)
     predictions = predict_with(predictor, campaign, campaign.config.predict.predictor, progress)
+    predictions = replace(predictions, cautions=evaluation.cautions)
     if run is not None:
         write_folder(run.path / "predictor", predictor.save)
         write_text(run.path / "evaluation.json", dump_json(asdict(evaluation)))

@@ -13,7 +13,7 @@ from cli.console import Terminal, output_options
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from allocator.campaign import Campaign
+    from allocator.runs.opening import OpenRun
 
 EPILOG = """\b
 Examples:
@@ -77,7 +77,7 @@ def _explain_user(
     explanation = explain_user(opened.task, opened.prices, opened.assigned, user)
     with terminal.progress() as progress:
         explanation = explain_uplift(explanation, opened.campaign, folder, model, progress)
-    _answer(explanation_page(explanation), asdict(explanation), opened.campaign, terminal)
+    _answer(explanation_page(explanation), asdict(explanation), opened, terminal)
 
 
 def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: Terminal) -> None:
@@ -90,17 +90,17 @@ def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: 
         raise click.BadParameter(f"'{segment}' is not COLUMN=LABEL", param_hint="--segment")
     run = open_run(folder, source)
     found = explain_segment(run.campaign, run.task, run.prices, run.assigned, column, label)
-    _answer(segment_page(found), asdict(found), run.campaign, terminal)
+    _answer(segment_page(found), asdict(found), run, terminal)
 
 
-def _answer(page: RenderableType, document: dict[str, Any], campaign: Campaign, terminal: Terminal) -> None:
-    """Show an explanation, and what to know of who was taken to consent."""
+def _answer(page: RenderableType, document: dict[str, Any], run: OpenRun, terminal: Terminal) -> None:
+    """Show an explanation, and what to know before the plan is believed or sent."""
     from rich.console import Group
 
-    from allocator.campaign.reach import cautions_of
+    from allocator.campaign.summary import cautions as cautions_of
     from cli.render.reach import caution_lines
 
-    cautions = cautions_of(campaign)
+    cautions = cautions_of(run.summary)
     terminal.show(Group(page, *caution_lines(cautions)))
     terminal.emit({**document, "cautions": cautions})
 

@@ -249,7 +249,8 @@ class _Job:
     def _cautions(self) -> tuple[str, ...]:
         from allocator.campaign.reach import cautions_of
 
-        return cautions_of(self.campaign)
+        of_predictions = () if self.predictions is None else self.predictions.cautions
+        return (*cautions_of(self.campaign), *of_predictions)
 
     @property
     def _units(self) -> Units:
