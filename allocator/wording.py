@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 UNKNOWN = "–"
+NOTHING = 1e-9
+"""A smaller number is what rounding leaves of zero."""
 SHOWN = 5  # names of a list that are written out
 
 
@@ -13,11 +15,14 @@ def number(value: float | None) -> str:
     """Return a number as a person writes it; empty for an open bound."""
     if value is None or value in (float("inf"), float("-inf")):
         return ""
-    if value == 0:
+    if abs(value) < NOTHING:
         return "0"
     if abs(value) >= 1000 or value == round(value):
         return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:,.2g}"
+    if abs(value) >= 0.1:
+        return f"{value:,.2f}"
+    digits = 1 - math.floor(math.log10(abs(value)))  # two that are not zeros
+    return f"{value:.{digits}f}".rstrip("0")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -33,7 +38,7 @@ def counted(n: int, what: str) -> str:
 
 def signed_number(value: float) -> str:
     """Return a difference with its sign; ``=`` where there is none beyond rounding."""
-    return "=" if abs(value) < 5e-13 else f"{'+' if value > 0 else '-'}{number(abs(value))}"
+    return "=" if abs(value) < NOTHING else f"{'+' if value > 0 else '-'}{number(abs(value))}"
 
 
 def gap_text(gap: float) -> str:

@@ -11,6 +11,7 @@ from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError
 from allocator.plugins.attribution import UpliftView
 from allocator.solution.pricer import Pricer
+from allocator.wording import number
 
 
 @dataclass(frozen=True)
@@ -104,19 +105,19 @@ def _words(views: list[CouponView], reason: str) -> list[str]:
     if not chosen:
         best = max(eligible, key=lambda v: v.reduced_value)
         return [
-            f"Gets nothing: the best coupon, {best.coupon_id}, is worth {best.value:,.4g}, but what it uses "
-            f"up of the limits is worth {best.price_paid:,.4g} elsewhere."
+            f"Gets nothing: the best coupon, {best.coupon_id}, is worth {number(best.value)}, but what it "
+            f"uses up of the limits is worth {number(best.price_paid)} elsewhere."
         ]
     words = []
     for view in chosen:
         words.append(
-            f"Gets {view.coupon_id}: worth {view.value:,.4g}, less {view.price_paid:,.4g} for what it uses "
-            f"up of the limits, leaves {view.reduced_value:,.4g}."
+            f"Gets {view.coupon_id}: worth {number(view.value)}, less {number(view.price_paid)} for what it "
+            f"uses up of the limits, leaves {number(view.reduced_value)}."
         )
     if best_other is not None:
         behind = chosen[-1].reduced_value - max(best_other.reduced_value, 0.0)
         runner = best_other.coupon_id if best_other.reduced_value > 0 else "nothing"
-        words.append(f"The runner-up is {runner}, behind by {behind:,.4g}.")
+        words.append(f"The runner-up is {runner}, behind by {number(behind)}.")
         if behind < 0:
             words.append(
                 "The user is one of the few whose choice was settled by whole numbers, not by prices."

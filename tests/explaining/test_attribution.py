@@ -40,7 +40,7 @@ def campaign() -> Any:
     return dataclasses.replace(campaign, users=campaign.users.with_columns(shoe_size=pl.Series(noise)))
 
 
-PREDICTORS = (BaselinePredictor(), TransformerPredictor(epochs=4, max_events=4))
+PREDICTORS = (BaselinePredictor(), TransformerPredictor(epochs=6, max_events=4))
 
 
 @pytest.fixture(scope="module", params=PREDICTORS, ids=lambda predictor: predictor.name)
