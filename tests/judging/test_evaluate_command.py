@@ -290,7 +290,7 @@ def test_a_model_is_not_praised_for_what_it_learnt_by_heart(allocate: Any, tmp_p
     given = evaluate_campaign(read_campaign(shop), predictions=predictions)
     assert not given.held_out
     assert "not known" in given.notes[0]
-    assert given.rows_test == 3600
+    assert given.rows_test == 2400
 
 
 def test_a_predictor_of_another_package_is_judged_on_users_it_did_not_see(
