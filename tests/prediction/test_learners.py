@@ -296,3 +296,24 @@ def test_loading_another_learner_says_so(little, tmp_path):
 @pytest.mark.parametrize("cls", LEARNERS)
 def test_a_campaign_reaches_the_learners_by_name(cls):
     assert isinstance(create(PREDICTORS, cls.name, {"estimator": "forest"}), cls)
+
+
+@pytest.mark.parametrize("estimator", ["logistic", "forest"])
+def test_conversions_below_half_a_percent_are_sized_right(estimator):
+    """Sixty conversions among twenty thousand: levels hold as far as so few can tell."""
+    n = 20_000
+    campaign, _ = make_campaign(n=n, seed=4)
+    treated = campaign.history["treated"].to_numpy()
+    rate = np.where(treated, 0.004, 0.002)
+    converted = np.random.default_rng(9).random(n) < rate
+    rare = dataclasses.replace(
+        campaign, history=campaign.history.with_columns(converted=converted, redeemed=converted & treated)
+    )
+    predictor = SLearner(estimator=estimator, test_share=0.1)
+    predictor.fit(rare, seed=1)
+    found = predictor.predict(rare)
+    error = np.sqrt(0.004 / treated.sum() + 0.002 / (~treated).sum())
+    assert abs(found.uplift.mean() - 0.002) < 3 * error
+    assert abs(found.conversion.mean() - 0.002) < 3 * error
+    assert np.quantile(np.abs(found.uplift), 0.99) < 0.03
+    assert ((found.conversion > 0) & (found.conversion + found.uplift > 0)).all()
