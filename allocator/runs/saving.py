@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from allocator.campaign import Campaign
+from allocator.campaign.experimenting import BY_LOT, with_arms
 from allocator.campaign.messages import message_table
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons
@@ -28,21 +29,34 @@ def save_plan(
     task: Task,
     solution: Solution,
     sent: pl.DataFrame,
+    arms: pl.DataFrame | None,
     summary: dict[str, Any],
     ending: str,
 ) -> None:
-    """Write who gets what, who gets nothing and why, prices and figures; `ending` is that of tables."""
+    """Write who gets what, who gets nothing and why, prices and figures; `ending` is that of tables.
+
+    With `arms`, as of `arm_table`, who was held out has a row, too, and a plan to decide by at request time
+    is not written: it would know nothing of them.
+    """
     counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
     assignments = solution.assignments().drop(counted)
     assignments = assignments.with_columns(sent["channel", "segment", "variant"])
+    if arms is not None:
+        assignments = with_arms(assignments, arms)
     write_table(assignments, path / f"assignments.{ending}")
     reasons = skip_reasons(task, solution)
+    if arms is not None:
+        held = set(arms.filter(pl.col("arm") == "holdout")["user_id"])
+        reasons = [
+            BY_LOT if user in held else why
+            for user, why in zip(task.problem.user_ids.tolist(), reasons, strict=True)
+        ]
     left_out = [
         (user, reason) for user, reason in zip(task.problem.user_ids.tolist(), reasons, strict=True) if reason
     ]
     write_table(pl.DataFrame(left_out, schema=["user_id", "reason"], orient="row"), path / "skipped.csv")
     write_text(path / "prices.json", dump_json(solution.prices))
-    if solution.utility is None:
+    if solution.utility is None and arms is None:
         arrivals = campaign.config.online
         plan = OnlinePlan.from_solution(
             solution,
@@ -60,13 +74,14 @@ def save_messages(
     campaign: Campaign,
     sent: pl.DataFrame,
     texts: pl.DataFrame | None,
+    arms: pl.DataFrame | None,
     summary: dict[str, Any],
     options: Options,
 ) -> None:
     """Write the messages, where there are any, and all that counts them."""
     if texts is not None:
         write_table(texts, path / "copy.csv")
-        write_table(message_table(sent, texts), path / f"messages.{options.format}")
+        write_table(message_table(sent, texts, arms), path / f"messages.{options.format}")
     write_text(path / "campaign.toml", resolved_toml(campaign))
     write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))
     write_text(path / "summary.json", dump_json(summary))

@@ -236,9 +236,10 @@ class _Job:
 
     @cached_property
     def _cautions(self) -> tuple[str, ...]:
+        from allocator.campaign.experimenting import experiment_caution
         from allocator.campaign.reach import cautions_of
 
-        return cautions_of(self.campaign)
+        return (*cautions_of(self.campaign), *experiment_caution(self.campaign))
 
     @property
     def _units(self) -> Units:
