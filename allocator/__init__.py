@@ -29,6 +29,8 @@ from allocator.solution.pricer import Pricer
 if TYPE_CHECKING:
     from allocator.campaign import Campaign, read_campaign
     from allocator.certificate import Certificate, certify
+    from allocator.experiment.arms import Experiment
+    from allocator.experiment.randomise import Randomised, randomise
     from allocator.runs.pipeline import run_campaign
     from allocator.solver.solve import solve
 
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 _LAZY = {
     "Campaign": "allocator.campaign",
     "Certificate": "allocator.certificate",
+    "Experiment": "allocator.experiment.arms",
+    "Randomised": "allocator.experiment.randomise",
     "certify": "allocator.certificate",
+    "randomise": "allocator.experiment.randomise",
     "read_campaign": "allocator.campaign",
     "run_campaign": "allocator.runs.pipeline",
     "solve": "allocator.solver.solve",
@@ -51,6 +56,7 @@ __all__ = [
     "Capacity",
     "Certificate",
     "Exclude",
+    "Experiment",
     "Finding",
     "Floor",
     "Improvement",
@@ -67,11 +73,13 @@ __all__ = [
     "Pricer",
     "Problem",
     "ProportionalFairness",
+    "Randomised",
     "ReturnFloor",
     "Share",
     "Solution",
     "Status",
     "certify",
+    "randomise",
     "read_campaign",
     "run_campaign",
     "solve",

@@ -13,14 +13,17 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from allocator.campaign.columns.meanings import Columns
+from allocator.campaign.experiment_table import ExperimentTable
 from allocator.campaign.formats.settings import Format, Tables
 from allocator.campaign.instants import FIRST_YEAR, LAST_YEAR, in_utc, is_time_zone
 from allocator.campaign.languages import canonical_tag, language_of
@@ -268,6 +271,15 @@ class Config(Table):
     copy_: CopyTable = Field(default=CopyTable(), alias="copy")
     scenarios: list[Scenario] = []
     online: Online = Online()
+    experiment: ExperimentTable | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_experiment(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the table out where there is none, so that runs without it stay as they were."""
+        document: dict[str, Any] = handler(self)
+        if self.experiment is None:
+            document.pop("experiment", None)
+        return document
 
 
 def parse_config(text: str, file: str = FILE) -> Config:

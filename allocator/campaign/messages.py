@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from allocator.campaign.campaign import Campaign
 from allocator.campaign.copy_decisions import KEY, reviewed
+from allocator.campaign.experimenting import with_arms
 from allocator.campaign.languages import best_tag, language_of
 from allocator.campaign.private import private_words
 from allocator.campaign.schema import CHANNELS
@@ -157,9 +158,13 @@ def copy_row(copy: Copy) -> dict[str, Any]:
     }
 
 
-def message_table(sent: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a message: the user, the key, and the text."""
-    return sent.join(texts.select(*KEY, *PARTS), on=KEY, how="left", maintain_order="left")
+def message_table(sent: pl.DataFrame, texts: pl.DataFrame, arms: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return one row a message: the user, the key, and the text.
+
+    With `arms`, as of `arm_table`, who was held out has a row without a message.
+    """
+    messages = sent.join(texts.select(*KEY, *PARTS), on=KEY, how="left", maintain_order="left")
+    return messages if arms is None else with_arms(messages, arms)
 
 
 def _positions(labels: pl.Series, wanted: pl.Series) -> NDArray[np.int64]:

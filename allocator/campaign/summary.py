@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from allocator.campaign.campaign import Campaign
+from allocator.campaign.experimenting import BY_LOT, experiment_document
 from allocator.campaign.reach import reach_of
 from allocator.campaign.task import Task
+from allocator.experiment.arms import HOLDOUT
+from allocator.experiment.randomise import Randomised
 from allocator.files import versions
 from allocator.limits import Budget
 from allocator.limits.groups import columns_of
@@ -31,8 +34,13 @@ UNITS = {
 }
 
 
-def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, Any]:
-    """Return the figures of a plan, without any time stamp: same input and seed, same summary."""
+def summarise(
+    campaign: Campaign, task: Task, solution: Solution, randomised: Randomised | None = None
+) -> dict[str, Any]:
+    """Return the figures of a plan, without any time stamp: same input and seed, same summary.
+
+    Where chance decided for some users, they are of what is sent, and `experiment` says what that costs.
+    """
     problem = task.problem
     user, coupon = chosen_pairs(solution)
     value, spend = (float(amount(problem, name, user, coupon).sum()) for name in ("value", "cost"))
@@ -55,7 +63,7 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "gap": solution.gap,
         "unfit_by": list(solution.unfit_by),
         "fairness": _fairness(campaign, solution),
-        "price_of_fairness": _price_of_fairness(task, solution),
+        "price_of_fairness": [] if randomised is not None else _price_of_fairness(task, solution),
         "users": problem.n_users,
         "coupons": problem.n_coupons,
         "eligible_users": int(task.eligibility.allowed.any(axis=1).sum()),
@@ -70,7 +78,8 @@ def summarise(campaign: Campaign, task: Task, solution: Solution) -> dict[str, A
         "limits": [limit_row(row) for row in solution.usage],
         "by_coupon": by_coupon(problem, user, coupon),
         "by_group": by_group(problem, problem.groups, user, coupon),
-        "skipped": _count(skip_reasons(task, solution)),
+        "skipped": _count(skip_reasons(task, solution, randomised)),
+        **({} if randomised is None else {"experiment": experiment_document(campaign, task, randomised)}),
         "notes": [*campaign.notes, *map(_unfit, solution.unfit_by)],
         "seed": solution.seed,
         "digests": campaign.digests,
@@ -126,15 +135,23 @@ def cautions(summary: Mapping[str, Any]) -> list[str]:
     return [*found, *summary.get("predictor_cautions", ())]
 
 
-def skip_reasons(task: Task, solution: Solution) -> list[str]:
+def skip_reasons(task: Task, solution: Solution, randomised: Randomised | None = None) -> list[str]:
     """Return for each user why they get nothing; empty text for those who get something."""
     given = np.asarray((solution.choice.reshape(task.problem.n_users, -1) >= 0).any(axis=1))
-    reasons: list[str] = reasons_for_nothing(task, given).tolist()
+    held = None if randomised is None else randomised.arms == HOLDOUT
+    reasons: list[str] = reasons_for_nothing(task, given, held).tolist()
     return reasons
 
 
-def reasons_for_nothing(task: Task, given: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, Any]:
-    """Return for each user why they get nothing, (n_users,); empty where `given` says they get something."""
+def reasons_for_nothing(
+    task: Task,
+    given: np.ndarray[Any, np.dtype[np.bool_]],
+    held: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+) -> np.ndarray[Any, Any]:
+    """Return for each user why they get nothing, (n_users,).
+
+    Empty where `given` says they get something; `held` says whom chance holds out.
+    """
     best = np.fmax.reduce(task.problem.value, axis=1)  # NaN where nothing is eligible
     reasons = task.eligibility.reason.copy()
     open_ = (reasons == "") & ~given
@@ -144,6 +161,8 @@ def reasons_for_nothing(task: Task, given: np.ndarray[Any, np.dtype[np.bool_]]) 
         hoped = np.max(np.where(task.problem.eligible(), mean, -np.inf), axis=1) > 0
         reasons[open_ & (best <= 0) & hoped] = "no coupon is sure enough to earn anything"
     reasons[open_ & np.isnan(best)] = "has no score for any coupon"
+    if held is not None:
+        reasons[held] = BY_LOT
     reasons[given] = ""
     return reasons
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,7 @@ def explain_segment(
     assigned: Mapping[str, list[str]],
     column: str,
     label: str,
+    held_out: Collection[str] = (),
 ) -> SegmentExplanation:
     """Explain what the users with one label in a column of users.csv get.
 
@@ -99,6 +100,8 @@ def explain_segment(
         Dual price by limit label, and coupons by user id, of the plan.
     column, label
         Which users.
+    held_out
+        Ids of users whom chance held out.
 
     Raises
     ------
@@ -116,7 +119,8 @@ def explain_segment(
     here, there = np.unique(user[mine]).size, np.unique(user[~mine]).size
     given = np.zeros(problem.n_users, dtype=np.bool_)
     given[user] = True
-    reasons = reasons_for_nothing(task, given)[inside]
+    held = np.isin(problem.user_ids, list(held_out)) if held_out else None
+    reasons = reasons_for_nothing(task, given, held)[inside]
     names, counts = np.unique(reasons[reasons != ""].astype(str), return_counts=True)
     found = SegmentExplanation(
         column=column,

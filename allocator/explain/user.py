@@ -42,8 +42,33 @@ class Explanation:
     uplift_note: str = ""
 
 
+@dataclass(frozen=True)
+class Lot:
+    """What chance decided for a user: the arm, the probability of what they got, what the plan would give."""
+
+    arm: str
+    propensity: float
+    planned: str | None
+    got: str | None
+
+    def words(self) -> str:
+        """Say what the lot did."""
+        plan = self.planned or "nothing"
+        if self.arm == "holdout":
+            what = f"Held out by lot, so gets nothing; the plan gives {plan}"
+        elif self.arm == "explore":
+            what = f"Explores by lot, so gets {self.got}; the plan gives {plan}"
+        else:
+            what = f"Gets what the plan gives, {plan}"
+        return f"{what} (arm {self.arm}; the probability of this was {self.propensity:.4g})."
+
+
 def explain_user(
-    task: Task, prices: Mapping[str, float], assigned: Mapping[str, list[str]], user_id: str
+    task: Task,
+    prices: Mapping[str, float],
+    assigned: Mapping[str, list[str]],
+    user_id: str,
+    lot: Lot | None = None,
 ) -> Explanation:
     """Explain one user's assignment from the prices of a plan.
 
@@ -57,6 +82,8 @@ def explain_user(
         Coupons by user id, of the plan.
     user_id
         The user.
+    lot
+        What chance decided for them, if it did: then the explanation is of what the plan gives.
 
     Raises
     ------
@@ -74,7 +101,7 @@ def explain_user(
     known = {label: price for label, price in prices.items() if price is not None}
     reduced = Pricer(problem, task.limits, known).reduced_values(value, measures, groups)
     cost = measures.get("cost", np.zeros(problem.n_coupons))
-    mine = set(assigned.get(user_id, []))
+    mine = set(assigned.get(user_id, []) if lot is None else [lot.planned] if lot.planned else [])
     views = [
         CouponView(
             coupon_id=str(coupon),
@@ -89,6 +116,8 @@ def explain_user(
     ]
     views.sort(key=lambda view: (-view.chosen, -view.reduced_value, view.coupon_id))
     words = _words(views, str(task.eligibility.reason[i]))
+    if lot is not None:
+        words.insert(0, lot.words())
     if "expected_value" in measures:
         words.append("The plan is pessimistic: each coupon counts at what it is worth at least.")
     return Explanation(user_id, groups, tuple(views), tuple(words))

@@ -109,8 +109,9 @@ def _sent(theirs: pl.DataFrame, sent_at: dt.datetime | None) -> pl.DataFrame:
 
 
 def _control(run: OpenRun, first: object) -> pl.DataFrame:
-    """Return those who were held out: they count from when the first of the others was sent something."""
-    users = run.campaign.users.filter(pl.col("holdout"))["user_id"]
+    """Return those held out, always or by lot: they count from when the first other was sent something."""
+    held = pl.col("holdout") | pl.col("user_id").is_in(list(run.held_out))
+    users = run.campaign.users.filter(held)["user_id"]
     return pl.DataFrame({"user": users}).with_columns(
         coupon_id=pl.lit(None, pl.String), of_channel=pl.lit(None, pl.String),
         sent_at=pl.lit(first, pl.Datetime("us")), treated=False,

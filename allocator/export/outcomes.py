@@ -11,13 +11,13 @@ from typing import Any
 import polars as pl
 
 from allocator.errors import Finding, InputError
-from allocator.export.filled import read_filled
 from allocator.export.found import of_sends, of_users, one_coupon_each
 from allocator.export.keys import take_keys
 from allocator.export.outcome_rows import COLUMNS, outcome_rows
 from allocator.export.tool import KeyKind
 from allocator.export.tools import TOOLS
 from allocator.runs.opening import open_run
+from allocator.runs.outcome_files import read_filled
 from allocator.wording import counted
 
 

@@ -145,9 +145,7 @@ def _sent(run: OpenRun, folder: Path, name: str, copy: Path | None) -> pl.DataFr
     _require_unchanged(folder, _assignments(folder))
     coupons = run.campaign.coupons.select("coupon_id", "code", pl.col("ends_at").cast(pl.String))
     kept = [each for each in ("wave", "channel", "segment", "variant") if each in run.assignments.columns]
-    sent = run.assignments.select("user_id", "coupon_id", *kept)
-    if run.assignments["coupon_id"].null_count():
-        sent = sent.drop_nulls("coupon_id")  # drawn to get nothing
+    sent = run.given.select("user_id", "coupon_id", *kept)
     sent = sent.with_columns(run=pl.lit(name)).join(
         coupons, on="coupon_id", how="left", maintain_order="left"
     )
@@ -200,7 +198,8 @@ def _left_out(run: OpenRun) -> pl.DataFrame:
     """Return ``user`` and ``reason`` of those who get nothing."""
     users = run.campaign.users["user_id"]
     given = users.is_in(list(run.assigned)).to_numpy()
-    reasons = pl.Series("reason", reasons_for_nothing(run.task, given).tolist(), dtype=pl.String)
+    held = None if run.arms is None else users.is_in(list(run.held_out)).to_numpy()
+    reasons = pl.Series("reason", reasons_for_nothing(run.task, given, held).tolist(), dtype=pl.String)
     return pl.DataFrame({"user": users, "reason": reasons}).filter(~pl.Series(given))
 
 

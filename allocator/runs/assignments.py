@@ -81,5 +81,7 @@ def read_assignments(folder: Path) -> pl.DataFrame:
     parquet = folder / "assignments.parquet"
     if parquet.is_file():
         return pl.read_parquet(parquet)
-    text = {"user_id": pl.String, "coupon_id": pl.String}
-    return restore_ids(pl.read_csv(folder / "assignments.csv", schema_overrides=text))
+    file = folder / "assignments.csv"
+    text = ("user_id", "coupon_id", "wave", "arm", "planned_coupon_id")
+    there = [name for name in text if name in pl.read_csv(file, n_rows=0).columns]
+    return restore_ids(pl.read_csv(file, schema_overrides=dict.fromkeys(there, pl.String)), there)

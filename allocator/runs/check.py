@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allocator.campaign import Campaign, read_campaign, read_config
+from allocator.campaign.experimenting import decides_by_lot, draw_of, in_words
 from allocator.campaign.learnable import too_short
 from allocator.campaign.messages import possible_briefs
 from allocator.campaign.predictions import digest_of, find_predictions
@@ -21,6 +22,7 @@ from allocator.runs.options import Options
 from allocator.runs.problems import Problems
 from allocator.runs.ready import check_names, ready_predictor, ready_writer
 from allocator.runs.run_folder import begun
+from allocator.runs.stages import clash_of_wishes
 from allocator.whatif.scenario import check_scenarios
 
 
@@ -42,6 +44,8 @@ class Checked:
         Users who may get something.
     inputs
         What tells the run from others, for its folder.
+    lots
+        For how many users chance decides, in words; None where it decides for nobody.
     """
 
     campaign: Campaign
@@ -50,6 +54,7 @@ class Checked:
     task: Task | None
     eligible_users: int
     inputs: dict[str, Any]
+    lots: str | None = None
 
 
 def check_campaign(
@@ -119,7 +124,12 @@ def check_campaign(
     if predictions is None or given is not None:
         progress("check", 0, 0)
         task = problems.collect(expected_task, campaign, given, trains, errors, options)
-    notes = None if task is None else problems.collect(remarks, campaign, task)
+    notes, lots = None if task is None else problems.collect(remarks, campaign, task), None
+    if task is not None:
+        draw = problems.collect(draw_of, campaign, task)
+        lots = None if draw is None else in_words(draw)
+        if options.least_violation and decides_by_lot(campaign):
+            problems.findings.append(clash_of_wishes())
     if task is not None and writer is not None:
         problems.collect(_check_messages, campaign, task, writer)
     problems.stop()
@@ -131,7 +141,7 @@ def check_campaign(
             raise clash
     campaign = _with_notes(campaign, *notes)
     eligible = int(task.eligibility.allowed.any(axis=1).sum())
-    return Checked(campaign, given, trains, None if trains else task, eligible, inputs)
+    return Checked(campaign, given, trains, None if trains else task, eligible, inputs, lots)
 
 
 def inputs_of(campaign: Campaign, options: Options, stages: dict[str, Any]) -> dict[str, Any]:

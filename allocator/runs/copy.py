@@ -92,7 +92,11 @@ def read_texts(path: Path, asked: Collection[tuple[str, ...]]) -> list[dict[str,
 
 
 def replace_texts(
-    folder: Path, rows: Sequence[Mapping[str, Any]], sent: pl.DataFrame, campaign_folder: Path
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    sent: pl.DataFrame,
+    arms: pl.DataFrame | None,
+    campaign_folder: Path,
 ) -> None:
     """Replace the files of a run that texts are in, or counts of them; the manifest last."""
     texts = pl.DataFrame(rows, schema=COLUMNS)
@@ -100,7 +104,7 @@ def replace_texts(
     messages = parquet if parquet.is_file() else folder / "messages.csv"
     writes: dict[Path, Callable[[Path], object]] = {
         folder / "copy.csv": lambda path: fill_table(texts, path),
-        messages: lambda path: fill_table(message_table(sent, texts), path),
+        messages: lambda path: fill_table(message_table(sent, texts, arms), path),
     }
     manifest = folder / MANIFEST
     if not manifest.is_file():
@@ -138,12 +142,12 @@ def write_copy_of_run(
     require_new(out)
     run = open_run(folder, campaign_folder)
     campaign = Options(writer=writer).apply(run.campaign)
-    sent = recipients(campaign, run.task, run.assignments)
+    sent = recipients(campaign, run.task, run.given)
     copies, texts = write_copy(campaign, sent, progress)
 
     def fill(target: Path) -> None:
         write_table(texts, target / "copy.csv")
-        write_table(message_table(sent, texts), target / "messages.csv")
+        write_table(message_table(sent, texts, run.arms), target / "messages.csv")
         origin = {"run": os.path.relpath(folder.resolve(), out.resolve()), "writer": writer}
         write_text(target / ORIGIN, dump_json(origin))
 

@@ -13,10 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allocator.campaign import Campaign, Config, parse_config, read_campaign
+from allocator.campaign.experimenting import ARM_COLUMNS
 from allocator.campaign.predictions import find_predictions
 from allocator.campaign.schema import REVIEWED_COPY
 from allocator.campaign.task import Task, build_task
 from allocator.errors import Finding, InputError
+from allocator.explain.user import Lot
 from allocator.files import sha256_of
 from allocator.plugins.predictions import Predictions
 from allocator.runs.assignments import read_assignments
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A finished run with its campaign: `assigned` holds the coupons of each user who got some."""
+    """A finished run with its campaign: `assigned` holds the coupons of each user who got some.
+
+    `assignments` has a row, too, for each user whom chance held out.
+    """
 
     campaign: Campaign
     predictions: Predictions | None
@@ -38,6 +43,22 @@ class OpenRun:
     prices: dict[str, float]
     assignments: pl.DataFrame
     assigned: dict[str, list[str]]
+
+    @property
+    def given(self) -> pl.DataFrame:
+        """The assignments of users who got something."""
+        return self.assignments.drop_nulls("coupon_id")
+
+    @property
+    def arms(self) -> pl.DataFrame | None:
+        """The arms of users who got something or were held out, as of `arm_table`; None without them."""
+        return arms_of(self.assignments)
+
+    @property
+    def held_out(self) -> set[str]:
+        """Whom chance held out."""
+        arms = self.arms
+        return set() if arms is None else set(arms.filter(pl.col("arm") == "holdout")["user_id"])
 
 
 def is_run(folder: Path) -> bool:
@@ -91,8 +112,10 @@ def open_run(folder: Path, campaign_folder: Path | None = None) -> OpenRun:
     return OpenRun(campaign, predictions, task, summary, prices, assignments, _by_user(assignments))
 
 
-def saved_plan(folder: Path, campaign: Campaign, task: Task) -> tuple[Solution, dict[str, Any]]:
-    """Read the plan of an unfinished run whose messages are still to be written, and its figures.
+def saved_plan(
+    folder: Path, campaign: Campaign, task: Task
+) -> tuple[Solution, dict[str, Any], pl.DataFrame | None]:
+    """Read the plan of an unfinished run whose messages are still to be written, its figures and its arms.
 
     Raises
     ------
@@ -101,12 +124,31 @@ def saved_plan(folder: Path, campaign: Campaign, task: Task) -> tuple[Solution, 
     """
     *_, summary, prices, assignments = _read_outputs(folder, finished=False)
     run = OpenRun(campaign, None, task, summary, prices, assignments, _by_user(assignments))
-    return plan_of_run(run), summary
+    return plan_of_run(run), summary, run.arms
+
+
+def lot_of(run: OpenRun, user_id: str) -> Lot | None:
+    """Return what chance decided for a user of a run; None where it decided nothing."""
+    arms = run.arms
+    if arms is None:
+        return None
+    found = arms.with_columns(got=run.assignments["coupon_id"]).filter(pl.col("user_id") == user_id)
+    if found.is_empty():
+        return None
+    row = found.row(0, named=True)
+    return Lot(row["arm"], row["propensity"], row["planned_coupon_id"], row["got"])
+
+
+def arms_of(assignments: pl.DataFrame) -> pl.DataFrame | None:
+    """Return the columns of arms of a run's assignments; None where chance decided nothing."""
+    if not set(ARM_COLUMNS) <= set(assignments.columns):
+        return None
+    return assignments.select("user_id", *ARM_COLUMNS)
 
 
 def _by_user(assignments: pl.DataFrame) -> dict[str, list[str]]:
     assigned: dict[str, list[str]] = defaultdict(list)
-    for user, coupon in assignments.select("user_id", "coupon_id").iter_rows():
+    for user, coupon in assignments.select("user_id", "coupon_id").drop_nulls().iter_rows():
         assigned[user].append(coupon)
     return dict(assigned)
 

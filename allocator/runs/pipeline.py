@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from allocator.campaign import Campaign
+from allocator.campaign.experimenting import arm_table
 from allocator.campaign.messages import recipients
 from allocator.campaign.predictions import write_predictions
 from allocator.campaign.summary import summarise, summarise_copy
@@ -25,7 +26,7 @@ from allocator.runs.opening import saved_plan
 from allocator.runs.options import Options
 from allocator.runs.run_folder import MESSAGES, PLAN, RunFolder
 from allocator.runs.saving import save_messages, save_plan
-from allocator.runs.stages import predict_campaign, solve_task, write_copy
+from allocator.runs.stages import plan_task, predict_campaign, write_copy
 from allocator.solution import Solution
 
 
@@ -104,12 +105,12 @@ def _run_stages(
         write_predictions(predicted, run.path / "predictions.parquet")
     with _timed(seconds, PLAN):
         task = checked.task or build_task(campaign, predicted)
-        solution, summary = _plan(campaign, task, run, options, progress)
+        solution, summary, arms = _plan(campaign, task, run, options, progress)
         summary["predictor_cautions"] = [] if predicted is None else list(predicted.cautions)
     sent = recipients(campaign, task, solution.assignments())
     if run is not None and not run.done(PLAN):
         progress("save", 0, 0)
-        save_plan(run.path, campaign, task, solution, sent, summary, options.format)
+        save_plan(run.path, campaign, task, solution, sent, arms, summary, options.format)
         run.finish(PLAN)
     texts = None
     if copy:
@@ -120,7 +121,7 @@ def _run_stages(
         summary["evaluation"] = asdict(evaluation)
     if run is not None:
         progress("save", 0, 0)
-        save_messages(run.path, campaign, sent, texts, summary, options)
+        save_messages(run.path, campaign, sent, texts, arms, summary, options)
         run.write_manifest(seconds, campaign.folder)
     path = None if run is None else run.path
     return RunResult(campaign, task, solution, predicted, evaluation, texts, summary, path)
@@ -128,11 +129,11 @@ def _run_stages(
 
 def _plan(
     campaign: Campaign, task: Task, run: RunFolder | None, options: Options, progress: Progress
-) -> tuple[Solution, dict[str, Any]]:
-    """Solve, or take the plan that an earlier call of the same run has made; with its figures."""
+) -> tuple[Solution, dict[str, Any], pl.DataFrame | None]:
+    """Solve, or take the plan that an earlier call of the same run has made; with its figures and arms."""
     if run is not None and run.done(PLAN):
         return saved_plan(run.path, campaign, task)
-    solution = solve_task(
+    solution, randomised = plan_task(
         campaign,
         task,
         threads=options.threads,
@@ -142,7 +143,8 @@ def _plan(
         keep_interrupted=options.keep_interrupted,
         progress=progress,
     )
-    return solution, summarise(campaign, task, solution)
+    arms = None if randomised is None else arm_table(campaign, randomised)
+    return solution, summarise(campaign, task, solution, randomised), arms
 
 
 @contextmanager

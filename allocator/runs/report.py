@@ -78,7 +78,8 @@ def report_run(
         return solve_task(campaign, task, start, threads=threads)
 
     def known(campaign: Campaign, task: Task, start: Solution | None) -> Solution:
-        return plan if start is None else solve(campaign, task, start)  # the base is the run's own
+        own = start is None and run.arms is None  # the base is the run's own, but where chance has decided
+        return plan if own else solve(campaign, task, start)
 
     rows: list[dict[str, Any]] = []
     if scenarios and run.campaign.config.scenarios:
@@ -100,5 +101,5 @@ def report_run(
 
 def _sensitivity(run: OpenRun, plan: Solution, threads: int | None) -> Sensitivity | None:
     """Return how far prices hold; None for plans whose prices do not say it."""
-    alone = plan.utility is None and plan.status is not Status.LEAST_VIOLATING
+    alone = run.arms is None and plan.utility is None and plan.status is not Status.LEAST_VIOLATING
     return sensitivity(plan, threads) if alone and not is_risky(plan.problem, run.task.limits) else None

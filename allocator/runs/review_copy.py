@@ -93,7 +93,7 @@ class Review:
         run_folder, writer = origin_of(folder)
         run = open_run(run_folder, campaign_folder)
         self.campaign = Options(writer=writer).apply(run.campaign)
-        self._sent = recipients(self.campaign, run.task, run.assignments)
+        self._sent, self._arms = recipients(self.campaign, run.task, run.given), run.arms
         self._name = self.campaign.config.copy_.writer
         self._writer = _reviewable(self._name, self.campaign.config.copy_.options)
         asked = {key_of(brief): brief for brief in briefs(self.campaign, self._sent)}
@@ -189,7 +189,7 @@ class Review:
         for i, copy in zip(banned, self._written_anew(banned, progress), strict=True):
             rows[i] = copy_row(copy)
         if rows != self._rows:
-            replace_texts(self.folder, rows, self._sent, self.campaign.folder)
+            replace_texts(self.folder, rows, self._sent, self._arms, self.campaign.folder)
             self._rows = rows
         return counts
 

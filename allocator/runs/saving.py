@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from allocator.campaign import Campaign
+from allocator.campaign.experimenting import BY_LOT, with_arms
 from allocator.campaign.messages import message_table
 from allocator.campaign.schema import MESSAGE_MEASURES
 from allocator.campaign.summary import skip_reasons
@@ -28,19 +29,30 @@ def save_plan(
     task: Task,
     solution: Solution,
     sent: pl.DataFrame,
+    arms: pl.DataFrame | None,
     summary: dict[str, Any],
     ending: str,
 ) -> None:
-    """Write who gets what, who gets nothing and why, prices and figures; `ending` is that of tables."""
+    """Write who gets what, who gets nothing and why, prices and figures; `ending` is that of tables.
+
+    With `arms`, as of `arm_table`, who was held out has a row, too, and a plan to decide by at request time
+    is not written: it would know nothing of them.
+    """
     counted = [name for name in task.problem.measures if name in MESSAGE_MEASURES]  # channel says it
     assignments = solution.assignments().drop(counted)
     assignments = assignments.with_columns(sent["channel", "segment", "variant"])
+    if arms is not None:
+        assignments = with_arms(assignments, arms)
     write_table(assignments, path / f"assignments.{ending}")
     reasons = pl.Series(skip_reasons(task, solution), dtype=pl.String)
     left_out = pl.DataFrame({"user_id": campaign.users["user_id"], "reason": reasons})
-    write_table(left_out.filter(reasons != ""), path / "skipped.csv")
+    if arms is not None:
+        held = arms.filter(pl.col("arm") == "holdout")["user_id"]
+        by_lot = pl.when(pl.col("user_id").is_in(held.implode())).then(pl.lit(BY_LOT))
+        left_out = left_out.with_columns(by_lot.otherwise("reason").alias("reason"))
+    write_table(left_out.filter(pl.col("reason") != ""), path / "skipped.csv")
     write_text(path / "prices.json", dump_json(solution.prices))
-    if solution.utility is None:
+    if solution.utility is None and arms is None:
         arrivals = campaign.config.online
         plan = OnlinePlan.from_solution(
             solution,
@@ -58,13 +70,14 @@ def save_messages(
     campaign: Campaign,
     sent: pl.DataFrame,
     texts: pl.DataFrame | None,
+    arms: pl.DataFrame | None,
     summary: dict[str, Any],
     options: Options,
 ) -> None:
     """Write the messages, where there are any, and all that counts them."""
     if texts is not None:
         write_table(texts, path / "copy.csv")
-        write_table(message_table(sent, texts), path / f"messages.{options.format}")
+        write_table(message_table(sent, texts, arms), path / f"messages.{options.format}")
     write_text(path / "campaign.toml", resolved_toml(campaign))
     write_text(path / "report.html", render_plan(summary, texts, charts=options.charts))
     write_text(path / "summary.json", dump_json(summary))

@@ -7,16 +7,20 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from allocator.campaign import Campaign
+from allocator.campaign.config import FILE
+from allocator.campaign.experimenting import draw_of, placed
 from allocator.campaign.messages import briefs, copy_table
 from allocator.campaign.predictions import checked_predictions, read_predictions, write_predictions
 from allocator.campaign.task import Task
 from allocator.errors import Finding, InputError, PluginError
+from allocator.experiment.randomise import Randomised, randomise_with
 from allocator.files import dump_json, write_folder, write_text
+from allocator.limits.rows import LimitLike
 from allocator.plugins import registry
 from allocator.plugins.copy import Copy
 from allocator.plugins.evaluation import Evaluation, restore
@@ -163,6 +167,46 @@ def solve_task(
     if solution.interrupted and not keep_interrupted:
         raise KeyboardInterrupt
     return solution
+
+
+def plan_task(
+    campaign: Campaign, task: Task, *, least_violation: bool = False, **settings: Any
+) -> tuple[Solution, Randomised | None]:
+    """Solve as `solve_task` does, and let chance decide where the campaign has an experiment.
+
+    Returns
+    -------
+    tuple
+        What is sent, and the experiment that it is of; None without one.
+
+    Raises
+    ------
+    InputError
+        If limits leave no room for chance, or clashing limits are to be broken by chance, too.
+    """
+    draw = draw_of(campaign, task)
+    if draw is None:
+        return solve_task(campaign, task, least_violation=least_violation, **settings), None
+    if least_violation:
+        raise InputError(clash_of_wishes())
+
+    def solve(limits: tuple[LimitLike, ...], start: Solution | None) -> Solution:
+        return solve_task(campaign, replace(task, limits=limits), start, **settings)
+
+    try:
+        found = randomise_with(task.problem, task.limits, draw, solve)
+    except InputError as error:
+        raise placed(error) from error
+    return found.sent, found
+
+
+def clash_of_wishes() -> Finding:
+    """Say that limits cannot be broken least and hold for every draw."""
+    message = (
+        "limits that clash cannot be broken least and hold for whatever chance decides; set holdout and "
+        "explore to 0 for a plan of least violation"
+    )
+    return Finding(message, FILE, column="experiment")
 
 
 def write_copy(

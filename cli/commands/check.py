@@ -97,6 +97,7 @@ def _check_campaign(
         "events": 0 if campaign.events is None else campaign.events.height,
         "orders": 0 if campaign.orders is None else campaign.orders.height,
         "scores": 0 if campaign.ready is None else campaign.ready.height,
+        **({} if checked.lots is None else {"experiment": checked.lots}),
         "reach": reach.document(),
         "notes": list(campaign.notes),
     }

@@ -70,11 +70,11 @@ def _explain_user(
 ) -> None:
     from allocator.explain.user import explain_user
     from allocator.runs.explain_uplift import explain_uplift
-    from allocator.runs.opening import open_run
+    from allocator.runs.opening import lot_of, open_run
     from cli.render.explanation import explanation_page
 
     opened = open_run(folder, source)
-    explanation = explain_user(opened.task, opened.prices, opened.assigned, user)
+    explanation = explain_user(opened.task, opened.prices, opened.assigned, user, lot_of(opened, user))
     with terminal.progress() as progress:
         explanation = explain_uplift(explanation, opened.campaign, folder, model, progress)
     _answer(explanation_page(explanation), asdict(explanation), opened, terminal)
@@ -89,7 +89,7 @@ def _explain_segment(folder: Path, segment: str, source: Path | None, terminal: 
     if not equals:
         raise click.BadParameter(f"'{segment}' is not COLUMN=LABEL", param_hint="--segment")
     run = open_run(folder, source)
-    found = explain_segment(run.campaign, run.task, run.prices, run.assigned, column, label)
+    found = explain_segment(run.campaign, run.task, run.prices, run.assigned, column, label, run.held_out)
     _answer(segment_page(found), asdict(found), run, terminal)
 
 

@@ -248,10 +248,11 @@ class _Job:
 
     @cached_property
     def _cautions(self) -> tuple[str, ...]:
+        from allocator.campaign.experimenting import experiment_caution
         from allocator.campaign.reach import cautions_of
 
         of_predictions = () if self.predictions is None else self.predictions.cautions
-        return (*cautions_of(self.campaign), *of_predictions)
+        return (*cautions_of(self.campaign), *of_predictions, *experiment_caution(self.campaign))
 
     @property
     def _units(self) -> Units:

@@ -62,6 +62,8 @@ def _headline(summary: Mapping[str, Any]) -> RenderableType:
     if summary["fairness"]:
         lines.add_row("fairness", _fairness(summary["fairness"]))
     lines.add_row("how good", _quality(summary))
+    for i, words in enumerate((summary.get("experiment") or {}).get("words", ())):
+        lines.add_row("" if i else "experiment", words)
     if costly := [
         row for row in summary["price_of_fairness"] if row["lost_at_most"] > NOTICEABLE * summary["value"]
     ]:
@@ -108,6 +110,12 @@ def _price_of_fairness(prices: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _quality(summary: Mapping[str, Any]) -> str:
+    if (experiment := summary.get("experiment")) is not None:
+        gap = experiment["plan"]["gap"]
+        near = "the best" if gap == 0 else f"at most {gap_text(gap)} below the best"
+        chance = gap_text(summary["gap"])
+        sent = f"as sent: at most {chance} below any"
+        return f"before chance: {near} plan that leaves room for it; {sent} (proven)"
     others = " that breaks limits no further" if summary["broken_limits"] else ""
     if summary["gap"] == 0:
         return f"no plan{others} can be better (proven)"

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from allocator.campaign import Campaign, read_campaign
+from allocator.campaign.experimenting import arm_table, experiment_caution, with_arms
 from allocator.campaign.reach import cautions_of
 from allocator.campaign.summary import summarise
 from allocator.campaign.task import Task, build_task
@@ -14,7 +15,7 @@ from allocator.online.plan import OnlinePlan
 from allocator.online.plan_file import PLAN_FILE
 from allocator.progress import Progress
 from allocator.runs.options import Options
-from allocator.runs.stages import solve_task
+from allocator.runs.stages import plan_task, solve_task
 from allocator.service.campaigns import find_campaign
 from allocator.service.documents import REQUEST, dump, parse
 from allocator.service.inline import campaign_of
@@ -61,20 +62,24 @@ def _solve(job: JobRequest, body: bytes, progress: Progress) -> dict[str, Any]:
     progress("read", 0, 0)
     campaign = _campaign(job, request, body)
     task = build_task(campaign, None)
-    solution = solve_task(
+    solution, randomised = plan_task(
         campaign, task, threads=job.threads, progress=progress,
         least_violation=request.on_infeasible == "least_violation",
     )  # fmt: skip
     progress("save", 0, 0)
-    plan = _write_plan(job, campaign, solution)
+    arms = None if randomised is None else arm_table(campaign, randomised)
+    plan = _write_plan(job, campaign, solution) if arms is None else None
+    assignments = solution.assignments()
     return {
         "job": job.job_id,
         "plan": plan,
-        **summarise(campaign, task, solution),
+        **summarise(campaign, task, solution, randomised),
         "seconds": solution.seconds,
         "prices": dict(solution.prices),
         "certificate": {"valid": solution.certificate.valid, **asdict(solution.certificate)},
-        "assignments": solution.assignments().to_dict(as_series=False),
+        "assignments": (assignments if arms is None else with_arms(assignments, arms)).to_dict(
+            as_series=False
+        ),
     }
 
 
@@ -124,7 +129,7 @@ def _whatif(job: JobRequest, body: bytes, progress: Progress) -> dict[str, Any]:
     def solve(campaign: Campaign, task: Task, start: Solution | None) -> Solution:
         return solve_task(campaign, task, start, threads=job.threads)
 
-    config, cautions = campaign.config, cautions_of(campaign)
+    config, cautions = campaign.config, (*cautions_of(campaign), *experiment_caution(campaign))
     head = {"job": job.job_id, "name": config.name, "currency": config.currency, "cautions": cautions}
     if request.sweeps:
         frontier = trace_frontier(

@@ -53,12 +53,13 @@ def _strange(frame: pl.DataFrame, run: OpenRun, place: Place) -> list[Finding]:
     given = frame.with_row_index("row").join(pairs, on=["user_id", "coupon_id"], how="semi")["row"]
     of_run = pl.Series(range(frame.height)).is_in(given.implode())
     nothing = frame["coupon_id"].is_null() & ~frame["user_id"].is_in(list(run.assigned))
-    findings = _rows(~users, "user_id", "the campaign has no such user", frame, place)
+    findings = rows_of(~users, "user_id", "the campaign has no such user", frame, place)
     wrong = users & ~of_run & ~nothing
-    return findings + _rows(wrong, "coupon_id", "this is not what the run gave the user", frame, place)
+    return findings + rows_of(wrong, "coupon_id", "this is not what the run gave the user", frame, place)
 
 
-def _rows(wrong: pl.Series, column: str, message: str, frame: pl.DataFrame, place: Place) -> list[Finding]:
+def rows_of(wrong: pl.Series, column: str, message: str, frame: pl.DataFrame, place: Place) -> list[Finding]:
+    """Return findings for the rows that are `wrong`, a few of them and how many more."""
     rows = wrong.arg_true().to_list()
     findings = [
         Finding(message, row=row + FIRST_ROW, column=column, found=_found(frame, row)) for row in rows
