@@ -82,6 +82,10 @@ def read_assignments(folder: Path) -> pl.DataFrame:
     if parquet.is_file():
         return pl.read_parquet(parquet)
     file = folder / "assignments.csv"
-    text = ("user_id", "coupon_id", "wave", "arm", "planned_coupon_id")
-    there = [name for name in text if name in pl.read_csv(file, n_rows=0).columns]
+    columns = pl.read_csv(file, n_rows=0).columns
+    there = [
+        "user_id",
+        "coupon_id",
+        *(name for name in ("wave", "arm", "planned_coupon_id") if name in columns),
+    ]
     return restore_ids(pl.read_csv(file, schema_overrides=dict.fromkeys(there, pl.String)), there)
