@@ -26,6 +26,8 @@ Bools = NDArray[np.bool_]
 
 ITERATIONS = 300
 TREE_BINS = 64
+EVENTS = 5.0
+"""Conversions that a leaf of a tree awaits at least: of fewer, a rare one makes its neighbours look keen."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,13 @@ class _Trees(Regression):
     def _fit(self, encoder: Encoder, sends: Sends, target: Floats, weight: Floats) -> dict[str, NDArray[Any]]:
         pairs = Pairs(encoder, sends.coupons)
         design = _tree_design(pairs, sends.contexts, sends.coupon, sends.own, sends.treated)
-        return self._boost(design, target, weight, leaf=int(np.clip(len(target) // 50, 10, 200)))
+        return self._boost(design, target, weight, leaf=self._least_rows(target))
+
+    def _least_rows(self, target: Floats) -> int:
+        """Return how many rows a leaf holds at least: enough to await some conversions, and some misses."""
+        usual, rate = int(np.clip(len(target) // 50, 10, 200)), float(target.mean())
+        spread = rate * (1.0 - rate) if self._slope is None else self._slope
+        return max(usual, int(min(EVENTS / max(spread, 1e-9), len(target) // 4)))
 
     def _score(
         self, encoder: Encoder, contexts: Contexts, coupons: Coupons, own: Bools, treated: bool
