@@ -101,6 +101,7 @@ def _bars(console: Console) -> Iterator[Progress]:
         TaskID,
         TextColumn,
         TimeElapsedColumn,
+        TimeRemainingColumn,
     )
     from rich.text import Text
 
@@ -112,12 +113,21 @@ def _bars(console: Console) -> Iterator[Progress]:
             counted = speed and task.total and task.total >= COUNTED
             return Text(f"{speed:,.0f}/s" if counted else "", style="dim")
 
+    class Left(TimeRemainingColumn):
+        """How long a step will still take, once that can be told."""
+
+        def render(self, task: Task) -> Text:
+            if task.finished or not task.total or task.time_remaining is None:
+                return Text("")
+            return super().render(task) + Text(" left", style="dim")
+
     bars = Progress(
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
         Rate(),
+        Left(),
         console=console,
     )
     tasks: dict[str, TaskID] = {}

@@ -29,9 +29,12 @@ from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_files import find_table, read_found, read_tables
 from allocator.errors import Finding, InputError
 from allocator.files import sha256_of
+from allocator.progress import Progress, no_progress
 
 
-def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campaign:
+def read_campaign(
+    folder: str | Path, *, as_of: dt.date | None = None, progress: Progress = no_progress
+) -> Campaign:
     """Read and check a campaign folder.
 
     Parameters
@@ -42,6 +45,8 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
         `allocator.campaign.formats` opens.
     as_of
         The day of the decision where campaign.toml names none; today unless given.
+    progress
+        Called as ``progress(step, done, total)`` while a large table is read; may raise to cancel.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def read_campaign(folder: str | Path, *, as_of: dt.date | None = None) -> Campai
     digests: dict[str, str] = {}
     if (folder / "campaign.toml").is_file():
         digests["campaign.toml"] = sha256_of(folder / "campaign.toml")
-    files = read_tables(folder, None if config is None else config.currency, findings, context)
+    files = read_tables(folder, None if config is None else config.currency, findings, context, progress)
     digests |= files.digests
     tables = files.frames()
     final = len(findings)  # of these, files and rows are as people open them

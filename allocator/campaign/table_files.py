@@ -27,6 +27,7 @@ from allocator.campaign.table_context import TableContext
 from allocator.campaign.table_reading import ReadTable, read_in_parts, read_table
 from allocator.errors import Finding, InputError
 from allocator.files import restore_ids
+from allocator.progress import Progress, no_progress
 
 SCHEMAS = (USERS, COUPONS, HISTORY, EVENTS, ORDERS, SCORES, REVIEWED_COPY)
 OF_TEXT = ("delimiter", "encoding")  # keys of [format] that mean nothing elsewhere
@@ -63,7 +64,11 @@ class TableFiles:
 
 
 def read_tables(
-    folder: Path, currency: str | None, findings: list[Finding], context: TableContext
+    folder: Path,
+    currency: str | None,
+    findings: list[Finding],
+    context: TableContext,
+    progress: Progress = no_progress,
 ) -> TableFiles:
     """Read the tables of a campaign folder.
 
@@ -77,6 +82,8 @@ def read_tables(
         What is wrong is added to it.
     context
         What the tables are read by; what else there is to say of them is added.
+    progress
+        Told how far a large table is read.
     """
     files = TableFiles()
     settings = table_settings(folder)
@@ -95,7 +102,7 @@ def read_tables(
                 keys = formats.of(schema.name)
                 table = None
                 if schema is SCORES and not meanings:
-                    table = _scores_in_parts(files, source, keys, currency)
+                    table = _scores_in_parts(files, source, keys, currency, progress)
                 table = table or read_found(source, schema, keys, currency, context, meanings)
                 files.read[schema.name] = table
                 files.digests[source.file_name] = table.digest
@@ -105,14 +112,14 @@ def read_tables(
 
 
 def _scores_in_parts(
-    files: TableFiles, source: Source, keys: TableFormat, currency: str | None
+    files: TableFiles, source: Source, keys: TableFormat, currency: str | None, progress: Progress
 ) -> ReadTable | None:
     """Read scores part by part into numbers of users x coupons; None if they have to be read whole."""
     users, coupons = (files.read.get(schema.name) for schema in (USERS, COUPONS))
     if users is None or coupons is None:
         return None
     parts = ScoreParts(users.frame["user_id"], coupons.frame["coupon_id"])
-    table = read_in_parts(source, SCORES, parts.add, keys, currency)
+    table = read_in_parts(source, SCORES, parts.add, keys, currency, progress)
     files.scores = None if table is None else parts.scores()
     return None if files.scores is None else table
 

@@ -30,6 +30,7 @@ from allocator.campaign.table_context import TableContext
 from allocator.campaign.tables import clean_text, parse_cells
 from allocator.errors import Finding, InputError
 from allocator.files import ahead
+from allocator.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def read_in_parts(
     take: Callable[[pl.DataFrame], bool],
     keys: TableFormat | None = None,
     currency: str | None = None,
+    progress: Progress = no_progress,
 ) -> ReadTable | None:
     """Give a table to `take`, part by part in order, as typed frames of some rows.
 
@@ -121,6 +123,8 @@ def read_in_parts(
     take
         Called with each part; returns whether it wants the others. Nothing tells it that a row of the table
         repeats another's key.
+    progress
+        Told how many rows were read, of about how many, where there is more than one part.
 
     Returns
     -------
@@ -130,7 +134,7 @@ def read_in_parts(
     """
     keys, context, read = keys or TableFormat(), TableContext(), None
     texts = {column.name for column in schema.columns if column.type == "text"}
-    schema = replace(schema, key=())
+    schema, rows = replace(schema, key=()), 0
     try:
         for raw in ahead(iter(open_parts(source, keys) or ())):
             raw = replace(raw, frame=clean_text(raw.frame, raw.name))
@@ -139,6 +143,9 @@ def read_in_parts(
             alone = part.is_plain and all(types[name] == pl.String for name in texts & types.keys())
             if not alone or context.notes or not take(part.table.frame):
                 return None
+            rows += part.table.frame.height
+            if read is not None or raw.until < 1:
+                progress(f"read {schema.name}", rows, max(rows, round(rows / raw.until)))
             notes = part.table.notes if read is None else read.notes
             read = replace(part.table, frame=part.table.frame.clear(), notes=notes)
         if read is None:

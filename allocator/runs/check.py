@@ -85,7 +85,7 @@ def check_campaign(
     options, problems = options or Options(), Problems()
     predictions = None if predictions is None else Path(predictions)
     progress("read campaign", 0, 0)
-    campaign = problems.collect(lambda: options.apply(read_campaign(folder)))
+    campaign = problems.collect(lambda: options.apply(read_campaign(folder, progress=progress)))
     if campaign is None:
         _check_names_alone(Path(folder), options, problems)
         problems.stop()

@@ -123,7 +123,8 @@ def command(
     if html is not None:
         require_page(html, "--html")
     options = Options(**settings)
-    campaign = options.apply(read_campaign(folder))
+    with terminal.progress() as progress:
+        campaign = options.apply(read_campaign(folder, progress=progress))
     of_file = campaign.config.scenarios
     asked = scenarios_of(parts, of_file)
     predict = coupon_predictor(predictions, campaign.config, model)

@@ -134,7 +134,7 @@ def test_a_folder_of_parquet_files_is_one_table(tiny: Folder) -> None:
     assert campaign.scores is not None
     assert campaign.scores.equals(whole)
     assert campaign.digests["scores.parquet"] != read_campaign(tiny.path).digests["users.csv"]
-    scores.slice(3).with_columns(cost=pl.lit(-1)).write_parquet(
+    scores.slice(3).with_columns(cost=-pl.col("cost")).write_parquet(
         tiny.path / "scores.parquet" / "later" / "b.parquet"
     )
     with pytest.raises(InputError, match=r"scores.parquet:5, cost: this value cannot be used.*at least 0"):
@@ -142,3 +142,17 @@ def test_a_folder_of_parquet_files_is_one_table(tiny: Folder) -> None:
     scores.rename({"cost": "price"}).write_parquet(tiny.path / "scores.parquet" / "later" / "b.parquet")
     with pytest.raises(InputError, match=r"b.parquet: this file of scores.parquet has other columns"):
         read_campaign(tiny.path)
+
+
+def test_progress_says_how_many_rows_of_a_large_table_are_read(
+    tiny: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    read_campaign(tiny.path, progress=lambda *step: told.append(step))
+    assert told == []  # one part is no large table
+    monkeypatch.setattr(delimited, "BLOCK", 30)
+    read_campaign(tiny.path, progress=lambda *step: told.append(step))
+    assert {step for step, _, _ in told} == {"read scores"}
+    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+    assert told[-1] == ("read scores", 8, 8)
+    assert all(done <= total <= 12 for _, done, total in told)

@@ -68,12 +68,19 @@ def columnar_parts(path: Path, name: str) -> Iterator[RawTable]:
         columns = [
             pl.col(column) if dtype.is_float() else text_of(column, dtype) for column, dtype in schema.items()
         ]
+        read, size = 0, _height(path)
         for file in files_of(path) or [path]:
             scan = scan_columnar(file, "parquet")
-            for start in range(0, scan.select(pl.len()).collect().item(), PART):
-                yield RawTable(name, scan.slice(start, PART).select(columns).collect(), stored_of(schema))
+            for start in range(0, _height(file), PART):
+                frame = scan.slice(start, PART).select(columns).collect()
+                read += frame.height
+                yield RawTable(name, frame, stored_of(schema), until=read / size)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(Finding("this is not a Parquet file, or it is damaged", name)) from error
+
+
+def _height(path: Path) -> int:
+    return int(scan_columnar(path, "parquet").select(pl.len()).collect().item())
 
 
 def _schema_of(path: Path, name: str) -> pl.Schema:

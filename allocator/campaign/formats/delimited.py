@@ -90,6 +90,7 @@ def _parts(file: TextFile, encoding: str, layout: Layout) -> Iterator[RawTable]:
     counts, height, width = Counts(layout.delimiter), 0, len(layout.header)
     unreadable = InputError(Finding("this cannot be read as CSV", file.name))
     types: dict[str, type[pl.DataType]] = {}
+    read, size = 0, file.path.stat().st_size
     for k, block in enumerate(file.records(BLOCK)):
         counts.add(block)
         try:
@@ -102,9 +103,10 @@ def _parts(file: TextFile, encoding: str, layout: Layout) -> Iterator[RawTable]:
         if frame.width != width:
             raise unreadable
         height += frame.height
+        read += len(block)
         rows = TextRows(file, encoding, layout, quoted=counts.quotes > 0)
         if frame.height:
-            yield RawTable(file.name, frame, rows=rows, understood=layout.understood)
+            yield RawTable(file.name, frame, {}, rows, layout.understood, read / size)
     if counts.delimiters != (height + 1) * (width - 1):  # polars fills short rows up without a word
         raise unreadable
 

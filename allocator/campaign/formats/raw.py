@@ -127,6 +127,8 @@ class RawTable:
         Where the records stand.
     understood
         What was found out and is not as in a plain file, as parts of a sentence.
+    until
+        For a part of a table, the share of the source that ends with it.
     """
 
     name: str
@@ -134,6 +136,7 @@ class RawTable:
     stored: Stored = field(default_factory=dict)
     rows: Rows = field(default_factory=Rows)
     understood: tuple[str, ...] = ()
+    until: float = 1.0
 
     @property
     def place(self) -> Place:
