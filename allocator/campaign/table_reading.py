@@ -114,15 +114,15 @@ def read_in_parts(
     currency: str | None = None,
     progress: Progress = no_progress,
 ) -> ReadTable | None:
-    """Give a table to `take`, part by part in order, as typed frames of some rows.
+    """Give a table to `take`, part by part in order, as typed frames of some rows; text is as it stands.
 
     Parameters
     ----------
     source, schema, keys, currency
         As of `read_table`.
     take
-        Called with each part; returns whether it wants the others. Nothing tells it that a row of the table
-        repeats another's key.
+        Called with each part; returns whether it wants the others. It has to refuse text that it does not
+        know, which may want cleaning, and rows that repeat another's key.
     progress
         Told how many rows were read, of about how many, where there is more than one part.
 
@@ -137,7 +137,6 @@ def read_in_parts(
     schema, rows = replace(schema, key=()), 0
     try:
         for raw in ahead(iter(open_parts(source, keys) or ())):
-            raw = replace(raw, frame=clean_text(raw.frame, raw.name))
             part = _understood(raw, schema, keys, currency, context, NOTHING)
             types = part.table.frame.schema
             alone = part.is_plain and all(types[name] == pl.String for name in texts & types.keys())
@@ -171,7 +170,7 @@ def _understood(
     context: TableContext,
     meanings: Mapping[str, Meaning],
 ) -> _Understood:
-    """Return a table of clean text as a typed frame; its digest is still to come."""
+    """Return a table as a typed frame; its digest is still to come."""
     place = raw.place
     try:
         named = name_columns(raw.frame, schema, raw.name, meanings)
