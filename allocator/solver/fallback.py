@@ -10,7 +10,7 @@ from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
-MOST_PAIRS = 5_000_000  # of a problem whose floors are filled one after the other
+MOST_ENTRIES = 8_000_000  # of pairs in rows, of a problem whose floors are filled one after the other
 
 
 def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | None:
@@ -32,8 +32,15 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
     nothing = np.zeros(model.n_rows)
     if _keeps_hard(model, nothing, nothing):
         return choice
-    few = model.problem.in_memory and model.problem.n_pairs <= MOST_PAIRS
+    entries = model.problem.n_pairs * len(model.measures) * model.places.shape[1] * _rows_each(model)
+    few = model.problem.in_memory and entries <= MOST_ENTRIES
     return choice if few and _fill_floors(engine, choice) else None
+
+
+def _rows_each(model: Model) -> float:
+    """Return how many rows count an entry of a table, on average of those that any row counts."""
+    counted = np.count_nonzero(np.diff(model.weights.tocsc().indptr))
+    return float(model.weights.nnz / max(counted, 1))
 
 
 def _fill_floors(engine: Engine, choice: NDArray[np.int16]) -> bool:

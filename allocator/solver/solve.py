@@ -40,6 +40,7 @@ SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what d
 TYPICAL_USERS = 10_000  # whose values tell the size of a problem's values
 
 PROOF_SHARE, PROOF_SECONDS = 0.1, 0.5  # of the time limit and past it, to explain why there is no plan
+FEW_PAIRS = 200_000  # for which a plan of least violation is looked for even when time is over
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ def _without_plan(
     question = ask(job.problem, limits, deadline, job.seed, job.engines, job.report)
     if on_infeasible == "raise" and (clash := explain_clash(question)) is not None:
         raise clash
+    if on_infeasible == "raise" and question.late() and job.problem.n_pairs > FEW_PAIRS:
+        raise failure
     least = repair_together(question)
     if not least.amounts:  # the search for the least violation has found a plan
         return _attempt(job, limits, least.choice)
