@@ -336,7 +336,7 @@ def test_a_campaign_reaches_it_by_name():
 def test_trees_are_those_that_are_installed(monkeypatch, installed):
     monkeypatch.setattr("predictors.auto.candidates.find_spec", lambda name: object() if installed else None)
     kind = "lightgbm" if installed else "forest"
-    usual = ("constant", "s-logistic", "x-logistic", f"s-{kind}", f"x-{kind}", "transformer")
+    usual = ("constant", "s-logistic", "x-logistic", f"s-{kind}", f"t-{kind}", f"x-{kind}", "transformer")
     assert default_candidates() == usual
 
 
