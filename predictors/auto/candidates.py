@@ -18,8 +18,8 @@ CONSTANT = "constant"
 """The candidate that gives every user the average effect of the coupon."""
 LINEAR, NEURAL = ("s-logistic", "x-logistic"), "transformer"
 BOOSTED = ("s", "t", "x")
-"""Learners over boosted trees. The T-learner costs next to nothing beside the X-learner, which begins with its
-models, and ranked better where effects interact or jump."""
+"""Learners over boosted trees. The T-learner costs next to nothing beside the X-learner, which begins with
+its models, and ranked better where effects interact or jump."""
 SMALL_TREES = {"trees": 100, "leaves": 4, "learning_rate": 0.05}
 """A weak signal punishes size: few leaves rank better than the usual 31."""
 

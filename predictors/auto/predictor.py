@@ -63,8 +63,8 @@ class AutoPredictor(HistoryPredictor):
     candidates
         Names of what to choose from: ``constant`` (the same uplift for everyone), ``transformer``, or
         a learner and its estimator, as in ``s-logistic``, ``t-forest``, ``dr-lightgbm``. If they are not
-        named: S- and X-learners over logistic regression, S-, T- and X-learners over boosted trees, the transformer
-        where there are sequences of events to read; and any other whose options are given.
+        named: S- and X-learners over logistic regression, S-, T- and X-learners over boosted trees, the
+        transformer where there are sequences of events to read; and any other whose options are given.
     folds
         Into how many folds the users are cut, 2 to 20; fewer if there are few users.
     **options
