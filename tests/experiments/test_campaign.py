@@ -155,3 +155,22 @@ def test_switched_off_a_run_is_as_without_the_table(shop, call, tmp_path):
     assert "experiment" not in summary
     assert "experiment" not in (tmp_path / "without" / "campaign.toml").read_text(encoding="utf-8")
     assert "experiment" not in (tmp_path / "without" / "manifest.json").read_text(encoding="utf-8")
+
+
+def test_a_job_of_the_service_tells_arms_and_what_chance_costs(shop, call, tmp_path):
+    from allocator.service.jobs.job_request import REQUEST_FILE, RESULT_FILE, SOLVE, JobRequest
+    from allocator.service.jobs.solving import do
+
+    with_experiment(shop)
+    assert call("solve", shop.path, "--out", tmp_path / "run", "--quiet").code == 0
+    job = JobRequest("j1", SOLVE, tmp_path / "jobs", shop.path.parent, 60.0, 1)
+    job.folder.mkdir(parents=True)
+    (job.folder / REQUEST_FILE).write_text(json.dumps({"campaign": "shop"}), encoding="utf-8")
+    do(job, lambda step, done, total: None)
+    told = json.loads((job.folder / RESULT_FILE).read_text(encoding="utf-8"))
+    assert told["plan"] is None
+    assert told["certificate"]["valid"]
+    assert told["experiment"]["arms"]["holdout"] == 16
+    run = pl.read_csv(tmp_path / "run" / "assignments.csv")
+    assert told["assignments"]["arm"] == run["arm"].to_list()
+    assert told["assignments"]["coupon_id"] == run["coupon_id"].to_list()
