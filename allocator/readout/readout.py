@@ -162,7 +162,8 @@ def read_out(
         }
     metric = OF_OBJECTIVE[objective]
     if effects and metric not in effects:
-        refused.append(f"the outcomes do not tell what {metric} needs; the effect is told in conversions")
+        lacking = f"the outcomes do not tell all that {metric} needs; the effect is told in conversions"
+        notes = [*notes, lacking]
         metric = "conversion"
     totals = {name: _times(found.fixed, found.sent) for name, found in effects.items()}
     back = None

@@ -95,6 +95,8 @@ def readout_run(
     sent = _sent(run)
     rows = sent.join(outcomes, on="user_id", how="left", maintain_order="left")
     notes += _compliance(run, outcomes)
+    if any(run.campaign.config.sending_cost.values()):
+        notes.append("promised spend holds the cost of sending; the discounts that came do not")
     elapsed, more = _elapsed(run, rows, window)
     users = _places(run, rows["user_id"])
     rows = rows.with_columns(**{name: labels.text(name).gather(users) for name in groups})
@@ -146,11 +148,13 @@ def _sent(run: OpenRun) -> pl.DataFrame:
     users = _places(run, rows["user_id"])
     place = {coupon: j for j, coupon in enumerate(problem.coupon_ids.tolist())}
     coupons = np.array([place[name] for name in rows["planned_coupon_id"]], np.int64)
+    known = {"value", *problem.measures}
+    promised = {**PROMISED, "promised_value": "expected_value" if "expected_value" in known else "value"}
     numbers = {
         column: np.asarray(problem.measure(name)[users, coupons], np.float64)
-        if name == "value" or name in problem.measures
+        if name in known
         else pl.lit(None, pl.Float64)
-        for column, name in PROMISED.items()
+        for column, name in promised.items()
     }
     channels = run.task.eligibility.channel[users, coupons]
     channel = pl.Series("channel", CHANNELS).gather(channels.astype(np.int64))
