@@ -71,7 +71,7 @@ def test_files_hold_arms_and_a_row_without_a_coupon_for_who_is_held_out(shop, ca
     assert "Randomising costs at most" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert call("check", tmp_path / "run").code == 0
     words = " ".join(made.document["experiment"]["words"])
-    for part in ("16 are held out and 8 explore", "Randomising costs at most", "standard deviations",
+    for part in ("(held out: 16, exploring: 8)", "Randomising costs at most", "standard deviations",
                  "each of 4 waves to come", "count who is held out"):  # fmt: skip
         assert part in words
     table.filter(pl.col("user_id") != held["user_id"][0]).write_csv(tmp_path / "run" / "assignments.csv")
