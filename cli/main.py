@@ -22,6 +22,7 @@ COMMANDS = {
     "copy": "Write the messages of a finished plan.",
     "export": "Write the files that a tool imports to send them.",
     "outcomes": "Read what a tool tells of the messages it sent.",
+    "readout": "Say what a send did, from its outcomes.",
     "whatif": "Set the campaign's scenarios side by side.",
     "report": "Write a finished run as one page, with what-ifs.",
     "evaluate": "Judge predictions and plans on past sends.",

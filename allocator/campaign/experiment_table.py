@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from allocator.experiment.arms import Experiment, share_finding
 
@@ -19,7 +19,7 @@ def _share(value: Any) -> float:
     return float(value)
 
 
-Share = Annotated[Any, AfterValidator(_share)]
+Share = Annotated[float, BeforeValidator(_share)]
 
 
 class ExperimentTable(BaseModel):

@@ -194,7 +194,8 @@ def _words(campaign: Campaign, document: dict[str, Any], found: Randomised) -> l
         words.append("It buys outcomes of coupons that the plan would not have tried, but no control group.")
     elif visible["standard_deviations"] is None:
         words.append(
-            "It buys no comparison: the lots left nobody in one of the arms; make the shares larger."
+            "It buys no comparison: among those to whom the plan gives a coupon one arm is empty; "
+            "make the shares larger."
         )
     else:
         words.append(_bought(sent, held, visible, document["unit"]))
@@ -212,8 +213,8 @@ def _words(campaign: Campaign, document: dict[str, Any], found: Randomised) -> l
 
 def _decided(arms: Mapping[str, int]) -> str:
     return (
-        f"Chance decides for {arms['explore'] + arms['holdout']:,} users: {arms['holdout']:,} are held out "
-        f"and {arms['explore']:,} explore; the plan decides for {arms['plan']:,}."
+        f"Chance decides for {counted(arms['explore'] + arms['holdout'], 'user')} (held out: "
+        f"{arms['holdout']:,}, exploring: {arms['explore']:,}); the plan decides for {arms['plan']:,}."
     )
 
 

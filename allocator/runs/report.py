@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allocator.campaign.campaign import Campaign
+from allocator.campaign.experimenting import experiment_caution
 from allocator.campaign.task import Task
 from allocator.files import require_page, write_text
 from allocator.limits.rows import is_risky
@@ -95,8 +96,15 @@ def report_run(
     ]  # fmt: skip
     whatifs = WhatIfs(rows, frontiers, _sensitivity(run, plan, threads))
     copy = folder / "copy.csv"
-    write_text(out, render_plan(run.summary, read_copy(copy) if copy.is_file() else None, whatifs))
-    return report_document(run.summary, whatifs)
+    summary = dict(run.summary)
+    if rows or frontiers:
+        summary["notes"] = [*summary["notes"], *map(_of_what_ifs, experiment_caution(run.campaign))]
+    write_text(out, render_plan(summary, read_copy(copy) if copy.is_file() else None, whatifs))
+    return report_document(summary, whatifs)
+
+
+def _of_what_ifs(caution: str) -> str:
+    return f"Scenarios and frontiers: {caution}."
 
 
 def _sensitivity(run: OpenRun, plan: Solution, threads: int | None) -> Sensitivity | None:

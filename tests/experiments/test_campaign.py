@@ -8,8 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from allocator.export import outcomes_of_run
 from support.campaign_folders import Folder, write_tiny
 from support.command_line import Command, call_here
+from support.sent_runs import CAMPAIGN as SENT
+from support.sent_runs import make_run
+from support.tool_results import WRITERS, Happened
 
 EXPERIMENT = """
 [experiment]
@@ -67,7 +71,7 @@ def test_files_hold_arms_and_a_row_without_a_coupon_for_who_is_held_out(shop, ca
     assert "Randomising costs at most" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert call("check", tmp_path / "run").code == 0
     words = " ".join(made.document["experiment"]["words"])
-    for part in ("16 are held out and 8 explore", "Randomising costs at most", "standard deviations",
+    for part in ("(held out: 16, exploring: 8)", "Randomising costs at most", "standard deviations",
                  "each of 4 waves to come", "count who is held out"):  # fmt: skip
         assert part in words
     table.filter(pl.col("user_id") != held["user_id"][0]).write_csv(tmp_path / "run" / "assignments.csv")
@@ -91,6 +95,7 @@ def test_screen_explanation_and_what_ifs_say_what_chance_does(shop, call, tmp_pa
     assert facts["experiment"].startswith("Chance decides for 24 users")
     page = tmp_path / "page.html"
     assert call("report", tmp_path / "run", "--out", page, "--sweep", "total.at_most=70:90:2").code == 0
+    assert "Scenarios and frontiers: figures here" in page.read_text(encoding="utf-8")
 
 
 def test_exports_leave_out_who_is_held_out_and_outcomes_count_them_as_control(shop, call, tmp_path):
@@ -106,6 +111,23 @@ def test_exports_leave_out_who_is_held_out_and_outcomes_count_them_as_control(sh
     barred = pl.read_csv(out / "suppression.csv")
     reasons = dict(barred.select("user_id", "allocate_reason").iter_rows())
     assert all("held out by lot" in reasons[user] for user in held)
+
+
+def test_outcomes_of_a_tool_count_who_was_held_out_by_lot(tmp_path):
+    run = make_run(tmp_path, campaign=SENT + "\n[experiment]\nholdout = 0.4\n")
+    table = pl.read_csv(run / "assignments.csv", schema_overrides={"coupon_id": pl.String})
+    held = set(table.filter(pl.col("arm") == "holdout")["user_id"])
+    given = table.filter(pl.col("coupon_id").is_not_null() & (pl.col("channel") == "email"))["user_id"]
+    assert held
+    at = "2026-06-02T09:00:00+00:00"
+    story = [Happened("sent", who, at) for who in given]
+    story += [Happened("ordered", who, "2026-06-03T09:00:00+00:00", revenue=7.0) for who in sorted(held)]
+    (tmp_path / "results").mkdir()
+    WRITERS["braze"](tmp_path / "results", story)
+    rows = outcomes_of_run(run, "braze", [tmp_path / "results"]).frame
+    control = rows.filter(pl.col("coupon_id").is_null())
+    assert set(control["user_id"]) == held | {"u5"}  # u5 is held out of everything
+    assert set(control.filter(pl.col("user_id") != "u5")["revenue"]) == {7.0}
 
 
 def test_households_are_not_torn(shop, call, tmp_path):
@@ -155,3 +177,22 @@ def test_switched_off_a_run_is_as_without_the_table(shop, call, tmp_path):
     assert "experiment" not in summary
     assert "experiment" not in (tmp_path / "without" / "campaign.toml").read_text(encoding="utf-8")
     assert "experiment" not in (tmp_path / "without" / "manifest.json").read_text(encoding="utf-8")
+
+
+def test_a_job_of_the_service_tells_arms_and_what_chance_costs(shop, call, tmp_path):
+    from allocator.service.jobs.job_request import REQUEST_FILE, RESULT_FILE, SOLVE, JobRequest
+    from allocator.service.jobs.solving import do
+
+    with_experiment(shop)
+    assert call("solve", shop.path, "--out", tmp_path / "run", "--quiet").code == 0
+    job = JobRequest("j1", SOLVE, tmp_path / "jobs", shop.path.parent, 60.0, 1)
+    job.folder.mkdir(parents=True)
+    (job.folder / REQUEST_FILE).write_text(json.dumps({"campaign": "shop"}), encoding="utf-8")
+    do(job, lambda step, done, total: None)
+    told = json.loads((job.folder / RESULT_FILE).read_text(encoding="utf-8"))
+    assert told["plan"] is None
+    assert told["certificate"]["valid"]
+    assert told["experiment"]["arms"]["holdout"] == 16
+    run = pl.read_csv(tmp_path / "run" / "assignments.csv")
+    assert told["assignments"]["arm"] == run["arm"].to_list()
+    assert told["assignments"]["coupon_id"] == run["coupon_id"].to_list()

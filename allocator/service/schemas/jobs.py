@@ -140,7 +140,9 @@ class SolveResult(BaseModel):
     """A plan with its proof: the figures of summary.json, and who gets what."""
 
     job: str
-    plan: str | None = Field(description="Id to decide with at `/v1/decide`; None for a fair objective.")
+    plan: str | None = Field(
+        description="Id to decide with at `/v1/decide`; None for a fair objective or an experiment."
+    )
     status: Literal["optimal", "feasible", "least violating"]
     objective: float
     bound: float | None = Field(description="No plan is worth more.")
