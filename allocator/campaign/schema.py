@@ -183,7 +183,7 @@ OUTCOMES = TableSchema(
     (
         USER_ID,
         Column("coupon_id", aliases=COUPON_ID.aliases),
-        Column("sent_at", "time", required=True),
+        Column("sent_at", "time"),
         Column("converted", "flag"),
         Column("redeemed", "flag"),
         Column("revenue", "number", at_least=0, at_most=MOST_AMOUNT, unit="money"),

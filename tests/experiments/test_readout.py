@@ -49,7 +49,8 @@ def outcomes(run: Path, lift: float = 0.3) -> pl.DataFrame:
     given = table["coupon_id"].is_not_null().to_numpy()
     bought = rng.random(len(table)) < 0.2 + lift * given
     return table.select("user_id", "coupon_id").with_columns(
-        sent_at=pl.lit("2026-06-01T10:00:00Z"), converted=pl.Series(bought.astype(int)),
+        sent_at=pl.when(pl.Series(given)).then(pl.lit("2026-06-01T10:00:00Z")),  # nothing was sent at no time
+        converted=pl.Series(bought.astype(int)),
         redeemed=pl.Series((bought & given).astype(int)), revenue=pl.Series(40.0 * bought),
         discount=pl.Series(5.0 * (bought & given)), observed_until=pl.lit("2026-06-20T10:00:00Z"),
     )  # fmt: skip
@@ -128,6 +129,7 @@ def test_users_who_got_something_else_count_where_chance_put_them(sent, call, tm
         (pl.lit("x1").alias("user_id"), "the campaign has no such user"),
         (pl.lit("C9").alias("coupon_id"), "the campaign has no such coupon"),
         (pl.lit("u0").alias("user_id"), "stands there twice"),
+        (pl.lit(None, pl.String).alias("sent_at"), "a coupon was sent, but not when"),
         (pl.lit("2026-05-01T10:00:00Z").alias("sent_at"), "before the day of the decision"),
         (pl.lit("2026-06-01T09:00:00Z").alias("observed_until"), "observed until before it was sent"),
         (pl.lit(-1.0).alias("revenue"), "revenue"),
