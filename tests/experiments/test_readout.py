@@ -116,7 +116,9 @@ def test_what_cannot_be_concluded_is_refused_in_words(sent, call, tmp_path):
 
 
 def test_users_who_got_something_else_count_where_chance_put_them(sent, call, tmp_path):
-    table = outcomes(sent).with_columns(pl.col("coupon_id").fill_null("C1"))
+    table = outcomes(sent).with_columns(
+        pl.col("coupon_id").fill_null("C1"), sent_at=pl.lit("2026-06-01T10:00:00Z")
+    )
     table.write_csv(tmp_path / "o.csv")
     told = call("readout", sent, "--outcomes", tmp_path / "o.csv", "--json").document
     assert any("got something else than was drawn" in note for note in told["notes"])
