@@ -55,7 +55,8 @@ def _scaled_cost(
     given, variance = predictions.expected_cost, predictions.cost_variance
     changes = {"expected_cost": given * share * dearer}
     if variance is not None:
-        changes["cost_variance"] = dearer**2 * (share * (variance + given**2) - (share * given) ** 2)
+        left = share * (variance + given**2) - (share * given) ** 2
+        changes["cost_variance"] = dearer**2 * np.maximum(left, 0.0)  # rounding may leave less than nothing
     return changes
 
 
