@@ -55,7 +55,14 @@ def _strange(frame: pl.DataFrame, run: OpenRun, place: Place) -> list[Finding]:
     nothing = frame["coupon_id"].is_null() & ~frame["user_id"].is_in(list(run.assigned))
     findings = rows_of(~users, "user_id", "the campaign has no such user", frame, place)
     wrong = users & ~of_run & ~nothing
+    findings += without_time(frame, place)
     return findings + rows_of(wrong, "coupon_id", "this is not what the run gave the user", frame, place)
+
+
+def without_time(frame: pl.DataFrame, place: Place) -> list[Finding]:
+    """Return findings for coupons of which is not said when they were sent; nothing has no time."""
+    timeless = frame["coupon_id"].is_not_null() & frame["sent_at"].is_null()
+    return rows_of(timeless, "sent_at", "a coupon was sent, but not when", frame, place)
 
 
 def rows_of(wrong: pl.Series, column: str, message: str, frame: pl.DataFrame, place: Place) -> list[Finding]:

@@ -22,7 +22,7 @@ from allocator.files import restore_ids
 from allocator.readout.effects import LEVEL
 from allocator.readout.readout import Readout, read_out
 from allocator.runs.opening import OpenRun, open_run
-from allocator.runs.outcome_files import rows_of
+from allocator.runs.outcome_files import rows_of, without_time
 from allocator.runs.run_folder import MANIFEST
 from allocator.wording import counted
 
@@ -205,8 +205,7 @@ def _strange(frame: pl.DataFrame, run: OpenRun, place: Place, began: dt.datetime
     twice = frame["user_id"].is_duplicated()
     message = "a user stands there twice; one send has one outcome"
     findings += rows_of(twice, "user_id", message, frame, place)
-    timeless = frame["coupon_id"].is_not_null() & frame["sent_at"].is_null()
-    findings += rows_of(timeless, "sent_at", "a coupon was sent, but not when", frame, place)
+    findings += without_time(frame, place)
     early = (frame["sent_at"] < began).fill_null(False)
     message = f"sent before the day of the decision ({run.campaign.as_of}) began"
     findings += rows_of(early, "sent_at", message, frame, place)

@@ -31,7 +31,8 @@ SCORES = "user_id,coupon_id,value,cost\n" + "".join(
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Command:
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("COLUMNS", "200")  # sentences are not cut
     return lambda *arguments: call_here(capsys, *arguments)
 
 

@@ -21,7 +21,8 @@ strata = ["region"]
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Command:
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("COLUMNS", "200")  # sentences are not cut
     return lambda *arguments: call_here(capsys, *arguments)
 
 
