@@ -156,3 +156,15 @@ def test_progress_says_how_many_rows_of_a_large_table_are_read(
     assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
     assert told[-1] == ("read scores", 8, 8)
     assert all(done <= total <= 12 for _, done, total in told)
+
+
+def test_scores_may_begin_with_a_column_of_numbers(tiny):
+    usual = read_campaign(tiny.path).scores
+    table = pl.read_csv(tiny.path / "scores.csv", infer_schema=False)
+    numbers = table.select("value", pl.exclude("value")).with_columns(value=pl.col("value") + ".5")
+    numbers.write_csv(tiny.path / "scores.csv")
+    assert read_campaign(tiny.path).scores["value"].to_list() == [value + 0.5 for value in usual["value"]]
+    with (tiny.path / "scores.csv").open("a", encoding="utf-8") as file:
+        file.write(",".join(["100.5", *[""] * (len(table.columns) - 1)]) + "\n")
+    with pytest.raises(InputError):
+        read_campaign(tiny.path)

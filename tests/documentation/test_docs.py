@@ -41,7 +41,7 @@ def test_the_first_commands_are_real_targets():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not HAS_COPY_MODEL, reason="the embedded copy model is not installed")
 def test_every_allocate_command_of_the_readme_runs(tmp_path):
     starter = tmp_path / "examples" / "starter"
