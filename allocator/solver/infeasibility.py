@@ -55,7 +55,7 @@ def explain_clash(question: Question) -> InfeasibleError | None:
     if clash is None:
         return None
     rows = np.flatnonzero(clash)
-    together = repair_together(question).amounts
+    together = {} if question.spent() else repair_together(question).amounts
     alone = repair_alone(
         question, [r for r in rows.tolist() if not proof.clashes(_without(question.hard, r))]
     )

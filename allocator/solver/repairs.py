@@ -23,6 +23,7 @@ from allocator.solver.master import Scale, natural_scale
 from allocator.solver.model import Model, compile_model
 from allocator.solver.pricing import Engine, Engines
 
+FEW_PAIRS = 200_000  # for which a plan of least violation is looked for even when time is over
 GAP = 1e-4  # relative, of the least violation
 SECONDS = 3.0  # for one search; a few more pass if it has found nothing by then
 
@@ -62,6 +63,10 @@ class Question:
     def late(self) -> bool:
         """Return whether time has run out."""
         return time.monotonic() > self.deadline
+
+    def spent(self) -> bool:
+        """Return whether time has run out, and the plan of least violation would take long to find."""
+        return self.late() and self.model.problem.n_pairs > FEW_PAIRS
 
 
 def ask(

@@ -40,7 +40,6 @@ SMALL = 20_000  # user-coupon pairs up to which the exact method finishes what d
 TYPICAL_USERS = 10_000  # whose values tell the size of a problem's values
 
 PROOF_SHARE, PROOF_SECONDS = 0.1, 0.5  # of the time limit and past it, to explain why there is no plan
-FEW_PAIRS = 200_000  # for which a plan of least violation is looked for even when time is over
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def _without_plan(
     question = ask(job.problem, limits, deadline, job.seed, job.engines, job.report)
     if on_infeasible == "raise" and (clash := explain_clash(question)) is not None:
         raise clash
-    if on_infeasible == "raise" and question.late() and job.problem.n_pairs > FEW_PAIRS:
+    if on_infeasible == "raise" and question.spent():
         raise failure
     least = repair_together(question)
     if not least.amounts:  # the search for the least violation has found a plan
