@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ PACKAGES = (
     "torch",
     "transformers",
     "scikit-learn",
+    "lightgbm",
 )
 
 
@@ -162,12 +164,11 @@ def sha256_of(path: Path) -> str:
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
     """Yield items while the next one is read on another thread."""
-    end = object()
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
+        coming = pool.submit(lambda: list(islice(items, 1)))
+        while item := coming.result():
+            coming = pool.submit(lambda: list(islice(items, 1)))
+            yield from item
 
 
 def require_new(path: Path, option: str = "--out") -> None:

@@ -10,7 +10,7 @@ from allocator.solver.model import Model
 from allocator.solver.pricing import Engine
 
 Array = NDArray[np.float64]
-MOST_ENTRIES = 8_000_000  # of pairs in rows, of a problem whose floors are filled one after the other
+MOST_ENTRIES = 12_000_000  # of pairs in rows, of a problem whose floors are filled one after the other
 
 
 def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | None:
@@ -32,15 +32,14 @@ def plan_without_programs(engine: Engine, prices: Array) -> NDArray[np.int16] | 
     nothing = np.zeros(model.n_rows)
     if _keeps_hard(model, nothing, nothing):
         return choice
-    entries = model.problem.n_pairs * len(model.measures) * model.places.shape[1] * _rows_each(model)
-    few = model.problem.in_memory and entries <= MOST_ENTRIES
+    few = model.problem.in_memory and _entries(model) <= MOST_ENTRIES
     return choice if few and _fill_floors(engine, choice) else None
 
 
-def _rows_each(model: Model) -> float:
-    """Return how many rows count an entry of a table, on average of those that any row counts."""
-    counted = np.count_nonzero(np.diff(model.weights.tocsc().indptr))
-    return float(model.weights.nnz / max(counted, 1))
+def _entries(model: Model) -> int:
+    """Return how often rows count all users' coupons, were all of them eligible."""
+    of_place = np.diff(model.weights.tocsc().indptr).reshape(model.shape).sum(axis=(0, 2))
+    return int(of_place[model.places[model.cell]].sum())
 
 
 def _fill_floors(engine: Engine, choice: NDArray[np.int16]) -> bool:

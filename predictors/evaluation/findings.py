@@ -99,15 +99,6 @@ def _needed(one: Power) -> str:
     )
 
 
-def _cost(report: Evaluation) -> list[str]:
-    if all(math.isfinite(curve.area) for curve in report.curves if curve.name == "cost"):
-        return []
-    return [
-        "What all coupons together earn cannot be told from nothing, so no order of spending can be called "
-        "better than another: the cost curve has no AUCC."
-    ]
-
-
 def _plans(report: Evaluation, facts: Counterfactual) -> list[str]:
     notes, left_out = [], defaultdict(list)
     for plan in report.policies:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,8 +42,8 @@ def shop(n: int = 150, m: int = 3, seed: int = 0) -> Problem:
 LIMITS = [Budget(160, label="total"), Inventory({"0": 45}, label="stock"), Parity(by="region", tolerance=0.2)]
 
 
-def drawn(problem: Problem, experiment: Experiment, **more: object) -> Draw:
-    return draw_arms(problem, problem.eligible(), experiment, **more)  # type: ignore[arg-type]
+def drawn(problem: Problem, experiment: Experiment, **more: Any) -> Draw:
+    return draw_arms(problem, problem.eligible(), experiment, **more)
 
 
 @slow_data(3)
